@@ -1,0 +1,380 @@
+/** What the REST API answers. Request bodies are the `…InputSchema`s of the things themselves. */
+import { z } from 'zod';
+import {
+  approvalEnvelopeSchema,
+  changeCountsSchema,
+  deploymentRequestSchema,
+  deploymentStatuses,
+  deploymentTypes,
+  nodeActions,
+  nodeStatuses,
+  resourceActions,
+  stages,
+  triggers,
+} from './deployment.ts';
+import { driftStatuses, environmentLockSchema, environmentSettingsSchema, environmentStatuses, ttlSchema } from './environment.ts';
+import { errorClasses } from './errors.ts';
+import { retryRuleSchema, sourceSchema, templateConfigSchema, templateTypeSchema } from './template.ts';
+import { variableKindSchema, variableLevels, variableScopeSchema, variableTypeSchema, variableValueSchema } from './variable.ts';
+
+const timestamp = z.iso.datetime().describe('ISO 8601, UTC');
+
+export const problemSchema = z.object({
+  message: z.string(),
+  file: z.string().optional(),
+  line: z.number().int().optional(),
+  column: z.number().int().optional(),
+  path: z.string().optional(),
+});
+
+/** application/problem+json (RFC 9457). */
+export const problemDetailsSchema = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.number().int(),
+    detail: z.string(),
+    code: z.string().describe('Stable, machine-readable reason'),
+    hint: z.string().optional().describe('What to do about it'),
+    problems: z.array(problemSchema).optional(),
+    requestId: z.string(),
+  })
+  .meta({ id: 'ProblemDetails' });
+export type ProblemDetails = z.infer<typeof problemDetailsSchema>;
+
+/** Every list: items, and the cursor of the next page when there is one. */
+export function pageOf<T extends z.ZodType>(item: T) {
+  return z.object({ items: z.array(item), next: z.string().nullable().describe('Pass as `cursor` for the next page') });
+}
+export interface Page<T> {
+  readonly items: T[];
+  readonly next: string | null;
+}
+
+export const runErrorSchema = z
+  .object({
+    class: z.enum(errorClasses),
+    message: z.string(),
+    where: z.string().optional(),
+    hint: z.string().optional(),
+    problems: z.array(problemSchema).optional(),
+  })
+  .meta({ id: 'RunError' });
+
+export const organizationSettingsSchema = z
+  .strictObject({
+    defaultTtl: ttlSchema.optional(),
+    maximumTtlHours: z.number().positive().optional().describe('Longest time to live, from the deploy that sets it'),
+    maxParallel: z.number().int().min(1).max(1000).optional().describe('Nodes at once over all runs of the project'),
+  })
+  .meta({ id: 'ScopeSettings' });
+export type ScopeSettings = z.infer<typeof organizationSettingsSchema>;
+
+export const organizationSchema = z
+  .object({ id: z.string(), name: z.string(), settings: organizationSettingsSchema, createdAt: timestamp })
+  .meta({ id: 'Organization' });
+export type Organization = z.infer<typeof organizationSchema>;
+
+export const projectSchema = z
+  .object({
+    id: z.string(),
+    organizationId: z.string(),
+    name: z.string(),
+    settings: organizationSettingsSchema,
+    createdAt: timestamp,
+  })
+  .meta({ id: 'Project' });
+export type Project = z.infer<typeof projectSchema>;
+
+export const projectInputSchema = z
+  .strictObject({
+    name: z.string().trim().min(1).max(200),
+    organization: z.string().optional().describe('Name or id; the only one when absent'),
+    settings: organizationSettingsSchema.prefault({}),
+  })
+  .meta({ id: 'ProjectInput' });
+
+export const templateSchema = z
+  .object({
+    id: z.string(),
+    projectId: z.string(),
+    name: z.string(),
+    type: templateTypeSchema,
+    source: sourceSchema,
+    config: templateConfigSchema,
+    retryOnDeploy: retryRuleSchema.nullable(),
+    retryOnDestroy: retryRuleSchema.nullable(),
+    description: z.string().nullable(),
+    createdAt: timestamp,
+    updatedAt: timestamp,
+  })
+  .meta({ id: 'Template' });
+export type Template = z.infer<typeof templateSchema>;
+
+export const stateUnverifiedSchema = z.object({
+  since: timestamp,
+  deploymentId: z.string(),
+  reason: z.string(),
+  lockId: z.string().nullable(),
+});
+export type StateUnverified = z.infer<typeof stateUnverifiedSchema>;
+
+export const environmentSchema = z
+  .object({
+    id: z.string(),
+    projectId: z.string(),
+    parentId: z.string().nullable(),
+    alias: z.string().nullable(),
+    name: z.string(),
+    type: templateTypeSchema,
+    templateId: z.string().nullable(),
+    templateName: z.string().nullable(),
+    workspace: z.string().nullable(),
+    revision: z.string().nullable(),
+    status: z.enum(environmentStatuses),
+    /** Shown beside the status. */
+    flags: z.object({
+      waitingForApproval: z.number().int().describe('Nodes that wait for a person'),
+      queued: z.number().int().describe('Runs that wait for their turn'),
+      drift: z.enum(driftStatuses),
+      driftCheckedAt: timestamp.nullable(),
+      lock: environmentLockSchema.nullable(),
+      stateUnverified: stateUnverifiedSchema.nullable(),
+      detached: z.boolean(),
+      archived: z.boolean(),
+    }),
+    settings: environmentSettingsSchema,
+    expiresAt: timestamp.nullable(),
+    currentDeploymentId: z.string().nullable().describe('The run in progress'),
+    lastDeploymentId: z.string().nullable(),
+    createdAt: timestamp,
+    updatedAt: timestamp,
+  })
+  .meta({ id: 'Environment' });
+export type Environment = z.infer<typeof environmentSchema>;
+
+export const nodeRunSchema = z
+  .object({
+    index: z.number().int(),
+    alias: z.string(),
+    name: z.string(),
+    environmentId: z.string(),
+    compensation: z.boolean(),
+    needs: z.array(z.string()).describe('Aliases this node waits for in this run'),
+    action: z.enum(nodeActions),
+    status: z.enum(nodeStatuses),
+    stage: z.enum(stages).nullable(),
+    progress: z.string().nullable().describe('How far the tool is, such as `3 of 5 resources`'),
+    try: z.number().int(),
+    /** Of a skipped or kept node. */
+    reason: z.object({ kind: z.string(), alias: z.string().optional(), message: z.string() }).nullable(),
+    error: runErrorSchema.nullable(),
+    counts: changeCountsSchema.nullable(),
+    ran: z.boolean().describe('False when it was recognized as unchanged'),
+    approvalId: z.string().nullable().describe('The decision it waits for'),
+    templateName: z.string().nullable(),
+    type: templateTypeSchema.nullable(),
+    commit: z.string().nullable(),
+    startedAt: timestamp.nullable(),
+    finishedAt: timestamp.nullable(),
+    stageTimes: z.record(z.string(), z.object({ startedAt: timestamp, finishedAt: timestamp.nullable() })),
+  })
+  .meta({ id: 'NodeRun' });
+export type NodeRun = z.infer<typeof nodeRunSchema>;
+
+export const deploymentSchema = z
+  .object({
+    id: z.string(),
+    environmentId: z.string(),
+    environmentName: z.string(),
+    number: z.number().int(),
+    type: z.enum(deploymentTypes),
+    status: z.enum(deploymentStatuses),
+    paused: z.boolean(),
+    trigger: z.enum(triggers),
+    requestedBy: z.string(),
+    request: deploymentRequestSchema,
+    sourceCommit: z.string().nullable(),
+    error: runErrorSchema.nullable(),
+    basedOn: z.string().nullable(),
+    queuePosition: z.number().int().nullable(),
+    counts: z.object({
+      total: z.number().int(),
+      succeeded: z.number().int(),
+      failed: z.number().int(),
+      skipped: z.number().int(),
+      running: z.number().int(),
+      pending: z.number().int(),
+    }),
+    waitingForApproval: z.number().int(),
+    temporalUrl: z.string().nullable().describe('This run in the Temporal Web UI'),
+    queuedAt: timestamp,
+    startedAt: timestamp.nullable(),
+    finishedAt: timestamp.nullable(),
+  })
+  .meta({ id: 'Deployment' });
+export type Deployment = z.infer<typeof deploymentSchema>;
+
+export const approvalSchema = z
+  .object({
+    id: z.string(),
+    deploymentId: z.string(),
+    environmentId: z.string(),
+    alias: z.string(),
+    status: z.enum(['pending', 'approved', 'rejected', 'expired', 'superseded']),
+    reason: z.string().describe('Why a person is asked'),
+    required: z.number().int(),
+    forbidRequester: z.boolean(),
+    counts: changeCountsSchema,
+    resources: z.array(z.object({ address: z.string(), type: z.string(), action: z.enum(resourceActions) })),
+    decisions: z.array(
+      z.object({ by: z.string(), decision: z.enum(['approve', 'reject']), comment: z.string().nullable(), at: timestamp }),
+    ),
+    createdAt: timestamp,
+    expiresAt: timestamp,
+  })
+  .meta({ id: 'Approval' });
+export type Approval = z.infer<typeof approvalSchema>;
+
+export const approvalDecisionInputSchema = z
+  .strictObject({ comment: z.string().max(2000).optional(), envelope: approvalEnvelopeSchema.optional() })
+  .meta({ id: 'ApprovalDecisionInput' });
+
+/** A stored variable. A sensitive one comes without its value. */
+export const variableSchema = z
+  .object({
+    id: z.string(),
+    scope: variableScopeSchema,
+    scopeId: z.string(),
+    alias: z.string().nullable(),
+    name: z.string(),
+    kind: variableKindSchema,
+    type: variableTypeSchema,
+    value: variableValueSchema.nullable(),
+    hasValue: z.boolean(),
+    sensitive: z.boolean(),
+    readOnly: z.boolean(),
+    required: z.boolean(),
+    regex: z.string().nullable(),
+    allowed: z.array(variableValueSchema).nullable(),
+    description: z.string().nullable(),
+    updatedAt: timestamp,
+  })
+  .meta({ id: 'Variable' });
+export type VariableDto = z.infer<typeof variableSchema>;
+
+export const effectiveVariableSchema = z
+  .object({
+    name: z.string(),
+    kind: variableKindSchema,
+    type: variableTypeSchema,
+    value: variableValueSchema.nullable(),
+    sensitive: z.boolean(),
+    level: z.enum(variableLevels),
+    overrides: z.array(z.enum(variableLevels)),
+  })
+  .meta({ id: 'EffectiveVariable' });
+
+export const outputSchema = z
+  .object({
+    name: z.string(),
+    type: variableTypeSchema,
+    value: variableValueSchema.nullable().describe('null when sensitive'),
+    sensitive: z.boolean(),
+    updatedAt: timestamp,
+  })
+  .meta({ id: 'Output' });
+export type OutputDto = z.infer<typeof outputSchema>;
+
+export const logChunkSchema = z
+  .object({
+    id: z.number().int(),
+    alias: z.string(),
+    stage: z.enum(stages),
+    compensation: z.boolean(),
+    try: z.number().int(),
+    at: timestamp,
+    text: z.string(),
+  })
+  .meta({ id: 'LogChunk' });
+export type LogChunk = z.infer<typeof logChunkSchema>;
+
+export const stateVersionSchema = z
+  .object({
+    id: z.number().int(),
+    serial: z.number().int(),
+    lineage: z.string(),
+    size: z.number().int(),
+    resources: z.number().int(),
+    deploymentId: z.string().nullable(),
+    restoredFrom: z.number().int().nullable(),
+    createdBy: z.string().nullable(),
+    createdAt: timestamp,
+  })
+  .meta({ id: 'StateVersion' });
+export type StateVersion = z.infer<typeof stateVersionSchema>;
+
+export const graphSchema = z
+  .object({
+    nodes: z.array(
+      z.object({
+        alias: z.string(),
+        name: z.string(),
+        environmentId: z.string().nullable(),
+        needs: z.array(z.string()),
+        status: z.enum(environmentStatuses),
+        disabled: z.boolean(),
+        drift: z.enum(driftStatuses),
+        templateName: z.string().nullable(),
+        type: templateTypeSchema.nullable(),
+      }),
+    ),
+  })
+  .meta({ id: 'Graph' });
+export type Graph = z.infer<typeof graphSchema>;
+
+export const apiKeySchema = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    prefix: z.string(),
+    permissions: z.array(z.string()),
+    createdAt: timestamp,
+    expiresAt: timestamp.nullable(),
+    lastUsedAt: timestamp.nullable(),
+  })
+  .meta({ id: 'ApiKey' });
+
+export const auditEntrySchema = z
+  .object({
+    id: z.number().int(),
+    at: timestamp,
+    actor: z.object({ kind: z.string(), id: z.string(), name: z.string(), from: z.string().nullable() }),
+    action: z.string(),
+    targetType: z.string(),
+    targetId: z.string(),
+    before: z.json().nullable(),
+    after: z.json().nullable(),
+  })
+  .meta({ id: 'AuditEntry' });
+
+export const driftResultSchema = z
+  .object({
+    id: z.string(),
+    environmentId: z.string(),
+    alias: z.string().nullable(),
+    deploymentId: z.string(),
+    status: z.enum(driftStatuses),
+    message: z.string().nullable(),
+    resources: z.array(
+      z.object({
+        address: z.string(),
+        type: z.string(),
+        action: z.enum(resourceActions),
+        before: z.json().nullable(),
+        after: z.json().nullable(),
+      }),
+    ),
+    at: timestamp,
+  })
+  .meta({ id: 'DriftResult' });

@@ -1,0 +1,268 @@
+/**
+ * The contract between the API, the workflows and the activities: names, inputs and small results.
+ * Plain types only: this file is bundled into the workflow sandbox, which must not carry zod.
+ */
+import type { FailurePolicy } from './definition.ts';
+import type { DeploymentStatus, DeploymentType, NodeAction, NodeResult, NodeStatus, SkipReason } from './deployment.ts';
+import type { EnvironmentLock } from './environment.ts';
+
+export const taskQueues = {
+  /** Workflow tasks and short activities on records. */
+  orchestration: 'windlass-orchestration',
+  /** Activities that run tools. */
+  run: 'windlass-run',
+} as const;
+
+/** Keyword attributes; the Temporal UI filters and lists by them. */
+export const searchAttributes = {
+  environment: 'WindlassEnvironment',
+  project: 'WindlassProject',
+  kind: 'WindlassKind',
+  status: 'WindlassStatus',
+} as const;
+
+export const workflowTypes = {
+  environment: 'environment',
+  deployment: 'deployment',
+  subEnvironment: 'subEnvironment',
+  scheduledRequest: 'scheduledRequest',
+  reconcile: 'reconcile',
+} as const;
+
+export const workflowIds = {
+  environment: (environmentId: string): string => `environment:${environmentId}`,
+  deployment: (deploymentId: string): string => `deployment:${deploymentId}`,
+  node: (deploymentId: string, alias: string, compensation = false): string =>
+    `deployment:${deploymentId}/${compensation ? 'rollback/' : ''}${alias}`,
+  schedule: (kind: ScheduleKind, environmentId: string): string => `${kind}:${environmentId}`,
+  reconcile: 'windlass-reconcile',
+} as const;
+
+export type ScheduleKind = 'deploy' | 'destroy' | 'drift';
+
+// ---- environment: one per environment, lives as long as it does -------------------------------
+
+/** A run that waits for its turn, or has it. */
+export interface QueuedRun {
+  readonly deploymentId: string;
+  readonly type: DeploymentType;
+  /** Shown in the Temporal UI, such as `Deploy "Online shop" #3`. */
+  readonly title: string;
+  /** Coalescing: a newer deploy may take the place of this one. */
+  readonly coalesce?: boolean;
+}
+
+export interface EnvironmentWorkflowInput {
+  readonly environmentId: string;
+  readonly projectId: string;
+  readonly name: string;
+  /** Carried over continue-as-new; absent at the start. */
+  readonly state?: EnvironmentState;
+}
+
+export interface EnvironmentState {
+  readonly queue: readonly QueuedRun[];
+  readonly lock: EnvironmentLock | null;
+  /** Epoch milliseconds at which the environment is destroyed; null lives for ever. */
+  readonly expiresAtMs: number | null;
+  /** Warnings already given for this expiry, in milliseconds before it. */
+  readonly warnedMs: readonly number[];
+  /** Runs already accepted, newest last, so that a repeated submit changes nothing. */
+  readonly accepted: readonly string[];
+}
+
+export interface SubmitAnswer {
+  /** 0 runs now, 1 is next. */
+  readonly position: number;
+}
+
+export const environmentMessages = {
+  /** Update(QueuedRun) -> SubmitAnswer. Refused while locked. */
+  submit: 'submit',
+  /** Update({deploymentId}) -> {cancelled}. Drops a run that has not started; true when it was there. */
+  cancelQueued: 'cancelQueued',
+  /** Update({expiresAtMs}) -> void. */
+  setExpiry: 'setExpiry',
+  /** Update({lock}) -> void; null unlocks. */
+  setLock: 'setLock',
+  /** Query() -> EnvironmentView. */
+  view: 'view',
+} as const;
+
+export interface EnvironmentView {
+  readonly queue: readonly QueuedRun[];
+  readonly running: readonly QueuedRun[];
+  readonly lock: EnvironmentLock | null;
+  readonly expiresAtMs: number | null;
+}
+
+// ---- deployment: one per run ------------------------------------------------------------------
+
+/** One node as the engine sees it; everything else stays in the store. */
+export interface RunNode {
+  readonly alias: string;
+  /** Indexes of nodes that must have succeeded first; already reversed for a destroy. */
+  readonly needs: readonly number[];
+  readonly action: NodeAction;
+  /** For `keep`: dependents may run, because it is deployed. */
+  readonly satisfied?: boolean;
+  /** Runs after every node of phase 0 has succeeded: removed nodes. */
+  readonly phase?: 1;
+  /** Runs only when a node it needs changed its outputs in this run. */
+  readonly onlyOnChange?: true;
+  /** Reason recorded when it is kept. */
+  readonly keptBecause?: SkipReason;
+  readonly timeoutSeconds?: number;
+}
+
+export interface ResolvedRun {
+  readonly title: string;
+  readonly type: DeploymentType;
+  readonly environmentId: string;
+  readonly projectId: string;
+  readonly nodes: readonly RunNode[];
+  readonly onFailure: FailurePolicy;
+  readonly maxParallel: number;
+}
+
+export interface DeploymentWorkflowInput {
+  readonly deploymentId: string;
+  readonly environmentId: string;
+  readonly projectId: string;
+  readonly title: string;
+  readonly type: DeploymentType;
+  /** Carried over continue-as-new; absent at the start. */
+  readonly state?: DeploymentState;
+}
+
+/** `cancel` lets tools that are changing something finish; `abort` and `rollback` interrupt them. */
+export type StopMode = 'cancel' | 'abort' | 'rollback';
+
+export interface DeploymentState {
+  readonly graph: GraphState;
+  readonly stop: StopMode | null;
+  readonly paused: boolean;
+  readonly compensating: boolean;
+}
+
+/** The engine's view of a graph, compact: one letter per node (see definition/graph-run.ts). */
+export interface GraphState {
+  readonly letters: string;
+  /** Index of the failed node that caused a skip, by skipped index. */
+  readonly causes: Readonly<Record<number, number>>;
+}
+
+export interface DeploymentOutcome {
+  readonly status: DeploymentStatus;
+  /** When the environment destroys itself, after this run; null for never, undefined when unchanged. */
+  readonly expiresAtMs?: number | null;
+}
+
+export type ControlRequest =
+  | { readonly kind: 'pause' | 'continue'; readonly by: string }
+  | { readonly kind: StopMode; readonly by: string; readonly reason?: string }
+  | { readonly kind: 'retry' | 'skip'; readonly alias: string; readonly by: string };
+
+export const deploymentMessages = {
+  /** Update(ControlRequest) -> void. Rejected when the run or node is not in a state for it. */
+  control: 'control',
+} as const;
+
+// ---- subEnvironment: one per node of a run ----------------------------------------------------
+
+export interface NodeWorkflowInput {
+  readonly deploymentId: string;
+  readonly environmentId: string;
+  readonly alias: string;
+  readonly index: number;
+  readonly action: NodeAction;
+  /** Undoes what the run did to the node. */
+  readonly compensation?: true;
+  readonly timeoutSeconds?: number;
+}
+
+export interface Decision {
+  readonly approvalId: string;
+  readonly decision: 'approve' | 'reject';
+  readonly by: string;
+  readonly comment?: string;
+  /** Set by the API after it has recorded the decision: enough people have approved. */
+  readonly complete: boolean;
+}
+
+export const nodeMessages = {
+  /** Update(Decision) -> void. */
+  decide: 'decide',
+  /** Signal({mode}). */
+  stop: 'stop',
+  /** Signal(): try a paused node again. */
+  resume: 'resume',
+} as const;
+
+// ---- activities -------------------------------------------------------------------------------
+
+/** What one call of the tool activity ended with. */
+export type NodeOutcome =
+  | NodeResult
+  | { readonly status: 'waitingForApproval'; readonly approvalId: string; readonly expiresInMs: number }
+  | { readonly status: 'retry'; readonly afterMs: number; readonly message: string }
+  | { readonly status: 'paused'; readonly message: string };
+
+export interface RunNodeInput extends NodeWorkflowInput {
+  /** `run` plans and applies as needed; `apply` applies the approved plan. */
+  readonly mode: 'run' | 'apply';
+  /** Counts the tries that the retry rules allow, from 1. */
+  readonly try: number;
+}
+
+/** A node whose status the workflow decides, because no tool ran for it. */
+export interface NodeUpdate {
+  readonly index: number;
+  readonly status: NodeStatus;
+  readonly reason?: SkipReason;
+}
+
+export interface CompensationNode {
+  /** Index of the node in the run it undoes. */
+  readonly index: number;
+  /** `keep` when there is nothing to undo. */
+  readonly action: NodeAction;
+}
+
+/** Activities on the orchestration queue: they change records and never run a tool. */
+export interface DeploymentActivities {
+  /** Reads the file at its commit, checks it, and makes sub-environments and node runs. Repeating it answers the same. */
+  resolveDeployment(input: { deploymentId: string }): Promise<ResolvedRun>;
+  recordNodes(input: { deploymentId: string; compensation?: true; updates: readonly NodeUpdate[] }): Promise<void>;
+  setDeploymentStatus(input: { deploymentId: string; status: DeploymentStatus; paused?: boolean }): Promise<void>;
+  /** Which nodes this run began to change, and what undoes each. */
+  planCompensation(input: { deploymentId: string }): Promise<readonly CompensationNode[]>;
+  finishDeployment(input: { deploymentId: string; status: DeploymentStatus; message?: string }): Promise<DeploymentOutcome>;
+  /** Waits until one of these children has ended; used only for children that outlived a continue-as-new. */
+  watchNodes(input: { deploymentId: string; indexes: readonly number[] }): Promise<readonly WatchedNode[]>;
+}
+
+export interface WatchedNode {
+  readonly index: number;
+  readonly result: NodeResult;
+}
+
+export interface EnvironmentActivities {
+  /** Makes the destroy that ends a time to live and answers the run to queue; null when nothing is left to destroy. */
+  requestExpiry(input: { environmentId: string; expiresAtMs: number }): Promise<QueuedRun | null>;
+  warnExpiry(input: { environmentId: string; expiresAtMs: number; remainingMs: number }): Promise<void>;
+  /** Marks a queued run as dropped. */
+  recordCancelled(input: { deploymentId: string; message: string }): Promise<void>;
+}
+
+export interface ScheduledActivities {
+  /** Asks for the run of a schedule. Answers why when it was not made. */
+  requestScheduled(input: { environmentId: string; kind: ScheduleKind; firedAt: string }): Promise<{ skipped?: string }>;
+  reconcile(input: { limit: number }): Promise<{ repaired: number }>;
+}
+
+export interface RunActivities {
+  runNode(input: RunNodeInput): Promise<NodeOutcome>;
+}
+
+export type OrchestrationActivities = DeploymentActivities & EnvironmentActivities & ScheduledActivities;
