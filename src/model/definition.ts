@@ -76,10 +76,16 @@ export interface NodeDefinition {
   readonly position: Position | undefined;
 }
 
-/** The `vcs` block of a node: a template that exists only in the file. */
+/** Code that lies beside the workflow file: same repository and commit, path relative to the file's directory. */
+export interface OwnSource {
+  readonly kind: 'own';
+  readonly path: string;
+}
+
+/** The `vcs` block of a node: a template that exists only in the file. Without `repository` it is beside the file. */
 export interface InlineTemplate {
   readonly type: TemplateType;
-  readonly source: Source;
+  readonly source: Source | OwnSource;
   readonly config: TemplateConfig;
 }
 

@@ -1,0 +1,35 @@
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+/** Real programs that scenario tests run, and the environment variable that names each. */
+const variables = {
+  tofu: 'WINDLASS_TOFU',
+  terraform: 'WINDLASS_TERRAFORM',
+  temporal: 'WINDLASS_TEMPORAL',
+  'temporal-test-server': 'WINDLASS_TEST_SERVER',
+  git: 'WINDLASS_GIT',
+  postgres: 'WINDLASS_POSTGRES',
+  initdb: 'WINDLASS_INITDB',
+  chromium: 'WINDLASS_CHROMIUM',
+} as const;
+export type TestTool = keyof typeof variables;
+
+function executable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Absolute path of a program the tests need. Throws with the way to get it, since a skipped test proves nothing. */
+export function toolPath(tool: TestTool): string {
+  const named = process.env[variables[tool]];
+  if (named && executable(named)) return named;
+  for (const directory of (process.env['PATH'] ?? '').split(delimiter)) {
+    const candidate = join(directory, tool);
+    if (directory && executable(candidate)) return candidate;
+  }
+  throw new Error(`${tool} is not here: run the tests with ./windlass test, or set ${variables[tool]}`);
+}
