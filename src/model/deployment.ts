@@ -118,6 +118,11 @@ export const deploymentRequestSchema = z
         refresh: z.boolean().default(false).describe('Read the file again instead of the snapshot'),
       })
       .optional(),
+    moves: z
+      .record(z.string(), z.string())
+      .optional()
+      .describe('Aliases that were renamed, old to new: the resources stay and only the name changes'),
+    replaceRenamed: z.boolean().default(false).describe('What looks like a renamed alias is destroyed and made anew'),
     rollbackTo: z.string().optional().describe('Deployment whose snapshot is restored; the last successful one when absent'),
     force: z.boolean().default(false).describe('Run nodes that are unchanged too'),
     onFailure: z.enum(failurePolicies).optional(),
@@ -164,6 +169,8 @@ export const nodeSnapshotSchema = z.strictObject({
     }),
   ),
   requiresApproval: z.boolean().nullable(),
+  /** Aliases it needed in that run: the graph that a later destroy walks in reverse. */
+  needs: z.array(z.string()).default([]),
   /** The variables in force when the node last succeeded, for rollback; sensitive ones as ciphertext. */
   resolved: z
     .array(

@@ -166,6 +166,8 @@ export type ControlRequest =
 export const deploymentMessages = {
   /** Update(ControlRequest) -> void. Rejected when the run or node is not in a state for it. */
   control: 'control',
+  /** Signal(ControlRequest) from the environment: a run that changes something is due. */
+  makeWay: 'makeWay',
 } as const;
 
 // ---- subEnvironment: one per node of a run ----------------------------------------------------
@@ -220,6 +222,8 @@ export interface NodeUpdate {
   readonly index: number;
   readonly status: NodeStatus;
   readonly reason?: SkipReason;
+  /** Set when the node's workflow ended without recording why. */
+  readonly message?: string;
 }
 
 export interface CompensationNode {
@@ -239,7 +243,7 @@ export interface DeploymentActivities {
   planCompensation(input: { deploymentId: string }): Promise<readonly CompensationNode[]>;
   finishDeployment(input: { deploymentId: string; status: DeploymentStatus; message?: string }): Promise<DeploymentOutcome>;
   /** Waits until one of these children has ended; used only for children that outlived a continue-as-new. */
-  watchNodes(input: { deploymentId: string; indexes: readonly number[] }): Promise<readonly WatchedNode[]>;
+  watchNodes(input: { deploymentId: string; compensation?: true; indexes: readonly number[] }): Promise<readonly WatchedNode[]>;
 }
 
 export interface WatchedNode {

@@ -1,0 +1,34 @@
+import type { Client } from '@temporalio/client';
+import type { Logger } from 'pino';
+import type { SecretBox } from '../access/index.ts';
+import type { Artifacts } from '../artifacts/index.ts';
+import type { Operations } from '../operations/index.ts';
+import type { RunnerRegistry } from '../runners/index.ts';
+import type { Sources } from '../sources/index.ts';
+import type { StateStore } from '../state/index.ts';
+import type { Database } from '../store/index.ts';
+
+/** Who runs activities here; what a later try needs to prove that this one is over. */
+export interface WorkerIdentity {
+  readonly id: string;
+  readonly host: string;
+  readonly bootId: string;
+}
+
+/** The rooms that activities call. */
+export interface ActivityDeps {
+  readonly db: Database;
+  readonly secrets: SecretBox;
+  readonly sources: Sources;
+  readonly state: StateStore;
+  readonly artifacts: Artifacts;
+  readonly runners: RunnerRegistry;
+  readonly operations: Operations;
+  readonly temporal: Client;
+  readonly worker: WorkerIdentity;
+  readonly log: Logger;
+  /** Work directories of environments on this machine. */
+  readonly workDirectory: string;
+  /** Base address under which tools reach the state backend, such as `http://127.0.0.1:8080/state`. */
+  readonly stateUrl: string;
+}

@@ -1,0 +1,58 @@
+import { sql } from 'kysely';
+import type { Problem, WorkflowDefinition } from '../model/index.ts';
+import { WindlassError } from '../model/index.ts';
+import type { Db } from '../store/index.ts';
+import type { KnownEnvironment, RunRow } from './run-store.ts';
+
+/** Aliases that are to be renamed in the records, old to new. */
+export type Moves = ReadonlyMap<string, string>;
+
+/**
+ * A node that is gone beside a new one with the same template and workspace looks like a renamed alias. Destroying the
+ * one and creating the other would lose what it holds, so a person has to say which is meant.
+ */
+export function detectMoves(run: RunRow, definition: WorkflowDefinition, known: readonly KnownEnvironment[]): Moves {
+  const listed = new Map(definition.nodes.map((node) => [node.alias, node]));
+  const confirmed = new Map(Object.entries(run.request.moves ?? {}));
+  for (const [from, to] of confirmed) {
+    if (!known.some((node) => node.alias === from) || !listed.has(to)) {
+      throw new WindlassError('invalidDefinition', `cannot move "${from}" to "${to}": the first must be deployed and the second in the file`, { class: 'definition' });
+    }
+  }
+  if (run.request.partial || run.request.replaceRenamed || definition.settings.environmentRemovalStrategy !== 'destroy') return confirmed;
+  const gone = known.filter((node) => node.alias !== null && !listed.has(node.alias) && !confirmed.has(node.alias) && node.status !== 'inactive' && node.deployed_snapshot !== null);
+  const taken = new Set(confirmed.values());
+  const fresh = definition.nodes.filter((node) => !known.some((before) => before.alias === node.alias) && !taken.has(node.alias));
+  const problems = gone.flatMap((before): Problem[] => {
+    const likely = fresh.find((node) => sameStack(before, node, run));
+    if (likely === undefined) return [];
+    return [
+      {
+        message: `"${before.alias}" is gone and "${likely.alias}" is new with the same template and workspace: a rename? Confirm with --move "${before.alias}=${likely.alias}" (keeps its resources), or --replace-renamed (destroys and creates)`,
+        line: likely.position?.line,
+        column: likely.position?.column,
+      },
+    ];
+  });
+  if (problems.length > 0) {
+    throw new WindlassError('invalidDefinition', problems[0]?.message ?? '', { class: 'definition', problems });
+  }
+  return confirmed;
+}
+
+function sameStack(before: KnownEnvironment, node: WorkflowDefinition['nodes'][number], run: RunRow): boolean {
+  const snapshot = before.deployed_snapshot;
+  if (snapshot === null || (snapshot.workspace ?? null) !== (node.workspace ?? run.workspace ?? null)) return false;
+  if (node.templateName !== undefined) return snapshot.templateName === node.templateName;
+  if (node.inline === undefined || node.inline.type !== snapshot.type) return false;
+  return node.inline.source.kind === 'own' ? snapshot.source.path.endsWith(node.inline.source.path) : JSON.stringify(snapshot.source) === JSON.stringify(node.inline.source);
+}
+
+/** Renames the records, so that their resources, state and history stay with them. */
+export async function applyMoves(db: Db, run: RunRow, moves: Moves, known: readonly KnownEnvironment[]): Promise<readonly KnownEnvironment[]> {
+  if (moves.size === 0) return known;
+  for (const [from, to] of moves) {
+    await sql`UPDATE environments SET alias = ${to}, updated_at = now() WHERE parent_id = ${run.environment_id} AND alias = ${from} AND NOT detached`.execute(db);
+  }
+  return known.map((node) => ({ ...node, alias: node.alias === null ? null : (moves.get(node.alias) ?? node.alias) }));
+}

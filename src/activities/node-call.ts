@@ -1,0 +1,24 @@
+import type { LogWriter } from '../artifacts/index.ts';
+import type { Masker } from '../access/index.ts';
+import type { NodeSnapshot, RunNodeInput } from '../model/index.ts';
+import type { StackRun, StackRunner } from '../runners/index.ts';
+import type { NodeBegin, NodeKey } from '../store/index.ts';
+import type { ActivityDeps } from './deps.ts';
+import type { NodeValues } from './node-inputs.ts';
+
+/** One call of the tool for one node, from its first record to its last. Everything in it may be repeated after a crash. */
+export interface NodeCall {
+  readonly deps: ActivityDeps;
+  readonly input: RunNodeInput;
+  readonly key: NodeKey;
+  readonly begin: NodeBegin;
+  readonly snapshot: NodeSnapshot;
+  readonly values: NodeValues;
+  readonly runner: StackRunner;
+  readonly run: StackRun;
+  readonly masker: Masker;
+  readonly log: LogWriter;
+}
+
+/** What is known of a call that failed before it was ready to run the tool. */
+export type FailingCall = Pick<NodeCall, 'deps' | 'input' | 'key' | 'begin' | 'masker' | 'log'>;

@@ -1,0 +1,21 @@
+import type { NodeOutcome } from '../model/index.ts';
+import type { Drift } from '../runners/index.ts';
+import { endNode, recordDriftResult } from '../store/index.ts';
+import type { NodeCall } from './node-call.ts';
+
+/** Writes down what a check found; the environment's drift status follows. */
+export async function recordDrift(call: NodeCall, drift: Drift): Promise<NodeOutcome> {
+  const { deps, key, begin, masker } = call;
+  const status = drift.drifted ? 'drifted' : 'ok';
+  await recordDriftResult(deps.db.sql, {
+    environmentId: begin.environment_id,
+    entityId: begin.entity_id,
+    alias: begin.alias,
+    deploymentId: key.deploymentId,
+    status,
+    resources: JSON.parse(masker.mask(JSON.stringify(drift.plan.plan.resources))) as never,
+    message: null,
+  });
+  await endNode(deps.db.sql, key, { status: 'succeeded', plan: drift.plan.plan });
+  return { status: 'succeeded', changedOutputs: false, ran: true };
+}

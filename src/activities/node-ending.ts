@@ -1,0 +1,93 @@
+import { inputHash, retryDecision } from '../definition/index.ts';
+import type { EffectiveVariable, ErrorClass, NodeOutcome, NodeSnapshot, RunError } from '../model/index.ts';
+import { messageOf, WindlassError } from '../model/index.ts';
+import { ToolError } from '../runners/index.ts';
+import type { ApplyResult } from '../runners/index.ts';
+import { endNode, replaceOutputs } from '../store/index.ts';
+import type { NodeBegin, NodeEnding } from '../store/index.ts';
+import type { FailingCall, NodeCall } from './node-call.ts';
+import { sealResolved } from './node-inputs.ts';
+import type { NodeValues } from './node-inputs.ts';
+
+/** Keeps the outputs and the snapshot that a later rollback or destroy needs, and writes the ending. */
+export async function succeed(call: NodeCall, result: ApplyResult): Promise<NodeOutcome> {
+  const { deps, key, begin, snapshot, values, input } = call;
+  const destroyed = input.action === 'destroy';
+  const changedOutputs = await replaceOutputs(deps.db.sql, deps.secrets, begin.environment_id, destroyed ? [] : result.outputs);
+  const kept: NodeSnapshot = { ...snapshot, resolved: sealResolved(deps, begin.environment_id, values.variables) };
+  const ending: NodeEnding = {
+    status: 'succeeded',
+    plan: result.plan,
+    changedOutputs,
+    environment: destroyed
+      ? { status: 'inactive', inputHash: null, stateUnverified: null }
+      : { status: 'active', snapshot: kept, inputHash: await currentHash(call), stateUnverified: null },
+  };
+  await endNode(deps.db.sql, key, ending);
+  return { status: 'succeeded', changedOutputs, ran: true };
+}
+
+/** Only nodes that may be left alone later pay for finding out what they ran with. */
+async function currentHash(call: NodeCall): Promise<string | null> {
+  if (call.snapshot.redeploy !== 'onInputChange') return null;
+  const state = await call.deps.state.latest(call.begin.environment_id);
+  return `${unchangedHash(call.begin, call.snapshot, call.values)}:${state?.serial ?? '-'}`;
+}
+
+/** What a node runs with, as one hash: the same hash and the same state mean nothing to do. */
+export function unchangedHash(begin: NodeBegin, snapshot: NodeSnapshot, values: NodeValues): string {
+  const { type, commit, source, config, workspace } = snapshot;
+  const variables = values.variables.map(({ name, kind, value }: EffectiveVariable) => [kind, name, value]);
+  return inputHash({ type, commit, path: source.path, config, workspace, variables });
+}
+
+
+/** Writes down what went wrong, and decides whether it is tried again, waits for a person, or is over. */
+export async function fail(call: FailingCall, thrown: unknown): Promise<NodeOutcome> {
+  const { deps, input, key, begin, masker } = call;
+  const { error, changedState } = describe(thrown);
+  const masked: RunError = { ...error, message: masker.mask(error.message), hint: error.hint === undefined ? undefined : masker.mask(error.hint) };
+  if (error.class === 'internal') deps.log.error({ err: thrown, node: begin.alias, deployment: key.deploymentId }, 'a node failed for a reason of our own');
+  const unverified = await settleState(call, changedState);
+  const environment = {
+    ...(changedState ? { status: 'failed' as const, inputHash: null } : {}),
+    ...(unverified === null ? {} : { stateUnverified: unverified }),
+  };
+  if (masked.class === 'cancelled') {
+    await endNode(deps.db.sql, key, { status: 'aborted', error: masked, environment });
+    return { status: 'aborted', message: masked.message, changedState };
+  }
+  const rule = begin.snapshot?.retry ?? null;
+  const decision = retryDecision(rule, { class: masked.class, message: masked.message, try: input.try });
+  if (decision.retry) {
+    await endNode(deps.db.sql, key, { status: 'retrying', error: masked, environment });
+    return { status: 'retry', afterMs: decision.afterMs, message: masked.message };
+  }
+  await endNode(deps.db.sql, key, { status: 'failed', error: masked, environment });
+  return { status: 'failed', class: masked.class, message: masked.message, changedState };
+}
+
+/** The tool is over: a lock that it still holds is freed with the very id it took; what cannot be proven is said. */
+async function settleState(call: FailingCall, changedState: boolean): Promise<unknown> {
+  const { deps, key, begin } = call;
+  if (!changedState) return null;
+  const lock = await deps.state.lockOf(begin.environment_id);
+  if (lock !== null && lock.deploymentId === key.deploymentId && lock.index === key.index) {
+    await deps.state.releaseLock({ environmentId: begin.environment_id, lockId: lock.lockId, because: 'the tool that took it has ended' });
+  }
+  return null;
+}
+
+function describe(thrown: unknown): { error: RunError; changedState: boolean } {
+  if (thrown instanceof ToolError) return { error: thrown.error, changedState: thrown.changedState };
+  if (thrown instanceof WindlassError) {
+    return { error: { class: thrown.class, message: thrown.message, hint: thrown.hint, problems: thrown.problems }, changedState: false };
+  }
+  const error: { class: ErrorClass; message: string; hint: string } = {
+    class: 'internal',
+    message: `Windlass itself failed: ${messageOf(thrown)}`,
+    hint: 'look into the log of the worker, then resume the run',
+  };
+  return { error, changedState: false };
+}
+

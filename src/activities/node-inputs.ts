@@ -1,0 +1,99 @@
+import type { EffectiveVariable, NodeSnapshot, VariableLevel, VariableValue } from '../model/index.ts';
+import { WindlassError } from '../model/index.ts';
+import { resolveBinding, resolveVariables } from '../definition/index.ts';
+import type { NodeBegin } from '../store/index.ts';
+import { loadVariableLayers, outputsOfSiblings } from '../store/index.ts';
+import type { ActivityDeps } from './deps.ts';
+import { sealContext } from './snapshots.ts';
+
+export interface NodeValues {
+  readonly variables: readonly EffectiveVariable[];
+  /** Inputs that read outputs nobody has produced yet; only a plan may go on with some. */
+  readonly unknown: readonly string[];
+}
+
+/** Context under which values of a node's last success are sealed. */
+export const resolvedContext = (environmentId: string): string => `resolved:${environmentId}`;
+
+/** The variables and inputs that are in force for a node now, decrypted. Throws `definition` errors that name them. */
+export async function resolveNodeValues(deps: ActivityDeps, deploymentId: string, begin: NodeBegin, snapshot: NodeSnapshot): Promise<NodeValues> {
+  // A rollback restores the values that the earlier success ran with, not today's.
+  if (snapshot.resolved !== undefined) return { variables: openResolved(deps, begin.environment_id, snapshot), unknown: [] };
+  const layers = await loadVariableLayers(deps.db.sql, deps.secrets, {
+    organizationId: begin.organization_id,
+    projectId: begin.project_id,
+    templateId: snapshot.templateId,
+    workflowTemplateId: begin.parent_template_id,
+    workflowEnvironmentId: begin.entity_id,
+    nodeEnvironmentId: begin.parent_id === null ? null : begin.environment_id,
+    alias: begin.parent_id === null ? null : begin.alias,
+  });
+  const unseal = (sensitive: boolean, value: VariableValue): VariableValue =>
+    sensitive && typeof value === 'string' ? (JSON.parse(deps.secrets.open(value, sealContext(deploymentId))) as VariableValue) : value;
+  const own = (from: 'file' | 'request') =>
+    snapshot.variables
+      .filter((variable) => variable.from === from)
+      .map(({ name, kind, type, sensitive, value }) => ({ name, kind, type, sensitive, value: unseal(sensitive, value) }));
+  const bound = await bindInputs(deps, begin, snapshot);
+  const { effective, problems } = resolveVariables([
+    ...layers,
+    { level: 'node' as VariableLevel, variables: [...own('file'), ...bound.values] },
+    { level: 'deployment' as VariableLevel, variables: own('request') },
+  ]);
+  if (problems.length > 0) {
+    throw new WindlassError('invalidDefinition', problems.map((problem) => problem.message).join('; '), {
+      class: 'definition',
+      problems,
+      hint: `see where each value comes from: windlass variable list --environment ${begin.entity_id} --effective`,
+    });
+  }
+  return { variables: effective, unknown: bound.unknown };
+}
+
+async function bindInputs(deps: ActivityDeps, begin: NodeBegin, snapshot: NodeSnapshot) {
+  if (snapshot.inputs.length === 0) return { values: [], unknown: [] };
+  const aliases = [...new Set(snapshot.inputs.flatMap((input) => input.references.map((reference) => reference.alias)))];
+  const outputs = await outputsOfSiblings(deps.db.sql, deps.secrets, begin.entity_id, aliases);
+  const lookup = (alias: string, output: string) => outputs.get(alias)?.get(output);
+  const values = [];
+  const unknown: string[] = [];
+  for (const input of snapshot.inputs) {
+    const { value, problems } = resolveBinding(
+      { name: input.name, kind: input.kind, type: input.type ?? undefined, template: input.template, references: input.references, whole: input.whole ? input.references[0] : undefined, position: undefined },
+      lookup,
+    );
+    if (value === null) unknown.push(...problems.map((problem) => problem.message));
+    else values.push({ name: input.name, kind: input.kind, type: value.type, value: value.value, sensitive: value.sensitive });
+  }
+  if (unknown.length > 0 && begin.action !== 'plan') {
+    throw new WindlassError('invalidDefinition', unknown.join('; '), {
+      class: 'definition',
+      hint: 'check the output in the stack that makes it, deploy that stack, then resume',
+      problems: unknown.map((message) => ({ message })),
+    });
+  }
+  return { values, unknown };
+}
+
+/** The values of a success, to be kept with its snapshot for a later rollback. */
+export function sealResolved(deps: ActivityDeps, environmentId: string, variables: readonly EffectiveVariable[]): NodeSnapshot['resolved'] {
+  return variables.map(({ name, kind, type, sensitive, value }) => ({
+    name,
+    kind,
+    type,
+    sensitive,
+    value: sensitive ? deps.secrets.seal(JSON.stringify(value), resolvedContext(environmentId)) : value,
+  }));
+}
+
+function openResolved(deps: ActivityDeps, environmentId: string, snapshot: NodeSnapshot): EffectiveVariable[] {
+  return (snapshot.resolved ?? []).map(({ name, kind, type, sensitive, value }) => ({
+    name,
+    kind,
+    type,
+    sensitive,
+    value: sensitive && typeof value === 'string' ? (JSON.parse(deps.secrets.open(value, resolvedContext(environmentId))) as VariableValue) : value,
+    level: 'deployment',
+    overrides: [],
+  }));
+}

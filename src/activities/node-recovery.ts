@@ -1,0 +1,70 @@
+import type { NodeOutcome } from '../model/index.ts';
+import type { ApplyResult } from '../runners/index.ts';
+import { endNode, findWorker } from '../store/index.ts';
+import type { Journal } from '../store/index.ts';
+import type { NodeCall } from './node-call.ts';
+
+/** Longer without a sign than any worker that lives: heartbeats come every few seconds. */
+const deadAfterMs = 30_000;
+
+export type Recovered =
+  | { readonly kind: 'clean' }
+  /** Go on, but look at the real state first: a plan made before the crash is not applied any more. */
+  | { readonly kind: 'interrupted' }
+  | { readonly kind: 'finished'; readonly result: ApplyResult }
+  | { readonly kind: 'over'; readonly outcome: NodeOutcome };
+
+/** Finds out what became of an earlier call for this node that ended unseen, before anything is repeated. */
+export async function recoverNode(call: NodeCall): Promise<Recovered> {
+  const { journal } = call.begin;
+  if (journal === null || !journal.open) return { kind: 'clean' };
+  const { deps, key, begin, run, runner } = call;
+  const sameHost = journal.host === deps.worker.host && journal.bootId === deps.worker.bootId;
+  const workerDead = journal.workerId === deps.worker.id || (await isDead(call, journal));
+  run.log(`An earlier call of the tool ended unseen in stage "${journal.stage}"${sameHost ? '' : ` on ${journal.host}`}; finding out what it did.\n`);
+  const recovery = await runner.recover(run, { stage: journal.stage as never, changes: journal.changes, sameHost, workerDead });
+  switch (recovery.kind) {
+    case 'clean':
+      await freeLock(call, journal, 'the tool that took it is over and changed nothing');
+      return { kind: 'clean' };
+    case 'finished':
+      run.log('It went on without its worker and ended well; nothing is repeated.\n');
+      return { kind: 'finished', result: recovery.result };
+    case 'interrupted':
+      run.log(`${recovery.detail}\nThe state is read anew and planned against before going on.\n`);
+      await freeLock(call, journal, recovery.detail);
+      return { kind: 'interrupted' };
+    case 'unknown': {
+      await endNode(deps.db.sql, key, {
+        status: 'failed',
+        error: {
+          class: 'internal',
+          message: `the state of "${begin.alias}" is unverified: ${recovery.detail}`,
+          hint: `look at what it really made, then: windlass state verify ${begin.entity_id}/${begin.alias} --reason "…"`,
+        },
+        environment: {
+          status: 'failed',
+          stateUnverified: { since: new Date().toISOString(), deploymentId: key.deploymentId, reason: recovery.detail, lockId: recovery.lockId },
+        },
+      });
+      return { kind: 'over', outcome: { status: 'failed', class: 'internal', message: `state unverified: ${recovery.detail}`, changedState: true } };
+    }
+  }
+}
+
+/** Its power to write ends first; only then is the lock it may hold given back. */
+async function freeLock(call: NodeCall, journal: Journal, because: string): Promise<void> {
+  const { deps, begin } = call;
+  if (journal.grantId === null) return;
+  await deps.state.fenceGrant(journal.grantId);
+  const lock = await deps.state.lockOf(begin.environment_id);
+  if (lock !== null && lock.grantId === journal.grantId) {
+    await deps.state.releaseLock({ environmentId: begin.environment_id, lockId: lock.lockId, because });
+  }
+}
+
+async function isDead(call: NodeCall, journal: Journal): Promise<boolean> {
+  const worker = await findWorker(call.deps.db.sql, journal.workerId);
+  if (worker === null) return false;
+  return worker.stoppedAt !== null || Date.now() - worker.seenAt.getTime() > deadAfterMs;
+}

@@ -1,0 +1,137 @@
+import type { DeploymentActivities, DeploymentOutcome, DeploymentStatus, EnvironmentStatus, NodeAction, CompensationNode } from '../model/index.ts';
+import { expiryAfterDeploy } from '../definition/index.ts';
+import { sql } from 'kysely';
+import { scopeTtlSettings, changeNodeStatuses, recordEvent } from '../store/index.ts';
+import type { ActivityDeps } from './deps.ts';
+import { loadRun, nodeStatusesOf, setEnvironmentStatus, setRunStatus } from './run-store.ts';
+import type { RunRow } from './run-store.ts';
+
+/** A destroy at the end of a time to live that failed is tried again after this long. */
+const expiryRetryMs = 3600_000;
+
+export async function recordNodes(deps: ActivityDeps, input: Parameters<DeploymentActivities['recordNodes']>[0]): Promise<void> {
+  const run = { deploymentId: input.deploymentId, compensation: input.compensation ?? false };
+  const changes = input.updates.map(({ index, status, reason, message }) => ({
+    index,
+    status,
+    reason: reason ?? (message === undefined ? undefined : { kind: 'stopped' as const, message }),
+  }));
+  await changeNodeStatuses(deps.db.sql, run, changes);
+}
+
+export async function setDeploymentStatus(deps: ActivityDeps, input: Parameters<DeploymentActivities['setDeploymentStatus']>[0]): Promise<void> {
+  await deps.db.transaction((tx) => setRunStatus(tx, input.deploymentId, input));
+}
+
+interface Undoable {
+  readonly index: number;
+  readonly action: NodeAction;
+  readonly began_change: boolean;
+  readonly deployed_before: boolean;
+}
+
+/**
+ * The nodes this run began to change, and what takes each back: the snapshot that was in force before, or a destroy
+ * when there was none. Their records are made here, once.
+ */
+export async function planCompensation(deps: ActivityDeps, deploymentId: string): Promise<CompensationNode[]> {
+  return deps.db.transaction(async (tx) => {
+    const { rows } = await sql<Undoable>`
+      SELECT index, action, began_change, previous_snapshot IS NOT NULL AS deployed_before
+      FROM node_runs WHERE deployment_id = ${deploymentId} AND NOT compensation ORDER BY index`.execute(tx);
+    const undo = rows.map((row): CompensationNode => ({ index: row.index, action: undoing(row) }));
+    await sql`
+      INSERT INTO node_runs (deployment_id, index, compensation, alias, name, environment_id, needs, action, engine, snapshot)
+      SELECT nr.deployment_id, nr.index, true, nr.alias, nr.name, nr.environment_id, '[]', u.action, nr.engine,
+        CASE WHEN u.action = 'deploy' THEN nr.previous_snapshot ELSE nr.snapshot END
+      FROM node_runs nr JOIN jsonb_to_recordset(${JSON.stringify(undo.filter((node) => node.action !== 'keep'))}::jsonb) AS u(index integer, action text)
+        ON u.index = nr.index
+      WHERE nr.deployment_id = ${deploymentId} AND NOT nr.compensation
+      ON CONFLICT DO NOTHING`.execute(tx);
+    return undo;
+  });
+}
+
+function undoing(row: Undoable): NodeAction {
+  if (!row.began_change || row.action === 'keep' || row.action === 'plan' || row.action === 'drift') return 'keep';
+  return row.deployed_before ? 'deploy' : row.action === 'destroy' ? 'keep' : 'destroy';
+}
+
+export async function finishDeployment(deps: ActivityDeps, input: { deploymentId: string; status: DeploymentStatus; message?: string }): Promise<DeploymentOutcome> {
+  const run = await loadRun(deps.db.sql, input.deploymentId);
+  if (run === null) return { status: input.status };
+  return deps.db.transaction(async (tx): Promise<DeploymentOutcome> => {
+    const error = input.message === undefined || input.status === 'failed' ? undefined : { class: 'internal', message: input.message };
+    const ended = await setRunStatus(tx, run.id, { status: input.status, paused: false, error });
+    if (!ended) return { status: input.status };
+    if (run.type === 'plan' || run.type === 'drift') return { status: input.status };
+    if (input.status === 'succeeded') await detach(tx, run);
+    const status = await environmentStatus(tx, run);
+    await setEnvironmentStatus(tx, run.environment_id, status, run.id);
+    if (input.status === 'succeeded' && status === 'active') {
+      await sql`UPDATE environments SET deployed_by = ${run.id} WHERE id = ${run.environment_id}`.execute(tx);
+    }
+    const expiresAtMs = await expiry(tx, run, input.status, status);
+    if (expiresAtMs !== undefined) {
+      await sql`UPDATE environments SET expires_at = ${expiresAtMs === null ? null : new Date(expiresAtMs).toISOString()} WHERE id = ${run.environment_id}`.execute(tx);
+      await recordEvent(tx, { type: 'ttl.changed', environmentId: run.environment_id, deploymentId: run.id, alias: null, data: { expiresAt: expiresAtMs === null ? null : new Date(expiresAtMs).toISOString() } });
+    }
+    return { status: input.status, ...(expiresAtMs === undefined ? {} : { expiresAtMs }) };
+  });
+}
+
+type Tx = Parameters<Parameters<ActivityDeps['db']['transaction']>[0]>[0];
+
+/** What the file no longer lists lives on by itself, under a name that says where it came from. */
+async function detach(tx: Tx, run: RunRow): Promise<void> {
+  const ids = run.definition?.detach ?? [];
+  if (ids.length === 0) return;
+  await sql`
+    UPDATE environments SET detached = true, parent_id = NULL, name = ${run.environment_name} || '/' || alias || CASE WHEN EXISTS (
+        SELECT 1 FROM environments other WHERE other.project_id = environments.project_id AND other.parent_id IS NULL AND NOT other.archived
+          AND other.name = ${run.environment_name} || '/' || environments.alias) THEN ' ' || right(environments.id, 6) ELSE '' END,
+      template_id = template_id, updated_at = now()
+    WHERE id IN (SELECT jsonb_array_elements_text(${JSON.stringify(ids)}::jsonb)) AND NOT detached`.execute(tx);
+}
+
+/** Active when the graph is whole, inactive when nothing is left, failed when something went wrong in between. */
+async function environmentStatus(tx: Tx, run: RunRow): Promise<EnvironmentStatus> {
+  const { rows } = await sql<{ total: number; active: number; failed: number; gone: number; fresh: number }>`
+    SELECT count(*)::int AS total,
+      count(*) FILTER (WHERE status = 'active')::int AS active,
+      count(*) FILTER (WHERE status = 'failed')::int AS failed,
+      count(*) FILTER (WHERE status = 'inactive')::int AS gone,
+      count(*) FILTER (WHERE status = 'neverDeployed')::int AS fresh
+    FROM environments WHERE parent_id = ${run.environment_id} AND NOT detached AND NOT archived`.execute(tx);
+  const nodes = rows[0] ?? { total: 0, active: 0, failed: 0, gone: 0, fresh: 0 };
+  const failedNow = (await nodeStatusesOf(tx, run.id)).some(({ status, count }) => count > 0 && status === 'failed');
+  if (nodes.total === 0) return singleStatus(tx, run);
+  if (nodes.failed > 0 || failedNow) return 'failed';
+  if (nodes.active === 0) return nodes.gone > 0 ? 'inactive' : 'neverDeployed';
+  if (run.type === 'destroy' && nodes.active > 0) return 'failed';
+  return 'active';
+}
+
+/** A stack without a graph has its status from its own node. */
+async function singleStatus(tx: Tx, run: RunRow): Promise<EnvironmentStatus> {
+  const { rows } = await sql<{ status: string; action: string; began_change: boolean; was: boolean }>`
+    SELECT nr.status, nr.action, nr.began_change, e.deployed_snapshot IS NOT NULL AS was
+    FROM node_runs nr JOIN environments e ON e.id = nr.environment_id
+    WHERE nr.deployment_id = ${run.id} ORDER BY compensation DESC LIMIT 1`.execute(tx);
+  const node = rows[0];
+  if (node === undefined) return run.environment_status === 'neverDeployed' || run.environment_status.endsWith('InProgress') ? 'neverDeployed' : (run.environment_status as EnvironmentStatus);
+  if (node.status === 'succeeded') return node.action === 'destroy' ? 'inactive' : 'active';
+  if (node.status === 'failed' || node.began_change) return 'failed';
+  return node.was ? 'active' : 'neverDeployed';
+}
+
+/** undefined leaves the expiry as it is. */
+async function expiry(tx: Tx, run: RunRow, status: DeploymentStatus, environment: EnvironmentStatus): Promise<number | null | undefined> {
+  if (environment === 'inactive') return null;
+  if (run.trigger === 'ttl' && run.type === 'destroy' && status !== 'succeeded') return Date.now() + expiryRetryMs;
+  if (run.type !== 'deploy' || status !== 'succeeded') return undefined;
+  const scope = await scopeTtlSettings(tx, run.project_id);
+  const ttl = run.settings.ttl ?? scope.defaultTtl;
+  if (ttl === undefined) return undefined;
+  return expiryAfterDeploy(ttl, Date.now(), scope);
+}

@@ -1,0 +1,228 @@
+import { CompleteAsyncError, Context } from '@temporalio/activity';
+import { join } from 'node:path';
+import { Masker } from '../access/index.ts';
+import { openLog } from '../artifacts/index.ts';
+import type { LogWriter } from '../artifacts/index.ts';
+import type { EffectiveVariable, NodeOutcome, NodeSnapshot, RunError, RunNodeInput, Stage } from '../model/index.ts';
+import { WindlassError } from '../model/index.ts';
+import { LeftRunningError, ToolError } from '../runners/index.ts';
+import type { StackRun, StopReason } from '../runners/index.ts';
+import { announceProgress, beginNode, endNode, enterStage, isDatabaseUnavailable } from '../store/index.ts';
+import type { Journal, NodeBegin, NodeKey } from '../store/index.ts';
+import type { ActivityDeps } from './deps.ts';
+import type { NodeCall } from './node-call.ts';
+import { fail, succeed, unchangedHash } from './node-ending.ts';
+import { resolveNodeValues } from './node-inputs.ts';
+import type { NodeValues } from './node-inputs.ts';
+import { requestApproval, takeApprovedPlan } from './node-approval.ts';
+import { recoverNode } from './node-recovery.ts';
+import { recordDrift } from './node-drift.ts';
+
+/** How often Temporal hears that this worker lives; it gives up after 15 s. */
+const heartbeatEveryMs = 2000;
+const defaultTimeoutSeconds = 24 * 3600;
+/** Variables of the worker that tools need; everything else of its environment is kept from them. */
+const passedOn = ['PATH', 'HOME', 'USER', 'LANG', 'LC_ALL', 'TMPDIR', 'TZ', 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy'];
+
+/** See RunActivities.runNode. */
+export async function runNode(deps: ActivityDeps, input: RunNodeInput): Promise<NodeOutcome> {
+  const stop = new AbortController();
+  const context = Context.current();
+  const beating = setInterval(() => context.heartbeat(), heartbeatEveryMs);
+  context.cancellationSignal.addEventListener('abort', () => stop.abort(stopReason(context)));
+  try {
+    return await execute(deps, input, stop.signal);
+  } finally {
+    clearInterval(beating);
+  }
+}
+
+function stopReason(context: Context): StopReason {
+  const why = context.cancellationDetails;
+  // The workflow has let go of this call, or this worker leaves: another call will take over, so the tool may go on.
+  if (why?.workerShutdown === true || why?.timedOut === true || why?.reset === true || why?.paused === true) return 'shutdown';
+  return 'abort';
+}
+
+async function execute(deps: ActivityDeps, input: RunNodeInput, signal: AbortSignal): Promise<NodeOutcome> {
+  const key: NodeKey = { deploymentId: input.deploymentId, index: input.index, compensation: input.compensation ?? false };
+  const begin = await beginNode(deps.db.sql, key, input.try);
+  if (begin === null) return { status: 'failed', class: 'internal', message: 'the record of this node is gone', changedState: false };
+  const ended = endedBefore(begin);
+  if (ended !== null) return ended;
+
+  const masker = new Masker();
+  const log = openLog({ db: deps.db, masker, deploymentId: key.deploymentId, index: key.index, compensation: key.compensation, try: input.try });
+  try {
+    const call = await openCall(deps, input, key, begin, { masker, log, signal });
+    return await (call.status === 'ready' ? perform(call.call) : call.outcome);
+  } catch (error) {
+    if (isTransient(error)) throw error;
+    return await fail({ deps, input, key, begin, masker, log }, error);
+  } finally {
+    await log.close();
+  }
+}
+
+/** An earlier try of this same call has written its ending and died before it could say so. */
+function endedBefore(begin: NodeBegin): NodeOutcome | null {
+  switch (begin.status) {
+    case 'succeeded':
+      return { status: 'succeeded', changedOutputs: begin.changed_outputs, ran: begin.ran };
+    case 'failed': {
+      const error = begin.error as RunError | null;
+      return { status: 'failed', class: error?.class ?? 'internal', message: error?.message ?? 'failed', changedState: begin.began_change };
+    }
+    case 'cancelled':
+    case 'aborted':
+      return { status: begin.status, message: 'stopped', changedState: begin.began_change };
+    default:
+      return null;
+  }
+}
+
+type Opened = { readonly status: 'ready'; readonly call: NodeCall } | { readonly status: 'over'; readonly outcome: NodeOutcome };
+
+async function openCall(
+  deps: ActivityDeps,
+  input: RunNodeInput,
+  key: NodeKey,
+  begin: NodeBegin,
+  io: { readonly masker: Masker; readonly log: LogWriter; readonly signal: AbortSignal },
+): Promise<Opened> {
+  const { snapshot } = begin;
+  if (snapshot === null) throw new WindlassError('internal', `"${begin.alias}" has no snapshot to run`, { class: 'internal' });
+  const runner = deps.runners.get(snapshot.type);
+  const values = await resolveNodeValues(deps, key.deploymentId, begin, snapshot);
+  for (const variable of values.variables) if (variable.sensitive) io.masker.addValue(variable.value);
+
+  const hash = unchangedHash(begin, snapshot, values);
+  if (input.action === 'deploy' && (await isUnchanged(deps, begin, snapshot, hash))) {
+    await endNode(deps.db.sql, key, { status: 'succeeded', ran: false, changedOutputs: false });
+    return { status: 'over', outcome: { status: 'succeeded', changedOutputs: false, ran: false } };
+  }
+
+  const readOnly = input.action === 'plan' || input.action === 'drift';
+  const grant = await deps.state.grant({ environmentId: begin.environment_id, ...key, readOnly: input.action === 'drift' });
+  io.masker.add(grant.token);
+  const journal = (stage: Stage, changes: boolean): Journal => ({
+    open: true,
+    stage,
+    changes,
+    workerId: deps.worker.id,
+    host: deps.worker.host,
+    bootId: deps.worker.bootId,
+    workDirectory: join(deps.workDirectory, begin.environment_id),
+    grantId: grant.id,
+  });
+  const source = await deps.sources.checkout(snapshot.source, snapshot.commit, { signal: io.signal });
+  let stage: Stage = 'prepare';
+  const run: StackRun = {
+    id: `${key.deploymentId}/${key.index}`,
+    environmentId: begin.environment_id,
+    type: snapshot.type,
+    sourceDirectory: source,
+    path: snapshot.source.path,
+    // Reads run beside each other and beside nothing else; they must not disturb the directory that applies use.
+    workDirectory: join(deps.workDirectory, readOnly ? `${begin.environment_id}.${input.action}` : begin.environment_id),
+    workspace: snapshot.workspace,
+    config: snapshot.config,
+    variables: values.variables.filter((variable) => variable.kind === 'tool'),
+    environment: toolEnvironment(begin, key, values.variables),
+    state: { address: `${deps.stateUrl}/${begin.environment_id}`, username: grant.id, password: grant.token },
+    timeoutMs: (input.timeoutSeconds ?? snapshot.timeoutSeconds ?? defaultTimeoutSeconds) * 1000,
+    log: (text) => io.log.write(stage, text),
+    enter: async (next, evidence) => {
+      stage = next;
+      await enterStage(deps.db.sql, key, next, journal(next, evidence?.changes ?? false));
+    },
+    progress: (text) => {
+      void announceProgress(deps.db.sql, key, begin.alias, begin.entity_id, text).catch(() => undefined);
+    },
+    signal: io.signal,
+  };
+  return { status: 'ready', call: { deps, input, key, begin, snapshot, values, runner, run, ...io } };
+}
+
+async function perform(call: NodeCall): Promise<NodeOutcome> {
+  const { input, begin, run, runner } = call;
+  const recovered = await recoverNode(call);
+  if (recovered.kind === 'over') return recovered.outcome;
+  if (recovered.kind === 'finished') return succeed(call, recovered.result);
+  if (input.mode === 'apply' && recovered.kind === 'clean') {
+    const approved = await takeApprovedPlan(call);
+    await runner.prepare(run);
+    try {
+      return await succeed(call, await runner.apply(run, approved));
+    } catch (error) {
+      if (!(error instanceof ToolError) || error.class !== 'stalePlan') throw error;
+      return requestApproval(call, await planFor(call), 'the state changed after the plan was approved, so it was planned again');
+    }
+  }
+  await runner.prepare(run);
+  switch (input.action) {
+    case 'plan':
+      return planOnly(call);
+    case 'drift':
+      return recordDrift(call, await runner.detectDrift(run));
+    case 'deploy':
+    case 'destroy': {
+      if (call.snapshot.requiresApproval === true && input.compensation !== true) {
+        const planned = await planFor(call);
+        if (!planned.plan.hasChanges && input.action === 'deploy') return succeed(call, await runner.deploy(run));
+        return requestApproval(call, planned, 'this sub-environment requires approval');
+      }
+      return succeed(call, input.action === 'deploy' ? await runner.deploy(run) : await runner.destroy(run));
+    }
+    case 'keep':
+      throw new WindlassError('internal', `"${begin.alias}" is kept and must not run`);
+  }
+}
+
+function planFor(call: NodeCall) {
+  return call.input.action === 'destroy' ? call.runner.planDestroy(call.run) : call.runner.plan(call.run);
+}
+
+async function planOnly(call: NodeCall): Promise<NodeOutcome> {
+  const { deps, key, values, run, masker } = call;
+  if (values.unknown.length > 0) {
+    run.log(`cannot be known before a deploy:\n${values.unknown.map((line) => `  ${line}\n`).join('')}`);
+    await endNode(deps.db.sql, key, {
+      status: 'skipped',
+      reason: { kind: 'notSelected', message: `cannot be known yet: ${values.unknown.join('; ')}` },
+    });
+    return { status: 'succeeded', changedOutputs: false, ran: false };
+  }
+  const result = await call.runner.plan(run);
+  await deps.artifacts.put({ deploymentId: key.deploymentId, index: key.index, kind: 'planText', body: Buffer.from(masker.mask(result.text)) });
+  await endNode(deps.db.sql, key, { status: 'succeeded', plan: result.plan });
+  return { status: 'succeeded', changedOutputs: false, ran: true };
+}
+
+async function isUnchanged(deps: ActivityDeps, begin: NodeBegin, snapshot: NodeSnapshot, hash: string): Promise<boolean> {
+  if (begin.request.force || begin.environment_status !== 'active' || begin.journal?.open === true) return false;
+  if (snapshot.redeploy === 'always') return false;
+  if (snapshot.redeploy === 'never') return true;
+  const state = await deps.state.latest(begin.environment_id);
+  return begin.input_hash === `${hash}:${state?.serial ?? '-'}`;
+}
+
+/** Passes by itself, so Temporal calls again: the database is away, or another worker takes the tool over. */
+function isTransient(error: unknown): boolean {
+  return error instanceof LeftRunningError || error instanceof CompleteAsyncError || isDatabaseUnavailable(error);
+}
+
+function toolEnvironment(begin: NodeBegin, key: NodeKey, variables: readonly EffectiveVariable[]): Record<string, string> {
+  const environment: Record<string, string> = {};
+  for (const name of passedOn) {
+    const value = process.env[name];
+    if (value !== undefined) environment[name] = value;
+  }
+  environment['WINDLASS_ENVIRONMENT_ID'] = begin.environment_id;
+  environment['WINDLASS_DEPLOYMENT_ID'] = key.deploymentId;
+  environment['WINDLASS_ALIAS'] = begin.alias;
+  for (const variable of variables) {
+    if (variable.kind === 'environment') environment[variable.name] = typeof variable.value === 'string' ? variable.value : JSON.stringify(variable.value);
+  }
+  return environment;
+}

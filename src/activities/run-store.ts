@@ -1,0 +1,244 @@
+/** Queries of a run as a whole: what is there before it, and what it makes. */
+import { sql } from 'kysely';
+import { z } from 'zod';
+import type { Actor, DeploymentRequest, DeploymentStatus, DeploymentType, NodeSnapshot, NodeStatus, RunNode } from '../model/index.ts';
+import {
+  actorSchema,
+  deploymentRequestSchema,
+  deploymentTypes,
+  environmentSettingsSchema,
+  nodeActions,
+  nodeSnapshotSchema,
+  nodeStatuses,
+} from '../model/index.ts';
+import type { Db } from '../store/index.ts';
+import { recordEvent } from '../store/index.ts';
+
+export const runDefinitionSchema = z.object({
+  title: z.string(),
+  onFailure: z.enum(['continue', 'stop', 'rollback']),
+  maxParallel: z.number().int().positive(),
+  /** Environments that the file no longer lists and that are let go once the run has succeeded. */
+  detach: z.array(z.string()).default([]),
+});
+export type RunDefinition = z.infer<typeof runDefinitionSchema>;
+
+const runRowSchema = z.object({
+  id: z.string(),
+  number: z.number(),
+  type: z.enum(deploymentTypes),
+  status: z.string(),
+  trigger: z.string(),
+  request: deploymentRequestSchema,
+  requested_by: actorSchema,
+  definition: runDefinitionSchema.nullable(),
+  environment_id: z.string(),
+  environment_name: z.string(),
+  environment_status: z.string(),
+  template_id: z.string().nullable(),
+  inline_template: z.unknown(),
+  workspace: z.string().nullable(),
+  revision: z.string().nullable(),
+  settings: environmentSettingsSchema,
+  project_id: z.string(),
+  organization_id: z.string(),
+});
+export interface RunRow extends z.infer<typeof runRowSchema> {
+  readonly type: DeploymentType;
+  readonly request: DeploymentRequest;
+  readonly requested_by: Actor;
+}
+
+export async function loadRun(db: Db, deploymentId: string): Promise<RunRow | null> {
+  const { rows } = await sql`
+    SELECT d.id, d.number, d.type, d.status, d.trigger, d.request, d.requested_by, d.definition, d.environment_id,
+      e.name AS environment_name, e.status AS environment_status, e.template_id, e.inline_template, e.workspace, e.revision,
+      e.settings, e.project_id, p.organization_id
+    FROM deployments d JOIN environments e ON e.id = d.environment_id JOIN projects p ON p.id = e.project_id
+    WHERE d.id = ${deploymentId}`.execute(db);
+  return rows[0] === undefined ? null : runRowSchema.parse(rows[0]);
+}
+
+/** Another run of the same environment that changes things and is not over, if there is one. */
+export async function otherOpenRun(db: Db, run: RunRow): Promise<string | null> {
+  const { rows } = await sql<{ id: string }>`
+    SELECT id FROM deployments WHERE environment_id = ${run.environment_id} AND id <> ${run.id}
+      AND type NOT IN ('plan', 'drift') AND status IN ('running', 'stopping', 'rollingBack') LIMIT 1`.execute(db);
+  return rows[0]?.id ?? null;
+}
+
+const liveNodeSchema = z.object({
+  id: z.string(),
+  alias: z.string().nullable(),
+  name: z.string(),
+  status: z.string(),
+  settings: environmentSettingsSchema,
+  deployed_snapshot: nodeSnapshotSchema.nullable(),
+  /** What last began to change it, whether it came to its end or not. */
+  begun_snapshot: nodeSnapshotSchema.nullable(),
+});
+export type KnownEnvironment = z.infer<typeof liveNodeSchema>;
+
+/** The environment itself when it has no graph, else its sub-environments, with what was last deployed. */
+export async function loadKnown(db: Db, environmentId: string, workflow: boolean): Promise<KnownEnvironment[]> {
+  const { rows } = await sql`
+    SELECT e.id, e.alias, e.name, e.status, e.settings, e.deployed_snapshot, b.snapshot AS begun_snapshot
+    FROM environments e LEFT JOIN LATERAL (
+      SELECT snapshot FROM node_runs nr WHERE nr.environment_id = e.id AND nr.began_change AND nr.snapshot IS NOT NULL AND nr.action <> 'destroy'
+      ORDER BY nr.started_at DESC NULLS LAST LIMIT 1
+    ) b ON true
+    WHERE ${workflow ? sql`e.parent_id = ${environmentId} AND NOT e.detached` : sql`e.id = ${environmentId}`}
+    ORDER BY e.created_at, e.id`.execute(db);
+  return z.array(liveNodeSchema).parse(rows);
+}
+
+const pastNodeSchema = z.object({
+  alias: z.string(),
+  environment_id: z.string(),
+  action: z.enum(nodeActions),
+  status: z.enum(nodeStatuses),
+  snapshot: nodeSnapshotSchema.nullable(),
+  needs: z.array(z.number()),
+});
+export type PastNode = z.infer<typeof pastNodeSchema>;
+
+export async function loadPastNodes(db: Db, deploymentId: string): Promise<PastNode[]> {
+  const { rows } = await sql`
+    SELECT alias, environment_id, action, status, snapshot, needs FROM node_runs
+    WHERE deployment_id = ${deploymentId} AND NOT compensation ORDER BY index`.execute(db);
+  return z.array(pastNodeSchema).parse(rows);
+}
+
+/** Snapshots that were in force right after a deployment ended: for each environment, its last success up to then. */
+export async function loadSnapshotsAsOf(db: Db, environmentId: string, number: number): Promise<Map<string, NodeSnapshot>> {
+  const { rows } = await sql<{ environment_id: string; action: string; snapshot: unknown }>`
+    SELECT DISTINCT ON (nr.environment_id) nr.environment_id, nr.action, nr.snapshot
+    FROM node_runs nr JOIN deployments d ON d.id = nr.deployment_id
+    WHERE d.environment_id = ${environmentId} AND d.number <= ${number} AND nr.status = 'succeeded' AND nr.action IN ('deploy', 'destroy')
+    ORDER BY nr.environment_id, d.number DESC, nr.finished_at DESC`.execute(db);
+  return new Map(
+    rows.flatMap((row) => (row.action === 'deploy' && row.snapshot !== null ? [[row.environment_id, nodeSnapshotSchema.parse(row.snapshot)] as const] : [])),
+  );
+}
+
+/** The last deployment before the newest one that changed something, which ended well. */
+export async function lastSuccessBefore(db: Db, environmentId: string, deploymentId: string): Promise<{ id: string; number: number } | null> {
+  const { rows } = await sql<{ id: string; number: number }>`
+    WITH newest AS (
+      SELECT number FROM deployments WHERE environment_id = ${environmentId} AND id <> ${deploymentId}
+        AND type IN ('deploy', 'rollback') AND started_at IS NOT NULL ORDER BY number DESC LIMIT 1
+    )
+    SELECT id, number FROM deployments WHERE environment_id = ${environmentId} AND status = 'succeeded' AND type IN ('deploy', 'rollback')
+      AND number < (SELECT number FROM newest) ORDER BY number DESC LIMIT 1`.execute(db);
+  return rows[0] ?? null;
+}
+
+export async function findDeployment(db: Db, environmentId: string, reference: string): Promise<{ id: string; number: number; status: string; type: string } | null> {
+  const { rows } = await sql<{ id: string; number: number; status: string; type: string }>`
+    SELECT id, number, status, type FROM deployments
+    WHERE environment_id = ${environmentId} AND (id = ${reference} OR number::text = ${reference}) LIMIT 1`.execute(db);
+  return rows[0] ?? null;
+}
+
+/** One node as it is written down for a run. */
+export interface NewNode {
+  readonly name: string;
+  readonly environmentId: string;
+  readonly snapshot: NodeSnapshot | null;
+  readonly previousSnapshot: NodeSnapshot | null;
+  readonly run: RunNode;
+}
+
+export async function insertNodes(db: Db, deploymentId: string, nodes: readonly NewNode[]): Promise<void> {
+  const rows = nodes.map((node, index) => ({
+    index,
+    alias: node.run.alias,
+    name: node.name,
+    environment_id: node.environmentId,
+    needs: node.run.needs,
+    action: node.run.action,
+    engine: node.run,
+    snapshot: node.snapshot,
+    previous_snapshot: node.previousSnapshot,
+  }));
+  const batch = 500;
+  for (let from = 0; from < rows.length; from += batch) {
+    await sql`
+      INSERT INTO node_runs (deployment_id, index, alias, name, environment_id, needs, action, engine, snapshot, previous_snapshot)
+      SELECT ${deploymentId}, r.index, r.alias, r.name, r.environment_id, r.needs, r.action, r.engine, NULLIF(r.snapshot, 'null'), NULLIF(r.previous_snapshot, 'null')
+      FROM jsonb_to_recordset(${JSON.stringify(rows.slice(from, from + batch))}::jsonb)
+        AS r(index integer, alias text, name text, environment_id text, needs jsonb, action text, engine jsonb, snapshot jsonb, previous_snapshot jsonb)`.execute(db);
+  }
+}
+
+/** What the engine was told when the run was resolved; used again after continue-as-new. */
+export async function loadEngineNodes(db: Db, deploymentId: string): Promise<RunNode[]> {
+  const { rows } = await sql<{ engine: RunNode }>`
+    SELECT engine FROM node_runs WHERE deployment_id = ${deploymentId} AND NOT compensation ORDER BY index`.execute(db);
+  return rows.map((row) => row.engine);
+}
+
+/** Makes sub-environments that are new and brings the others up to the file. Answers the id of each alias. */
+export async function upsertSubEnvironments(
+  db: Db,
+  parent: { readonly id: string; readonly projectId: string },
+  nodes: readonly {
+    readonly newId: string;
+    readonly alias: string;
+    readonly name: string;
+    readonly templateId: string | null;
+    readonly inline: unknown;
+    readonly workspace: string | null;
+    readonly revision: string | null;
+  }[],
+): Promise<Map<string, string>> {
+  const { rows } = await sql<{ id: string; alias: string }>`
+    INSERT INTO environments (id, project_id, parent_id, alias, name, template_id, inline_template, workspace, revision)
+    SELECT r."newId", ${parent.projectId}, ${parent.id}, r.alias, r.name, r."templateId", NULLIF(r.inline, 'null'), r.workspace, r.revision
+    FROM jsonb_to_recordset(${JSON.stringify(nodes)}::jsonb)
+      AS r("newId" text, alias text, name text, "templateId" text, inline jsonb, workspace text, revision text)
+    ON CONFLICT (parent_id, alias) WHERE parent_id IS NOT NULL AND NOT detached DO UPDATE SET
+      name = EXCLUDED.name, template_id = EXCLUDED.template_id, inline_template = EXCLUDED.inline_template,
+      workspace = COALESCE(EXCLUDED.workspace, environments.workspace), revision = EXCLUDED.revision, archived = false, updated_at = now()
+    RETURNING id, alias`.execute(db);
+  return new Map(rows.map((row) => [row.alias, row.id]));
+}
+
+/** Moves a run on, and tells those who watch. Never takes an ended run back. */
+export async function setRunStatus(
+  db: Db,
+  deploymentId: string,
+  change: { readonly status: DeploymentStatus; readonly paused?: boolean | undefined; readonly error?: unknown },
+): Promise<boolean> {
+  const over = !['queued', 'running', 'stopping', 'rollingBack'].includes(change.status);
+  const { rows } = await sql<{ environment_id: string; number: number; type: string; paused: boolean }>`
+    UPDATE deployments SET status = ${change.status},
+      paused = ${change.paused === undefined ? sql`paused` : change.paused},
+      error = COALESCE(${change.error === undefined ? null : JSON.stringify(change.error)}::jsonb, error),
+      started_at = CASE WHEN ${change.status !== 'queued'} THEN COALESCE(started_at, now()) ELSE started_at END,
+      finished_at = CASE WHEN ${over} THEN now() ELSE NULL END
+    WHERE id = ${deploymentId} AND finished_at IS NULL
+    RETURNING environment_id, number, type, paused`.execute(db);
+  const row = rows[0];
+  if (row === undefined) return false;
+  await recordEvent(db, {
+    type: 'deployment.status',
+    environmentId: row.environment_id,
+    deploymentId,
+    alias: null,
+    data: { status: change.status, number: row.number, type: row.type, paused: row.paused },
+  });
+  return true;
+}
+
+export async function setEnvironmentStatus(db: Db, environmentId: string, status: string, deploymentId: string | null): Promise<void> {
+  await sql`UPDATE environments SET status = ${status}, updated_at = now() WHERE id = ${environmentId}`.execute(db);
+  await recordEvent(db, { type: 'environment.status', environmentId, deploymentId, alias: null, data: { status } });
+}
+
+/** The endings of a run's nodes that decide the environment's status. */
+export async function nodeStatusesOf(db: Db, deploymentId: string): Promise<{ status: NodeStatus; count: number }[]> {
+  const { rows } = await sql<{ status: NodeStatus; count: number }>`
+    SELECT status, count(*)::int AS count FROM node_runs WHERE deployment_id = ${deploymentId} AND NOT compensation GROUP BY status`.execute(db);
+  return rows;
+}

@@ -1,0 +1,91 @@
+import { posix } from 'node:path';
+import type { SecretBox } from '../access/index.ts';
+import type { DeploymentRequest, NodeDefinition, NodeSnapshot, RetryRule, Source, TemplateConfig, TemplateType } from '../model/index.ts';
+import { WindlassError } from '../model/index.ts';
+
+/** What a node is made from: a stored template, or the block in the workflow file. */
+export interface NodeTemplate {
+  readonly id: string | null;
+  readonly name: string;
+  readonly type: TemplateType;
+  readonly source: Source;
+  readonly config: TemplateConfig;
+  readonly retryOnDeploy: RetryRule | null;
+}
+
+/** The source of the workflow file itself, at the commit of this run. */
+export interface FileSource {
+  readonly source: Source;
+  readonly commit: string;
+}
+
+/** Code that lies beside the workflow file, as an ordinary source. */
+export function besideFile(file: FileSource, path: string): Source {
+  const joined = posix.normalize(posix.join(file.source.path, path));
+  if (joined.startsWith('..') || posix.isAbsolute(joined)) {
+    throw new WindlassError('invalidDefinition', `the path "${path}" leads out of the source directory`, { class: 'definition' });
+  }
+  return { ...file.source, path: joined };
+}
+
+/** Where sealed values of one deployment are bound to. */
+export const sealContext = (deploymentId: string): string => `deployment:${deploymentId}`;
+
+/** Everything needed to run, undo or audit the node later. */
+export function makeSnapshot(
+  deploymentId: string,
+  secrets: SecretBox,
+  input: {
+    readonly node: NodeDefinition;
+    readonly template: NodeTemplate;
+    readonly commit: string;
+    readonly workspace: string | null;
+    readonly request: DeploymentRequest;
+    readonly requiresApproval: boolean | null;
+  },
+): NodeSnapshot {
+  const { node, template, request } = input;
+  const seal = (sensitive: boolean, value: unknown): unknown => (sensitive ? secrets.seal(JSON.stringify(value), sealContext(deploymentId)) : value);
+  const fromFile = node.variables.map((variable) => ({
+    name: variable.name,
+    kind: variable.kind,
+    type: variable.type,
+    sensitive: variable.sensitive,
+    value: seal(variable.sensitive, variable.value) as NodeSnapshot['variables'][number]['value'],
+    from: 'file' as const,
+  }));
+  // Sensitive values of a request were sealed when it was recorded.
+  const fromRequest = request.variables
+    .filter((variable) => variable.value !== undefined && (variable.alias === undefined || variable.alias === node.alias))
+    .map((variable) => ({
+      name: variable.name,
+      kind: variable.kind,
+      type: variable.type,
+      sensitive: variable.sensitive,
+      value: variable.value ?? null,
+      from: 'request' as const,
+    }));
+  return {
+    type: template.type,
+    templateId: template.id,
+    templateName: template.name,
+    source: template.source,
+    commit: input.commit,
+    workspace: input.workspace,
+    config: template.config,
+    retry: node.retry ?? template.retryOnDeploy,
+    timeoutSeconds: node.timeoutSeconds ?? template.config.timeoutSeconds ?? null,
+    redeploy: node.redeploy,
+    inputs: node.inputs.map((input_) => ({
+      name: input_.name,
+      kind: input_.kind,
+      type: input_.type ?? null,
+      template: input_.template,
+      whole: input_.whole !== undefined,
+      references: input_.references.map(({ alias, output }) => ({ alias, output })),
+    })),
+    variables: [...fromFile, ...fromRequest],
+    requiresApproval: input.requiresApproval,
+    needs: [...node.needs],
+  };
+}

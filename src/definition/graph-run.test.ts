@@ -1,0 +1,259 @@
+import fc from 'fast-check';
+import type { RunNode } from '../model/orchestration.ts';
+import { compensationGraph, GraphRun } from './graph-run.ts';
+
+/** `a b:a c:a,b` → nodes in that order. */
+function graph(text: string, over: Partial<Record<string, Partial<RunNode>>> = {}): RunNode[] {
+  const parts = text.split(' ').map((part) => part.split(':'));
+  const aliases = parts.map(([alias]) => alias ?? '');
+  return parts.map(([alias = '', needs = '']) => ({
+    alias,
+    action: 'deploy' as const,
+    needs: needs === '' ? [] : needs.split(',').map((need) => aliases.indexOf(need)),
+    ...over[alias],
+  }));
+}
+
+function open(nodes: RunNode[], maxParallel = 100): GraphRun {
+  return new GraphRun(nodes, { maxParallel });
+}
+
+/** Starts what may start and answers the aliases. */
+function startAll(run: GraphRun, nodes: RunNode[]): string[] {
+  const started = run.startable();
+  for (const index of started) run.start(index);
+  return started.map((index) => nodes[index]?.alias ?? '?');
+}
+
+const shop = 'vpc db:vpc eks:vpc billing:db,eks config:db,eks notify:db,eks';
+
+describe('a graph run', () => {
+  test('starts each node the moment its own needs have succeeded', () => {
+    const nodes = graph(shop);
+    const run = open(nodes);
+    expect(startAll(run, nodes)).toEqual(['vpc']);
+    run.succeed(0, true);
+    expect(startAll(run, nodes)).toEqual(['db', 'eks']);
+    run.succeed(2, true);
+    expect(startAll(run, nodes)).toEqual([]);
+    run.succeed(1, true);
+    expect(startAll(run, nodes)).toEqual(['billing', 'config', 'notify']);
+    expect(run.finished).toBe(false);
+    for (const index of [3, 4, 5]) run.succeed(index, false);
+    expect(run.finished).toBe(true);
+    expect(run.counts()).toEqual({ total: 6, succeeded: 6, failed: 0, cancelled: 0, skipped: 0, running: 0, pending: 0 });
+  });
+
+  test('skips the dependents of a failed node with the failing ancestor, and lets other branches go on', () => {
+    const nodes = graph('a b:a c:b d:a');
+    const run = open(nodes);
+    startAll(run, nodes);
+    run.succeed(0, true);
+    startAll(run, nodes);
+    run.fail(1);
+    expect(run.takeUpdates()).toEqual([
+      { index: 2, status: 'skipped', reason: { kind: 'failedAncestor', alias: 'b', message: 'needs "b", which failed' } },
+    ]);
+    expect(run.finished).toBe(false);
+    run.succeed(3, true);
+    expect(run.finished).toBe(true);
+  });
+
+  test('runs skipped nodes after their cause was retried and succeeded', () => {
+    const nodes = graph('a b:a c:b');
+    const run = open(nodes);
+    startAll(run, nodes);
+    run.fail(0);
+    expect(run.finished).toBe(true);
+    run.takeUpdates();
+    run.retry(0);
+    expect(run.takeUpdates().map((update) => [update.index, update.status])).toEqual([
+      [0, 'pending'],
+      [1, 'pending'],
+      [2, 'pending'],
+    ]);
+    expect(startAll(run, nodes)).toEqual(['a']);
+    run.succeed(0, true);
+    expect(startAll(run, nodes)).toEqual(['b']);
+  });
+
+  test('lets dependents proceed past a node that a person left out', () => {
+    const nodes = graph('a b:a');
+    const run = open(nodes);
+    startAll(run, nodes);
+    run.fail(0);
+    run.skip(0, 'ann');
+    expect(startAll(run, nodes)).toEqual(['b']);
+  });
+
+  test('keeps a skip while a second ancestor is still failed', () => {
+    const nodes = graph('a b c:a,b');
+    const run = open(nodes);
+    startAll(run, nodes);
+    run.fail(0);
+    run.fail(1);
+    run.retry(0);
+    expect(startAll(run, nodes)).toEqual(['a']);
+    run.succeed(0, true);
+    expect(run.counts().skipped).toBe(1);
+    expect(run.finished).toBe(true);
+  });
+
+  test('runs a dependent of a kept node when that node is deployed, else skips it', () => {
+    const kept = { action: 'keep' as const, keptBecause: { kind: 'disabled' as const, message: 'disabled' } };
+    const deployed = graph('a b:a', { a: { ...kept, satisfied: true } });
+    expect(startAll(open(deployed), deployed)).toEqual(['b']);
+    const missing = graph('a b:a', { a: { ...kept, satisfied: false } });
+    const run = open(missing);
+    expect(startAll(run, missing)).toEqual([]);
+    expect(run.finished).toBe(true);
+    expect(run.takeUpdates().at(1)?.reason?.kind).toBe('disabledAncestor');
+  });
+
+  test('trickles down only while outputs change', () => {
+    const nodes = graph('a b:a c:b d:a', { b: { onlyOnChange: true }, c: { onlyOnChange: true }, d: { onlyOnChange: true } });
+    const run = open(nodes);
+    startAll(run, nodes);
+    run.succeed(0, true);
+    expect(startAll(run, nodes)).toEqual(['b', 'd']);
+    run.succeed(1, false);
+    expect(startAll(run, nodes)).toEqual([]);
+    run.succeed(3, false);
+    expect(run.finished).toBe(true);
+    expect(run.counts().skipped).toBe(1);
+  });
+
+  test('destroys removed nodes only after everything else has succeeded', () => {
+    const nodes = graph('a b old', { old: { action: 'destroy', phase: 1 } });
+    const run = open(nodes);
+    expect(startAll(run, nodes)).toEqual(['a', 'b']);
+    run.succeed(0, true);
+    expect(startAll(run, nodes)).toEqual([]);
+    run.succeed(1, true);
+    expect(startAll(run, nodes)).toEqual(['old']);
+    const failing = open(nodes);
+    startAll(failing, nodes);
+    failing.fail(0);
+    failing.succeed(1, true);
+    expect(startAll(failing, nodes)).toEqual([]);
+    expect(failing.finished).toBe(true);
+  });
+
+  test('starts no more than the limit at once', () => {
+    const nodes = graph('a b c d e');
+    const run = open(nodes, 2);
+    expect(startAll(run, nodes)).toEqual(['a', 'b']);
+    run.succeed(0, true);
+    expect(startAll(run, nodes)).toEqual(['c']);
+  });
+
+  test('undoes dependents before what they needed', () => {
+    const nodes = graph(shop);
+    const undo = new Map<number, RunNode['action']>([
+      [0, 'deploy'],
+      [1, 'destroy'],
+      [3, 'destroy'],
+    ]);
+    const back = compensationGraph(nodes, undo);
+    const run = open(back);
+    expect(startAll(run, back)).toEqual(['billing']);
+    run.succeed(3, true);
+    expect(startAll(run, back)).toEqual(['db']);
+    run.succeed(1, true);
+    expect(startAll(run, back)).toEqual(['vpc']);
+  });
+
+  test('is done in time that grows with the graph, not with its square', () => {
+    const width = 20_000;
+    const nodes: RunNode[] = Array.from({ length: width }, (_, index) => ({ alias: `n${index}`, action: 'deploy', needs: index === 0 ? [] : [0] }));
+    const run = open(nodes, width);
+    run.start(run.startable()[0] ?? -1);
+    run.succeed(0, true);
+    const started = run.startable();
+    expect(started).toHaveLength(width - 1);
+    for (const index of started) run.start(index);
+    for (const index of started) run.succeed(index, true);
+    expect(run.finished).toBe(true);
+  });
+});
+
+/** A random graph in which needs point to earlier nodes only. */
+const randomGraph = fc.integer({ min: 1, max: 25 }).chain((size) =>
+  fc.tuple(...Array.from({ length: size }, (_, index) => fc.uniqueArray(fc.nat(Math.max(0, index - 1)), { maxLength: index === 0 ? 0 : 4 }))).map((needs) =>
+    needs.map((list, index): RunNode => ({ alias: `n${index}`, action: 'deploy', needs: list })),
+  ),
+);
+
+/** Whether `from` needs `to`, directly or through others. */
+function reaches(nodes: readonly RunNode[], from: number, to: number): boolean {
+  return (nodes[from]?.needs ?? []).some((need) => need === to || reaches(nodes, need, to));
+}
+
+describe('any graph', () => {
+  test('comes to an end in dependency order whatever fails, is retried, left out or interrupted by a hand-over', () => {
+    fc.assert(
+      fc.property(randomGraph, fc.array(fc.nat(9), { minLength: 60, maxLength: 200 }), fc.integer({ min: 1, max: 5 }), (nodes, dice, maxParallel) => {
+        let run = new GraphRun(nodes, { maxParallel });
+        const done = new Set<number>();
+        const running = new Set<number>();
+        let retries = 0;
+        for (let step = 0; step < 1000 && !run.finished; step++) {
+          const roll = dice[step % dice.length] ?? 0;
+          for (const index of run.startable()) {
+            for (const need of nodes[index]?.needs ?? []) expect(done.has(need)).toBe(true);
+            run.start(index);
+            running.add(index);
+          }
+          expect(running.size).toBeLessThanOrEqual(maxParallel);
+          expect(run.running).toBe(running.size);
+          const next = [...running][roll % Math.max(1, running.size)];
+          if (next === undefined) continue;
+          running.delete(next);
+          if (roll === 0) {
+            run.fail(next);
+            if (retries++ < 20) run.retry(next);
+          } else if (roll === 1) run.fail(next);
+          else if (roll === 2) run.cancel(next);
+          else {
+            run.succeed(next, roll % 2 === 0);
+            done.add(next);
+          }
+          // What a continue-as-new carries over is all there is.
+          if (roll === 5) run = new GraphRun(nodes, { maxParallel, state: structuredClone(run.state()) });
+        }
+        expect(run.finished).toBe(true);
+        const counts = run.counts();
+        expect(counts.succeeded).toBe(done.size);
+        expect(counts.succeeded + counts.failed + counts.cancelled + counts.skipped).toBe(nodes.length);
+        nodes.forEach((node, index) => {
+          if (done.has(index)) for (const need of node.needs) expect(done.has(need)).toBe(true);
+        });
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('is undone so that nothing loses what it needs before itself', () => {
+    fc.assert(
+      fc.property(randomGraph, fc.array(fc.boolean(), { minLength: 25, maxLength: 25 }), (nodes, chosen) => {
+        const undo = new Map(nodes.flatMap((_, index) => (chosen[index] ? [[index, 'destroy' as const] as const] : [])));
+        const back = compensationGraph(nodes, undo);
+        const run = new GraphRun(back, { maxParallel: 3 });
+        const undone = new Set<number>();
+        while (!run.finished) {
+          for (const index of run.startable()) {
+            run.start(index);
+            nodes.forEach((_, other) => {
+              if (undo.has(other) && other !== index && reaches(nodes, other, index)) expect(undone.has(other)).toBe(true);
+            });
+          }
+          const next = run.runningIndexes()[0];
+          if (next === undefined) break;
+          run.succeed(next, false);
+          undone.add(next);
+        }
+        expect([...undone].sort((a, b) => a - b)).toEqual([...undo.keys()].sort((a, b) => a - b));
+      }),
+    );
+  });
+});

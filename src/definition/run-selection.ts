@@ -1,0 +1,162 @@
+import type { NodeStatus, PartialRun, SkipReason } from '../model/deployment.ts';
+import type { RunNode } from '../model/orchestration.ts';
+import type { Problem } from '../model/errors.ts';
+
+/** A node of a graph before it is decided what this run does to it. */
+export interface SelectableNode {
+  readonly alias: string;
+  readonly needs: readonly string[];
+  readonly disabled: boolean;
+  /** Deployed now, so that others may build on it. */
+  readonly live: boolean;
+  readonly timeoutSeconds?: number | undefined;
+}
+
+export interface Selection {
+  readonly nodes: RunNode[];
+  readonly problems: Problem[];
+}
+
+const notSelected: SkipReason = { kind: 'notSelected', message: 'not part of this run' };
+const disabled: SkipReason = { kind: 'disabled', message: 'disabled in the workflow file' };
+
+/** What a deploy does to each node: all of the graph, or the part that was asked for. */
+export function selectForDeploy(
+  nodes: readonly SelectableNode[],
+  options: {
+    readonly partial?: PartialRun | undefined;
+    /** Endings of the run that is resumed, by alias. */
+    readonly resumed?: ReadonlyMap<string, NodeStatus> | undefined;
+    /** Sub-environments the file no longer lists, to be destroyed at the end. */
+    readonly removed?: readonly SelectableNode[] | undefined;
+  },
+): Selection {
+  const { partial, resumed } = options;
+  if (partial !== undefined && !nodes.some((node) => node.alias === partial.node)) {
+    return { nodes: [], problems: [{ message: `the graph has no node "${partial.node}"; it has ${listed(nodes.map((node) => node.alias))}` }] };
+  }
+  if (partial?.operation === 'single-node-destroy') return selectSingleDestroy(nodes, partial);
+  const index = indexByAlias(nodes);
+  const below = partial === undefined ? null : downstream(nodes, partial.node);
+  const chosen = (node: SelectableNode): 'run' | 'onChange' | 'keep' => {
+    if (resumed !== undefined) {
+      const status = resumed.get(node.alias);
+      return status === 'succeeded' ? 'keep' : 'run';
+    }
+    if (partial === undefined) return 'run';
+    if (node.alias === partial.node) return 'run';
+    if (below?.has(node.alias) !== true) return 'keep';
+    if (partial.operation === 'run-from-here' || partial.trickleDown === 'all') return 'run';
+    return partial.trickleDown === 'changed-outputs' ? 'onChange' : 'keep';
+  };
+  const forward = nodes.map((node): RunNode => {
+    const choice = chosen(node);
+    const common = { alias: node.alias, needs: needIndexes(node, index) };
+    // Asking for one node by name runs it although the file has it disabled.
+    if (node.disabled && partial?.node !== node.alias) return { ...common, action: 'keep', satisfied: node.live, keptBecause: disabled };
+    if (choice === 'keep') return { ...common, action: 'keep', satisfied: node.live, keptBecause: notSelected };
+    return {
+      ...common,
+      action: 'deploy',
+      ...(choice === 'onChange' ? { onlyOnChange: true as const } : {}),
+      ...(node.timeoutSeconds === undefined ? {} : { timeoutSeconds: node.timeoutSeconds }),
+    };
+  });
+  return { nodes: [...forward, ...selectRemoved(options.removed ?? [], forward.length)], problems: [] };
+}
+
+/** Destroys everything that is live, each node when all that needs it is gone. */
+export function selectForDestroy(nodes: readonly SelectableNode[]): RunNode[] {
+  const index = indexByAlias(nodes);
+  const dependents = reversedNeeds(nodes, index);
+  return nodes.map((node, position) => ({
+    alias: node.alias,
+    needs: dependents[position] ?? [],
+    action: 'destroy',
+    ...(node.timeoutSeconds === undefined ? {} : { timeoutSeconds: node.timeoutSeconds }),
+  }));
+}
+
+/** Plans every node in dependency order; checks for drift look at each node by itself. */
+export function selectForReading(nodes: readonly SelectableNode[], action: 'plan' | 'drift', only?: string): RunNode[] {
+  const index = indexByAlias(nodes);
+  return nodes.map((node): RunNode => {
+    const needs = action === 'plan' ? needIndexes(node, index) : [];
+    if (only !== undefined && node.alias !== only) return { alias: node.alias, needs, action: 'keep', satisfied: true, keptBecause: notSelected };
+    if (node.disabled) return { alias: node.alias, needs, action: 'keep', satisfied: true, keptBecause: disabled };
+    if (action === 'drift' && !node.live) {
+      return { alias: node.alias, needs, action: 'keep', satisfied: true, keptBecause: { kind: 'notSelected', message: 'not deployed' } };
+    }
+    return { alias: node.alias, needs, action };
+  });
+}
+
+function selectSingleDestroy(nodes: readonly SelectableNode[], partial: Extract<PartialRun, { operation: 'single-node-destroy' }>): Selection {
+  const live = nodes.filter((node) => node.live && node.alias !== partial.node && node.needs.includes(partial.node));
+  if (live.length > 0 && !partial.force) {
+    return {
+      nodes: [],
+      problems: [{ message: `"${partial.node}" is needed by ${listed(live.map((node) => node.alias))}, which would be left without it; destroy them first, or use --force` }],
+    };
+  }
+  return {
+    nodes: nodes.map((node) =>
+      node.alias === partial.node
+        ? { alias: node.alias, needs: [], action: 'destroy' }
+        : { alias: node.alias, needs: [], action: 'keep', satisfied: true, keptBecause: notSelected },
+    ),
+    problems: [],
+  };
+}
+
+function selectRemoved(removed: readonly SelectableNode[], offset: number): RunNode[] {
+  const index = indexByAlias(removed);
+  return reversedNeeds(removed, index).map((dependents, position) => ({
+    alias: removed[position]?.alias ?? '',
+    needs: dependents.map((dependent) => dependent + offset),
+    action: 'destroy',
+    phase: 1,
+  }));
+}
+
+function indexByAlias(nodes: readonly SelectableNode[]): Map<string, number> {
+  return new Map(nodes.map((node, position) => [node.alias, position]));
+}
+
+function needIndexes(node: SelectableNode, index: ReadonlyMap<string, number>): number[] {
+  return [...new Set(node.needs)].flatMap((need) => index.get(need) ?? []);
+}
+
+function reversedNeeds(nodes: readonly SelectableNode[], index: ReadonlyMap<string, number>): number[][] {
+  const dependents: number[][] = nodes.map(() => []);
+  nodes.forEach((node, position) => {
+    for (const need of needIndexes(node, index)) dependents[need]?.push(position);
+  });
+  return dependents;
+}
+
+function downstream(nodes: readonly SelectableNode[], from: string): Set<string> {
+  const dependents = new Map<string, string[]>();
+  for (const node of nodes) {
+    for (const need of node.needs) {
+      const list = dependents.get(need);
+      if (list) list.push(node.alias);
+      else dependents.set(need, [node.alias]);
+    }
+  }
+  const found = new Set<string>();
+  const waiting = [from];
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    for (const dependent of dependents.get(next) ?? []) {
+      if (found.has(dependent)) continue;
+      found.add(dependent);
+      waiting.push(dependent);
+    }
+  }
+  return found;
+}
+
+function listed(names: readonly string[]): string {
+  const shown = names.slice(0, 10).map((name) => `"${name}"`);
+  return names.length > 10 ? `${shown.join(', ')} and ${names.length - 10} more` : shown.join(', ');
+}

@@ -1,0 +1,38 @@
+import { join } from 'node:path';
+import type { SecretBox } from './access/index.ts';
+import { createSecretBox } from './access/index.ts';
+import type { Artifacts } from './artifacts/index.ts';
+import { createArtifacts } from './artifacts/index.ts';
+import type { Config } from './config.ts';
+import type { RunnerRegistry, ToolLocator } from './runners/index.ts';
+import { createRunners } from './runners/index.ts';
+import type { Sources } from './sources/index.ts';
+import { createSources } from './sources/index.ts';
+import type { StateStore } from './state/index.ts';
+import { createStateStore } from './state/index.ts';
+import type { Database } from './store/index.ts';
+import { ensureDefaults, openDatabase } from './store/index.ts';
+
+/** The rooms that a process needs, made once from its configuration. */
+export interface Rooms {
+  readonly db: Database;
+  readonly secrets: SecretBox;
+  readonly artifacts: Artifacts;
+  readonly sources: Sources;
+  readonly state: StateStore;
+  readonly runners: RunnerRegistry;
+}
+
+export async function openRooms(config: Config, tools: ToolLocator): Promise<Rooms> {
+  const db = await openDatabase(config.database);
+  await ensureDefaults(db.sql);
+  const secrets = createSecretBox(config.encryptionKey);
+  return {
+    db,
+    secrets,
+    artifacts: createArtifacts({ db, secrets }),
+    sources: createSources({ cacheDirectory: join(config.cacheDirectory, 'sources') }),
+    state: createStateStore({ db, secrets }),
+    runners: createRunners({ tools, cacheDirectory: join(config.cacheDirectory, 'tofu'), cliConfig: config.tfCliConfig }),
+  };
+}

@@ -1,0 +1,228 @@
+/**
+ * Records of a node's run, for the engine. These are the hot path: one statement each, which changes the record,
+ * writes the event and announces it together.
+ */
+import { sql } from 'kysely';
+import type { Kysely, RawBuilder } from 'kysely';
+import { z } from 'zod';
+import type { EnvironmentStatus, NodeStatus, Plan, RunError, SkipReason, Stage } from '../model/index.ts';
+import { deploymentRequestSchema, nodeSnapshotSchema, environmentSettingsSchema, environmentLockSchema } from '../model/index.ts';
+import type { Schema } from './schema.ts';
+
+type Db = Kysely<Schema>;
+
+export interface NodeKey {
+  readonly deploymentId: string;
+  readonly index: number;
+  readonly compensation: boolean;
+}
+
+/** Evidence about the call of a tool, written before the tool starts; see docs/architecture.md, "Recovery". */
+export const journalSchema = z.object({
+  open: z.boolean(),
+  stage: z.string(),
+  changes: z.boolean(),
+  workerId: z.string(),
+  host: z.string(),
+  bootId: z.string(),
+  workDirectory: z.string(),
+  grantId: z.string().nullable(),
+});
+export type Journal = z.infer<typeof journalSchema>;
+
+const beginRowSchema = z.object({
+  alias: z.string(),
+  name: z.string(),
+  environment_id: z.string(),
+  action: z.enum(['deploy', 'destroy', 'plan', 'drift', 'keep']),
+  status: z.string(),
+  try: z.number(),
+  snapshot: nodeSnapshotSchema.nullable(),
+  journal: journalSchema.nullable(),
+  plan: z.unknown(),
+  error: z.unknown(),
+  changed_outputs: z.boolean(),
+  ran: z.boolean(),
+  began_change: z.boolean(),
+  request: deploymentRequestSchema,
+  deployment_type: z.string(),
+  trigger: z.string(),
+  requested_by: z.object({ id: z.string() }).loose(),
+  entity_id: z.string(),
+  project_id: z.string(),
+  organization_id: z.string(),
+  parent_id: z.string().nullable(),
+  parent_template_id: z.string().nullable(),
+  environment_status: z.string(),
+  environment_settings: environmentSettingsSchema,
+  input_hash: z.string().nullable(),
+  deployed_snapshot: nodeSnapshotSchema.nullable(),
+  lock: environmentLockSchema.nullable(),
+  approval_decided: z.string().nullable(),
+});
+export type NodeBegin = z.infer<typeof beginRowSchema>;
+
+function announce(type: string, data: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`e AS (
+    INSERT INTO events (type, environment_id, deployment_id, alias, data)
+    SELECT ${type}, r.environment_id, r.deployment_id, r.alias, ${data} FROM r
+    RETURNING id, environment_id, deployment_id
+  ), n AS (
+    SELECT pg_notify('windlass_events', json_build_object('id', e.id, 'environmentId', d.environment_id, 'deploymentId', e.deployment_id)::text)
+    FROM e JOIN deployments d ON d.id = e.deployment_id
+  )`;
+}
+
+function where(key: NodeKey): RawBuilder<unknown> {
+  return sql`deployment_id = ${key.deploymentId} AND index = ${key.index} AND compensation = ${key.compensation}`;
+}
+
+/**
+ * Marks the node as running and answers all that its run needs to know. A node that has already ended is left as it
+ * is; the caller sees its status.
+ */
+export async function beginNode(db: Db, key: NodeKey, attempt: number): Promise<NodeBegin | null> {
+  const result = await sql<Record<string, unknown>>`
+    WITH r AS (
+      UPDATE node_runs SET
+        status = CASE WHEN status IN ('succeeded','failed','cancelled','aborted') AND try >= ${attempt} THEN status ELSE 'running' END,
+        stage = CASE WHEN status IN ('succeeded','failed','cancelled','aborted') AND try >= ${attempt} THEN stage ELSE 'prepare' END,
+        try = GREATEST(try, ${attempt}),
+        started_at = COALESCE(started_at, now()),
+        finished_at = CASE WHEN status IN ('succeeded','failed','cancelled','aborted') AND try >= ${attempt} THEN finished_at ELSE NULL END
+      WHERE ${where(key)}
+      RETURNING *
+    ), ${announce('node.status', sql`jsonb_build_object('index', r.index, 'status', r.status, 'try', r.try, 'action', r.action, 'compensation', r.compensation)`)}
+    SELECT r.alias, r.name, r.environment_id, r.action, r.status, r.try, r.snapshot, r.journal, r.plan, r.error, r.changed_outputs,
+      r.ran, r.began_change, d.request, d.type AS deployment_type, d.trigger, d.requested_by, d.environment_id AS entity_id,
+      env.project_id, p.organization_id, env.parent_id, parent.template_id AS parent_template_id, env.status AS environment_status,
+      env.settings AS environment_settings, env.input_hash, env.deployed_snapshot, env.lock,
+      (SELECT a.id FROM approvals a WHERE a.deployment_id = r.deployment_id AND a.index = r.index AND a.compensation = r.compensation
+        AND a.status = 'approved' ORDER BY a.created_at DESC LIMIT 1) AS approval_decided
+    FROM r JOIN deployments d ON d.id = r.deployment_id
+      JOIN environments env ON env.id = r.environment_id
+      JOIN projects p ON p.id = env.project_id
+      LEFT JOIN environments parent ON parent.id = env.parent_id
+      LEFT JOIN n ON true`.execute(db);
+  const row = result.rows[0];
+  return row === undefined ? null : beginRowSchema.parse(row);
+}
+
+/** Makes a stage and its evidence durable before the stage's first process starts. */
+export async function enterStage(db: Db, key: NodeKey, stage: Stage, journal: Journal): Promise<void> {
+  await sql`
+    WITH r AS (
+      UPDATE node_runs SET stage = ${stage}, journal = ${JSON.stringify(journal)}::jsonb,
+        began_change = began_change OR ${journal.changes},
+        stage_times = jsonb_set(
+          CASE WHEN stage IS NOT NULL AND stage_times ? stage AND stage <> ${stage}
+            THEN jsonb_set(stage_times, ARRAY[stage, 'finishedAt'], to_jsonb(now())) ELSE stage_times END,
+          ARRAY[${stage}::text], jsonb_build_object('startedAt', now(), 'finishedAt', NULL))
+      WHERE ${where(key)}
+      RETURNING *
+    ), ${announce('node.stage', sql`jsonb_build_object('index', r.index, 'stage', r.stage, 'compensation', r.compensation)`)}
+    SELECT count(*) FROM n`.execute(db);
+}
+
+/** Tells followers how far the tool is. Not kept. */
+export async function announceProgress(db: Db, key: NodeKey, alias: string, entityId: string, text: string): Promise<void> {
+  const payload = { entityId, deploymentId: key.deploymentId, index: key.index, alias, progress: text.slice(0, 200) };
+  await sql`SELECT pg_notify('windlass_progress', ${JSON.stringify(payload)})`.execute(db);
+}
+
+export interface NodeEnding {
+  readonly status: NodeStatus;
+  readonly error?: RunError | undefined;
+  readonly reason?: SkipReason | undefined;
+  readonly plan?: Plan | null | undefined;
+  readonly changedOutputs?: boolean | undefined;
+  /** False when it was recognized as unchanged. */
+  readonly ran?: boolean | undefined;
+  /** What becomes of the node's environment; undefined leaves it. */
+  readonly environment?:
+    | {
+        readonly status?: EnvironmentStatus | undefined;
+        readonly snapshot?: unknown;
+        readonly inputHash?: string | null | undefined;
+        readonly stateUnverified?: unknown;
+      }
+    | undefined;
+}
+
+/** Writes a node's ending, or a wait within its run, and the consequences for its environment, in one statement. */
+export async function endNode(db: Db, key: NodeKey, ending: NodeEnding): Promise<void> {
+  const environment = ending.environment;
+  const json = (value: unknown): string | null => (value === undefined || value === null ? null : JSON.stringify(value));
+  const over = ['succeeded', 'failed', 'skipped', 'cancelled', 'aborted'].includes(ending.status);
+  await sql`
+    WITH r AS (
+      UPDATE node_runs SET status = ${ending.status}, error = ${json(ending.error)}::jsonb, reason = ${json(ending.reason)}::jsonb,
+        plan = COALESCE(${json(ending.plan)}::jsonb, plan),
+        changed_outputs = ${ending.changedOutputs ?? false}, ran = ${ending.ran ?? true},
+        journal = CASE WHEN journal IS NULL THEN NULL ELSE journal || '{"open": false}' END,
+        stage_times = CASE WHEN stage IS NOT NULL AND stage_times ? stage
+          THEN jsonb_set(stage_times, ARRAY[stage, 'finishedAt'], to_jsonb(now())) ELSE stage_times END,
+        finished_at = CASE WHEN ${over} THEN now() ELSE NULL END
+      WHERE ${where(key)}
+      RETURNING *
+    ), u AS (
+      UPDATE environments SET
+        status = COALESCE(${environment?.status ?? null}, environments.status),
+        deployed_snapshot = COALESCE(${json(environment?.snapshot)}::jsonb, deployed_snapshot),
+        deployed_by = CASE WHEN ${environment?.snapshot !== undefined} THEN r.deployment_id ELSE deployed_by END,
+        input_hash = ${environment && 'inputHash' in environment ? sql`${environment.inputHash ?? null}` : sql`input_hash`},
+        state_unverified = ${environment && 'stateUnverified' in environment ? sql`${json(environment.stateUnverified)}::jsonb` : sql`state_unverified`},
+        drift_status = CASE WHEN ${environment?.snapshot !== undefined} THEN 'neverRun' ELSE drift_status END,
+        updated_at = now()
+      FROM r WHERE environments.id = r.environment_id AND ${environment !== undefined}
+      RETURNING environments.id
+    ), ${announce(
+      'node.status',
+      sql`jsonb_strip_nulls(jsonb_build_object('index', r.index, 'status', r.status, 'try', r.try, 'compensation', r.compensation, 'ran', r.ran,
+        'error', r.error, 'reason', r.reason, 'counts', r.plan->'counts', 'startedAt', r.started_at, 'finishedAt', r.finished_at))`,
+    )}
+    SELECT (SELECT count(*) FROM n), (SELECT count(*) FROM u)`.execute(db);
+}
+
+export interface NodeStatusChange {
+  readonly index: number;
+  readonly status: NodeStatus;
+  readonly reason?: SkipReason | undefined;
+  readonly error?: RunError | undefined;
+}
+
+/**
+ * Status changes that the workflow decided. Nodes that have ended by their own record are not overwritten,
+ * except back to pending.
+ */
+export async function changeNodeStatuses(
+  db: Db,
+  run: { readonly deploymentId: string; readonly compensation: boolean },
+  changes: readonly NodeStatusChange[],
+): Promise<void> {
+  if (changes.length === 0) return;
+  const rows = JSON.stringify(
+    changes.map(({ index, status, reason, error }) => ({ index, status, reason: reason ?? null, error: error ?? null })),
+  );
+  await sql`
+    WITH c AS (
+      SELECT * FROM jsonb_to_recordset(${rows}::jsonb) AS c(index integer, status text, reason jsonb, error jsonb)
+    ), r AS (
+      UPDATE node_runs SET status = c.status, reason = NULLIF(c.reason, 'null'), error = COALESCE(NULLIF(c.error, 'null'), node_runs.error),
+        finished_at = CASE WHEN c.status = 'pending' THEN NULL ELSE now() END,
+        try = CASE WHEN c.status = 'pending' THEN 0 ELSE try END
+      FROM c
+      WHERE deployment_id = ${run.deploymentId} AND compensation = ${run.compensation} AND node_runs.index = c.index
+        AND (c.status = 'pending' OR c.status = 'skipped' OR node_runs.status NOT IN ('succeeded','failed','skipped','cancelled','aborted'))
+      RETURNING node_runs.*
+    ), a AS (
+      UPDATE approvals SET status = 'superseded', decided_at = now() FROM r
+      WHERE approvals.deployment_id = r.deployment_id AND approvals.index = r.index AND approvals.compensation = r.compensation
+        AND approvals.status = 'pending'
+      RETURNING approvals.id
+    ), ${announce(
+      'node.status',
+      sql`jsonb_strip_nulls(jsonb_build_object('index', r.index, 'status', r.status, 'compensation', r.compensation, 'reason', r.reason, 'error', r.error, 'action', r.action))`,
+    )}
+    SELECT (SELECT count(*) FROM n), (SELECT count(*) FROM a)`.execute(db);
+}

@@ -1,0 +1,266 @@
+import {
+  ActivityFailure,
+  allHandlersFinished,
+  ApplicationFailure,
+  CancellationScope,
+  condition,
+  continueAsNew,
+  defineSignal,
+  defineUpdate,
+  rootCause,
+  setCurrentDetails,
+  setHandler,
+  upsertSearchAttributes,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
+import { compensationGraph, GraphRun } from '../definition/graph-run.ts';
+import type { DeploymentStatus } from '../model/deployment.ts';
+import type {
+  ControlRequest,
+  DeploymentOutcome,
+  DeploymentState,
+  DeploymentWorkflowInput,
+  ResolvedRun,
+  RunNode,
+  StopMode,
+} from '../model/orchestration.ts';
+import { deploymentMessages, searchAttributes } from '../model/orchestration.ts';
+import { NodeChildren } from './node-children.ts';
+import { records, resolveDeployment } from './proxies.ts';
+
+const controlUpdate = defineUpdate<void, [ControlRequest]>(deploymentMessages.control);
+const makeWaySignal = defineSignal<[ControlRequest]>(deploymentMessages.makeWay);
+const statusKey = defineSearchAttributeKey(searchAttributes.status, SearchAttributeType.KEYWORD);
+
+/** Events and bytes after which a run of the workflow hands over to the next; Temporal warns at 10,240 events and 10 MB. */
+const handOverEvents = 8000;
+const handOverBytes = 7_000_000;
+
+/** One run of an environment: starts each node when what it needs has succeeded, and knows how a run is stopped. */
+export async function deployment(input: DeploymentWorkflowInput): Promise<DeploymentOutcome> {
+  const run = new DeploymentRun(input);
+  setHandler(controlUpdate, (request) => run.control(request), { validator: (request) => run.validate(request) });
+  setHandler(makeWaySignal, () => run.stopBy('cancel'));
+  void CancellationScope.current().cancelRequested.catch(() => run.stopBy('abort'));
+  return CancellationScope.nonCancellable(() => run.execute());
+}
+
+class DeploymentRun {
+  private readonly input: DeploymentWorkflowInput;
+  private stop: StopMode | null;
+  private paused: boolean;
+  private compensating: boolean;
+  private changed = true;
+  private ended = false;
+  private resolved: ResolvedRun | null = null;
+  private graph: GraphRun | null = null;
+  private children: NodeChildren | null = null;
+  private recording: Promise<void> = Promise.resolve();
+
+  constructor(input: DeploymentWorkflowInput) {
+    this.input = input;
+    this.stop = input.state?.stop ?? null;
+    this.paused = input.state?.paused ?? false;
+    this.compensating = input.state?.compensating ?? false;
+  }
+
+  async execute(): Promise<DeploymentOutcome> {
+    const { deploymentId } = this.input;
+    try {
+      this.resolved = await resolveDeployment({ deploymentId });
+    } catch (error) {
+      if (!(error instanceof ActivityFailure)) throw error;
+      return this.finish('failed', rootCause(error) ?? error.message);
+    }
+    const resolved = this.resolved;
+    if (!this.compensating) {
+      await this.runGraph(resolved, resolved.nodes, this.input.state);
+      if (!this.mustCompensate(resolved)) return this.finish(this.forwardStatus());
+      this.compensating = true;
+    }
+    return this.compensate(resolved);
+  }
+
+  private async compensate(resolved: ResolvedRun): Promise<DeploymentOutcome> {
+    const { deploymentId } = this.input;
+    const carried = this.input.state?.compensating === true ? this.input.state : undefined;
+    if (carried === undefined) await records.setDeploymentStatus({ deploymentId, status: 'rollingBack' });
+    const undo = new Map((await records.planCompensation({ deploymentId })).map((node) => [node.index, node.action]));
+    const graph = await this.runGraph(resolved, compensationGraph(resolved.nodes, undo), carried);
+    const { failed, cancelled, skipped, total, succeeded } = graph.counts();
+    const undone = failed === 0 && cancelled === 0 && succeeded === [...undo.values()].filter((action) => action !== 'keep').length;
+    return this.finish(undone ? 'rolledBack' : 'rollbackFailed', undone ? undefined : `${total - skipped - succeeded} of ${total - skipped} nodes could not be taken back`);
+  }
+
+  /** Runs one graph to its end; continues as new on the way when it is large. */
+  private async runGraph(resolved: ResolvedRun, nodes: readonly RunNode[], carried: DeploymentState | undefined): Promise<GraphRun> {
+    const graph = new GraphRun(nodes, { maxParallel: resolved.maxParallel, ...(carried ? { state: carried.graph } : {}) });
+    const children = new NodeChildren({ input: this.input, nodes, compensation: this.compensating });
+    this.graph = graph;
+    this.children = children;
+    children.onSettled = (index, result) => {
+      this.changed = true;
+      switch (result.status) {
+        case 'succeeded':
+          graph.succeed(index, result.changedOutputs);
+          break;
+        case 'failed':
+          graph.fail(index);
+          break;
+        case 'cancelled':
+        case 'aborted':
+          graph.cancel(index);
+          this.record([{ index, status: result.status, message: result.message }]);
+          break;
+      }
+    };
+    children.adopt(graph.runningIndexes());
+    if (this.stop !== null && !this.compensating) children.stopAll(this.stop);
+
+    for (;;) {
+      this.changed = false;
+      const halted = !this.compensating && resolved.onFailure !== 'continue' && graph.failed > 0;
+      if (this.compensating || (this.stop === null && !this.paused && !halted)) {
+        for (const index of graph.startable()) {
+          graph.start(index);
+          children.start(index);
+        }
+      } else if (this.stop !== null) {
+        graph.holdPending({ kind: 'stopped', message: 'the run was stopped before its turn' });
+      } else if (halted && graph.running === 0) {
+        graph.holdPending({ kind: 'failedAncestor', message: 'the run stops at the first failure' });
+      }
+      this.record(graph.takeUpdates());
+      setCurrentDetails(this.details(graph));
+      if (graph.finished) {
+        await this.recording;
+        await condition(allHandlersFinished);
+        // A retry may have come in meanwhile; from here to the end nothing is awaited before it is refused.
+        if (graph.finished) return graph;
+        continue;
+      }
+      if (this.shouldContinueAsNew(children)) await this.continueAsNew(graph);
+      await condition(() => this.changed);
+    }
+  }
+
+  private mustCompensate(resolved: ResolvedRun): boolean {
+    if (this.stop === 'rollback') return true;
+    return this.stop === null && resolved.onFailure === 'rollback' && (this.graph?.counts().failed ?? 0) > 0;
+  }
+
+  private forwardStatus(): DeploymentStatus {
+    const counts = this.graph?.counts();
+    if (this.stop === 'abort') return 'aborted';
+    if (this.stop === 'cancel') return 'cancelled';
+    if ((counts?.failed ?? 0) > 0) return 'failed';
+    return (counts?.cancelled ?? 0) > 0 ? 'cancelled' : 'succeeded';
+  }
+
+  private async finish(status: DeploymentStatus, message?: string): Promise<DeploymentOutcome> {
+    this.ended = true;
+    await this.recording;
+    const outcome = await records.finishDeployment({ deploymentId: this.input.deploymentId, status, ...(message === undefined ? {} : { message }) });
+    upsertSearchAttributes([{ key: statusKey, value: status }]);
+    await condition(allHandlersFinished);
+    return outcome;
+  }
+
+  /** Records what no tool activity records, in order, without holding up the graph. */
+  private record(updates: Parameters<typeof records.recordNodes>[0]['updates']): void {
+    if (updates.length === 0) return;
+    const call = { deploymentId: this.input.deploymentId, updates, ...(this.compensating ? { compensation: true as const } : {}) };
+    this.recording = this.recording.then(() => records.recordNodes(call));
+  }
+
+  private shouldContinueAsNew(children: NodeChildren): boolean {
+    const { historyLength, historySize } = workflowInfo();
+    return (historyLength > handOverEvents || historySize > handOverBytes) && children.allStarted && !this.changed;
+  }
+
+  private async continueAsNew(graph: GraphRun): Promise<void> {
+    await this.recording;
+    await condition(allHandlersFinished);
+    if (this.changed) return;
+    const state: DeploymentState = { graph: graph.state(), stop: this.stop, paused: this.paused, compensating: this.compensating };
+    await continueAsNew<typeof deployment>({ ...this.input, state });
+  }
+
+  private details(graph: GraphRun): string {
+    const counts = graph.counts();
+    const phase = this.compensating ? 'Rolling back' : this.stop ? `Stopping (${this.stop})` : this.paused ? 'Paused' : 'Running';
+    return `**${phase}**: ${counts.succeeded} done, ${counts.running} running, ${counts.pending} to go, ${counts.failed} failed, ${counts.skipped} skipped of ${counts.total}`;
+  }
+
+  validate(request: ControlRequest): void {
+    const refuse = (message: string): never => {
+      throw ApplicationFailure.nonRetryable(message, 'refused');
+    };
+    if (this.ended) refuse('the run has ended');
+    if (this.compensating) refuse('the run is being rolled back and cannot be changed any more');
+    switch (request.kind) {
+      case 'retry':
+      case 'skip': {
+        const index = this.indexOf(request.alias);
+        if (this.stop !== null) refuse('the run is being stopped');
+        if (this.graph === null || index === undefined) return void refuse(`this run has no node "${request.alias}"`);
+        const possible = request.kind === 'retry' ? this.graph.canRetry(index) || this.children?.isPaused(index) : this.graph.canSkip(index);
+        if (!possible) refuse(`"${request.alias}" is not in a state for ${request.kind}`);
+        return;
+      }
+      case 'pause':
+      case 'continue':
+        if (this.stop !== null) refuse('the run is being stopped');
+        return;
+      case 'cancel':
+      case 'abort':
+      case 'rollback':
+        if (this.stop !== null && rank(request.kind) < rank(this.stop)) refuse(`the run is being stopped already (${this.stop})`);
+        return;
+    }
+  }
+
+  async control(request: ControlRequest): Promise<void> {
+    switch (request.kind) {
+      case 'retry':
+      case 'skip': {
+        const index = this.indexOf(request.alias);
+        if (index === undefined || this.graph === null) return;
+        if (request.kind === 'skip') this.graph.skip(index, request.by);
+        else if (this.graph.canRetry(index)) this.graph.retry(index);
+        else this.children?.resume(index);
+        this.changed = true;
+        return;
+      }
+      case 'pause':
+      case 'continue':
+        this.paused = request.kind === 'pause';
+        this.changed = true;
+        await records.setDeploymentStatus({ deploymentId: this.input.deploymentId, status: 'running', paused: this.paused });
+        return;
+      case 'cancel':
+      case 'abort':
+      case 'rollback':
+        await this.stopBy(request.kind);
+        return;
+    }
+  }
+
+  async stopBy(mode: StopMode): Promise<void> {
+    if (this.compensating || this.stop === mode) return;
+    this.stop = mode;
+    this.changed = true;
+    this.children?.stopAll(mode);
+    await records.setDeploymentStatus({ deploymentId: this.input.deploymentId, status: 'stopping', paused: false });
+  }
+
+  private indexOf(alias: string): number | undefined {
+    const index = this.resolved?.nodes.findIndex((node) => node.alias === alias) ?? -1;
+    return index < 0 ? undefined : index;
+  }
+}
+
+function rank(mode: StopMode): number {
+  return { cancel: 0, abort: 1, rollback: 2 }[mode];
+}

@@ -1,0 +1,258 @@
+import {
+  allHandlersFinished,
+  ApplicationFailure,
+  ChildWorkflowFailure,
+  condition,
+  continueAsNew,
+  defineQuery,
+  defineUpdate,
+  getExternalWorkflowHandle,
+  ParentClosePolicy,
+  rootCause,
+  setCurrentDetails,
+  setHandler,
+  startChild,
+  WorkflowIdReusePolicy,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { nextTtlMoment } from '../definition/ttl.ts';
+import type { EnvironmentLock } from '../model/environment.ts';
+import type {
+  ControlRequest,
+  DeploymentOutcome,
+  EnvironmentView,
+  EnvironmentWorkflowInput,
+  QueuedRun,
+  SubmitAnswer,
+} from '../model/orchestration.ts';
+import { deploymentMessages, environmentMessages, taskQueues, workflowIds } from '../model/orchestration.ts';
+import type { deployment } from './deployment.ts';
+import { records } from './proxies.ts';
+
+const submitUpdate = defineUpdate<SubmitAnswer, [QueuedRun]>(environmentMessages.submit);
+const cancelQueuedUpdate = defineUpdate<{ cancelled: boolean }, [{ deploymentId: string }]>(environmentMessages.cancelQueued);
+const setExpiryUpdate = defineUpdate<void, [{ expiresAtMs: number | null }]>(environmentMessages.setExpiry);
+const setLockUpdate = defineUpdate<void, [{ lock: EnvironmentLock | null }]>(environmentMessages.setLock);
+const viewQuery = defineQuery<EnvironmentView>(environmentMessages.view);
+
+/** Runs already accepted that are remembered, so that a repeated request is recognized across continue-as-new. */
+const rememberedRuns = 200;
+const handOverEvents = 2000;
+/** A timer of Temporal may not be longer than this when it is computed from a date far away. */
+const longestWaitMs = 30 * 24 * 3600 * 1000;
+
+/**
+ * One environment, as long as it lives: its queue, its lock and its end. Runs that change something go one at a time;
+ * plans and drift checks run beside them and are stopped when such a run begins.
+ */
+export async function environment(input: EnvironmentWorkflowInput): Promise<void> {
+  const entity = new EnvironmentEntity(input);
+  setHandler(submitUpdate, (run) => entity.submit(run), { validator: (run) => entity.validateSubmit(run) });
+  setHandler(cancelQueuedUpdate, ({ deploymentId }) => entity.cancelQueued(deploymentId));
+  setHandler(setExpiryUpdate, ({ expiresAtMs }) => entity.setExpiry(expiresAtMs));
+  setHandler(setLockUpdate, ({ lock }) => entity.setLock(lock));
+  setHandler(viewQuery, () => entity.view());
+  await entity.live();
+}
+
+class EnvironmentEntity {
+  private readonly input: EnvironmentWorkflowInput;
+  private queue: QueuedRun[];
+  private lock: EnvironmentLock | null;
+  private expiresAtMs: number | null;
+  private warnedMs: readonly number[];
+  private readonly accepted: string[];
+  /** The run that holds the slot. */
+  private current: QueuedRun | null = null;
+  /** Plans and drift checks in progress. */
+  private readonly beside = new Map<string, QueuedRun>();
+  private changed = false;
+
+  constructor(input: EnvironmentWorkflowInput) {
+    this.input = input;
+    this.queue = [...(input.state?.queue ?? [])];
+    this.lock = input.state?.lock ?? null;
+    this.expiresAtMs = input.state?.expiresAtMs ?? null;
+    this.warnedMs = input.state?.warnedMs ?? [];
+    this.accepted = [...(input.state?.accepted ?? [])];
+  }
+
+  async live(): Promise<void> {
+    for (;;) {
+      this.changed = false;
+      this.startNext();
+      setCurrentDetails(this.details());
+      if (this.idle && workflowInfo().historyLength > handOverEvents) await this.continueAsNew();
+      const waitMs = await this.attendToExpiry();
+      if (this.changed) continue;
+      if (waitMs === null) await condition(() => this.changed);
+      else await condition(() => this.changed, Math.min(waitMs, longestWaitMs));
+    }
+  }
+
+  validateSubmit(run: QueuedRun): void {
+    if (this.lock !== null && !onlyReads(run) && !this.accepted.includes(run.deploymentId)) {
+      throw ApplicationFailure.nonRetryable(`the environment is locked by ${this.lock.by}: ${this.lock.reason}`, 'locked');
+    }
+  }
+
+  async submit(run: QueuedRun): Promise<SubmitAnswer> {
+    if (!this.accepted.includes(run.deploymentId)) {
+      this.accepted.push(run.deploymentId);
+      this.accepted.splice(0, Math.max(0, this.accepted.length - rememberedRuns));
+      const replaced = run.coalesce === true ? this.coalesce() : [];
+      this.queue.push(run);
+      this.changed = true;
+      for (const old of replaced) await records.recordCancelled({ deploymentId: old.deploymentId, message: `a newer deploy took its place (${run.title})` });
+    }
+    return { position: this.positionOf(run.deploymentId) };
+  }
+
+  async cancelQueued(deploymentId: string): Promise<{ cancelled: boolean }> {
+    const position = this.queue.findIndex((run) => run.deploymentId === deploymentId);
+    if (position < 0) return { cancelled: false };
+    this.queue.splice(position, 1);
+    this.changed = true;
+    await records.recordCancelled({ deploymentId, message: 'cancelled while it waited for its turn' });
+    return { cancelled: true };
+  }
+
+  setExpiry(expiresAtMs: number | null): void {
+    this.expiresAtMs = expiresAtMs;
+    const now = Date.now();
+    this.warnedMs = expiresAtMs === null ? [] : this.warnedMs.filter((before) => expiresAtMs - before <= now);
+    this.changed = true;
+  }
+
+  setLock(lock: EnvironmentLock | null): void {
+    this.lock = lock;
+    this.changed = true;
+  }
+
+  view(): EnvironmentView {
+    return {
+      queue: this.queue,
+      running: [...(this.current ? [this.current] : []), ...this.beside.values()],
+      lock: this.lock,
+      expiresAtMs: this.expiresAtMs,
+    };
+  }
+
+  private get idle(): boolean {
+    return this.current === null && this.beside.size === 0 && this.queue.length === 0;
+  }
+
+  private positionOf(deploymentId: string): number {
+    const position = this.queue.filter((run) => !onlyReads(run)).findIndex((run) => run.deploymentId === deploymentId);
+    return position < 0 ? 0 : position + (this.current === null ? 0 : 1);
+  }
+
+  /** Takes queued deploys out that a newer one makes useless; never past a destroy or rollback. */
+  private coalesce(): QueuedRun[] {
+    const lastFixed = this.queue.findLastIndex((run) => run.type !== 'deploy');
+    const replaced = this.queue.filter((run, index) => index > lastFixed && run.coalesce === true);
+    this.queue = this.queue.filter((run) => !replaced.includes(run));
+    return replaced;
+  }
+
+  private startNext(): void {
+    for (const run of this.queue.filter(onlyReads)) {
+      // Something that changes the environment goes first; a read beside it would see half of it.
+      if (this.current !== null || this.queue.some((other) => !onlyReads(other))) continue;
+      this.queue.splice(this.queue.indexOf(run), 1);
+      this.beside.set(run.deploymentId, run);
+      void this.execute(run);
+    }
+    if (this.current !== null) return;
+    const next = this.queue.find((run) => !onlyReads(run));
+    if (next === undefined) return;
+    if (this.beside.size > 0) {
+      for (const run of this.beside.values()) this.preempt(run, next);
+      return;
+    }
+    this.queue.splice(this.queue.indexOf(next), 1);
+    this.current = next;
+    void this.execute(next);
+  }
+
+  private readonly preempted = new Set<string>();
+
+  private preempt(run: QueuedRun, by: QueuedRun): void {
+    if (this.preempted.has(run.deploymentId)) return;
+    this.preempted.add(run.deploymentId);
+    const request: ControlRequest = { kind: 'cancel', by: 'windlass', reason: `makes way for ${by.title}` };
+    void getExternalWorkflowHandle(workflowIds.deployment(run.deploymentId)).signal(deploymentMessages.makeWay, request).catch(() => undefined);
+  }
+
+  private async execute(run: QueuedRun): Promise<void> {
+    const { environmentId, projectId } = this.input;
+    try {
+      const child = await startChild<typeof deployment>('deployment', {
+        workflowId: workflowIds.deployment(run.deploymentId),
+        args: [{ deploymentId: run.deploymentId, environmentId, projectId, title: run.title, type: run.type }],
+        taskQueue: taskQueues.orchestration,
+        parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+        workflowIdReusePolicy: WorkflowIdReusePolicy.REJECT_DUPLICATE,
+        typedSearchAttributes: workflowInfo().typedSearchAttributes,
+        staticSummary: run.title,
+      });
+      const outcome: DeploymentOutcome = await child.result();
+      if (outcome.expiresAtMs !== undefined) this.setExpiry(outcome.expiresAtMs);
+    } catch (error) {
+      // One that has already begun under an earlier life of this workflow is left to the reconciliation.
+      if (!(error instanceof ChildWorkflowFailure)) return;
+      // It was ended from outside: the record must not stay open.
+      await records.recordCancelled({ deploymentId: run.deploymentId, message: rootCause(error) ?? 'its workflow ended from outside' });
+    } finally {
+      if (this.current === run) this.current = null;
+      this.beside.delete(run.deploymentId);
+      this.preempted.delete(run.deploymentId);
+      this.changed = true;
+    }
+  }
+
+  /** Warns, or asks for the destroy that ends the environment. Answers how long nothing has to be done. */
+  private async attendToExpiry(): Promise<number | null> {
+    if (this.expiresAtMs === null) return null;
+    const { environmentId } = this.input;
+    const expiresAtMs = this.expiresAtMs;
+    const moment = nextTtlMoment(Date.now(), expiresAtMs, this.warnedMs);
+    switch (moment.kind) {
+      case 'wait':
+        return Math.max(1000, moment.untilMs - Date.now());
+      case 'warn':
+        this.warnedMs = moment.warnedMs;
+        await records.warnExpiry({ environmentId, expiresAtMs, remainingMs: moment.remainingMs });
+        this.changed = true;
+        return null;
+      case 'destroy': {
+        this.expiresAtMs = null;
+        const run = await records.requestExpiry({ environmentId, expiresAtMs });
+        if (run !== null) await this.submit(run);
+        this.changed = true;
+        return null;
+      }
+    }
+  }
+
+  private async continueAsNew(): Promise<void> {
+    await condition(allHandlersFinished);
+    if (!this.idle || this.changed) return;
+    const { queue, lock, expiresAtMs, warnedMs, accepted } = this;
+    await continueAsNew<typeof environment>({ ...this.input, state: { queue, lock, expiresAtMs, warnedMs, accepted } });
+  }
+
+  private details(): string {
+    const lines = [`**${this.input.name}**`];
+    if (this.current) lines.push(`Running: ${this.current.title}`);
+    for (const run of this.beside.values()) lines.push(`Beside it: ${run.title}`);
+    for (const run of this.queue) lines.push(`Queued: ${run.title}`);
+    if (this.lock) lines.push(`Locked by ${this.lock.by}: ${this.lock.reason}`);
+    if (this.expiresAtMs !== null) lines.push(`Destroys itself at ${new Date(this.expiresAtMs).toISOString()}`);
+    return lines.join('\n\n');
+  }
+}
+
+function onlyReads(run: QueuedRun): boolean {
+  return run.type === 'plan' || run.type === 'drift';
+}

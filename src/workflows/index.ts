@@ -1,0 +1,5 @@
+/** What the worker bundles. Names of these exports are the workflow types (model/orchestration.ts). */
+export { environment } from './environment.ts';
+export { deployment } from './deployment.ts';
+export { subEnvironment } from './sub-environment.ts';
+export { reconcile, scheduledRequest } from './scheduled.ts';

@@ -1,0 +1,126 @@
+import {
+  getExternalWorkflowHandle,
+  ParentClosePolicy,
+  rootCause,
+  startChild,
+  WorkflowIdReusePolicy,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { NodeResult } from '../model/deployment.ts';
+import type { DeploymentWorkflowInput, NodeWorkflowInput, RunNode, StopMode } from '../model/orchestration.ts';
+import { nodeMessages, taskQueues, workflowIds } from '../model/orchestration.ts';
+import type { subEnvironment } from './sub-environment.ts';
+import { watchNodes } from './proxies.ts';
+
+export interface NodeChildrenOptions {
+  readonly input: DeploymentWorkflowInput;
+  readonly nodes: readonly RunNode[];
+  readonly compensation: boolean;
+}
+
+/**
+ * The open children of a deployment. They are ABANDON, because any other policy would end them when the
+ * deployment continues as new; after that they are adopted and watched.
+ */
+export class NodeChildren {
+  onSettled: (index: number, result: NodeResult) => void = () => undefined;
+  private readonly options: NodeChildrenOptions;
+  private readonly open = new Set<number>();
+  private readonly attributes = workflowInfo().typedSearchAttributes;
+  private starting = 0;
+
+  constructor(options: NodeChildrenOptions) {
+    this.options = options;
+  }
+
+  /** No child is between asked for and started; only then may the deployment continue as new. */
+  get allStarted(): boolean {
+    return this.starting === 0;
+  }
+
+  start(index: number): void {
+    this.open.add(index);
+    void this.run(index).then((result) => this.settle(index, result));
+  }
+
+  /** Takes over children that an earlier run of this workflow started. */
+  adopt(indexes: readonly number[]): void {
+    for (const index of indexes) this.open.add(index);
+    if (indexes.length > 0) void this.watch(indexes);
+  }
+
+  stopAll(mode: StopMode): void {
+    for (const index of this.open) this.signal(index, nodeMessages.stop, { mode });
+  }
+
+  isPaused(index: number): boolean {
+    return this.open.has(index);
+  }
+
+  /** Lets a node that waits for somebody to mend something try again. */
+  resume(index: number): void {
+    this.signal(index, nodeMessages.resume);
+  }
+
+  private signal(index: number, name: string, ...args: unknown[]): void {
+    // A child that has just ended cannot be told any more, and need not be.
+    getExternalWorkflowHandle(this.workflowId(index)).signal(name, ...args).catch(() => undefined);
+  }
+
+  private workflowId(index: number): string {
+    return workflowIds.node(this.options.input.deploymentId, this.node(index).alias, this.options.compensation);
+  }
+
+  private node(index: number): RunNode {
+    const node = this.options.nodes[index];
+    if (node === undefined) throw new RangeError(`the run has no node ${index}`);
+    return node;
+  }
+
+  private async run(index: number): Promise<NodeResult> {
+    const node = this.node(index);
+    const args: NodeWorkflowInput = {
+      deploymentId: this.options.input.deploymentId,
+      environmentId: this.options.input.environmentId,
+      alias: node.alias,
+      index,
+      action: node.action,
+      ...(this.options.compensation ? { compensation: true as const } : {}),
+      ...(node.timeoutSeconds === undefined ? {} : { timeoutSeconds: node.timeoutSeconds }),
+    };
+    this.starting++;
+    try {
+      const child = await startChild<typeof subEnvironment>('subEnvironment', {
+        workflowId: this.workflowId(index),
+        args: [args],
+        taskQueue: taskQueues.orchestration,
+        parentClosePolicy: ParentClosePolicy.ABANDON,
+        workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE,
+        typedSearchAttributes: this.attributes,
+        staticSummary: `${node.action} ${node.alias}`,
+      }).finally(() => this.starting--);
+      return await child.result();
+    } catch (error) {
+      // Ended from outside (terminated by an operator), or not startable: the node's own record says how far it came.
+      return { status: 'failed', class: 'internal', message: rootCause(error) ?? 'its workflow ended from outside', changedState: true };
+    }
+  }
+
+  private async watch(indexes: readonly number[]): Promise<void> {
+    let rest = indexes;
+    while (rest.length > 0) {
+      const ended = await watchNodes({
+        deploymentId: this.options.input.deploymentId,
+        indexes: rest,
+        ...(this.options.compensation ? { compensation: true as const } : {}),
+      });
+      for (const { index, result } of ended) this.settle(index, result);
+      rest = rest.filter((index) => this.open.has(index));
+    }
+  }
+
+  private settle(index: number, result: NodeResult): void {
+    if (!this.open.delete(index)) return;
+    this.onSettled(index, result);
+  }
+}

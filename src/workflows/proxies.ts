@@ -1,0 +1,30 @@
+import { proxyActivities } from '@temporalio/workflow';
+import type { ActivityInterfaceFor } from '@temporalio/workflow';
+import type { DeploymentActivities, EnvironmentActivities, OrchestrationActivities } from '../model/orchestration.ts';
+import { taskQueues } from '../model/orchestration.ts';
+
+/** Records change only through short calls that may be repeated; they are tried until the database is back. */
+const recordOptions = {
+  taskQueue: taskQueues.orchestration,
+  startToCloseTimeout: '2 minutes',
+  retry: { initialInterval: '500 milliseconds', backoffCoefficient: 2, maximumInterval: '15 seconds' },
+} as const;
+
+export const records = proxyActivities<ActivityInterfaceFor<OrchestrationActivities>>(recordOptions);
+
+/** Reads and checks files from git: may take minutes for a large repository. */
+export const { resolveDeployment } = proxyActivities<Pick<DeploymentActivities, 'resolveDeployment'>>({
+  ...recordOptions,
+  startToCloseTimeout: '30 minutes',
+  heartbeatTimeout: '30 seconds',
+});
+
+/** Waits as long as the children it watches run; another worker goes on when this one dies. */
+export const { watchNodes } = proxyActivities<Pick<DeploymentActivities, 'watchNodes'>>({
+  ...recordOptions,
+  startToCloseTimeout: '30 days',
+  heartbeatTimeout: '30 seconds',
+  cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+});
+
+export type { EnvironmentActivities };

@@ -1,0 +1,137 @@
+import {
+  ActivityFailure,
+  CancellationScope,
+  condition,
+  defineSignal,
+  defineUpdate,
+  isCancellation,
+  proxyActivities,
+  rootCause,
+  setHandler,
+  sleep,
+  ApplicationFailure,
+} from '@temporalio/workflow';
+import type { NodeResult } from '../model/deployment.ts';
+import type { Decision, NodeOutcome, NodeWorkflowInput, RunActivities, RunNodeInput, StopMode } from '../model/orchestration.ts';
+import { nodeMessages, taskQueues } from '../model/orchestration.ts';
+
+const decideUpdate = defineUpdate<void, [Decision]>(nodeMessages.decide);
+const stopSignal = defineSignal<[{ mode: StopMode }]>(nodeMessages.stop);
+const resumeSignal = defineSignal(nodeMessages.resume);
+
+/** A tool without a ceiling of its own is given up after this long. */
+const defaultTimeoutSeconds = 24 * 3600;
+/** What the ladder of signals may take after the tool's own timeout, before Temporal gives the activity up. */
+const ladderSeconds = 1800;
+
+interface Waiting {
+  readonly approvalId: string;
+}
+
+/**
+ * One node of one run. Calls the tool activity until it has an ending, and waits in between for what the activity
+ * asks for: a decision, a pause before the next try, or a person who mends something.
+ */
+export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResult> {
+  const { runNode } = proxyActivities<RunActivities>({
+    taskQueue: taskQueues.run,
+    startToCloseTimeout: `${(input.timeoutSeconds ?? defaultTimeoutSeconds) + ladderSeconds} seconds`,
+    // A dead worker is noticed after this; the workers send heartbeats far more often.
+    heartbeatTimeout: '15 seconds',
+    // Temporal would otherwise let go of the tool while it is still writing its state.
+    cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+    retry: { initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '15 seconds' },
+    summary: input.alias,
+  });
+
+  let stop: StopMode | null = null;
+  let waiting: Waiting | null = null;
+  let decision: Decision | null = null;
+  let resumed = false;
+  const interruption = new CancellationScope({ cancellable: true });
+  const onlyReads = input.action === 'plan' || input.action === 'drift';
+
+  setHandler(stopSignal, ({ mode }) => {
+    if (stop === null || mode !== 'cancel') stop = mode;
+    // A cancel lets a tool that changes something come to its end.
+    if (mode !== 'cancel' || onlyReads) interruption.cancel();
+  });
+  setHandler(resumeSignal, () => {
+    resumed = true;
+  });
+  setHandler(
+    decideUpdate,
+    (made) => {
+      if (made.decision === 'reject' || made.complete) decision = made;
+    },
+    {
+      validator: (made) => {
+        if (waiting === null || waiting.approvalId !== made.approvalId) {
+          throw ApplicationFailure.nonRetryable(`"${input.alias}" does not wait for this approval any more`, 'notWaiting');
+        }
+      },
+    },
+  );
+  // An operator's cancel in Temporal stops the tool like an abort; the rest of this function still runs to its end.
+  void CancellationScope.current().cancelRequested.catch(() => {
+    stop ??= 'abort';
+    interruption.cancel();
+  });
+
+  const call = async (mode: RunNodeInput['mode'], attempt: number): Promise<NodeOutcome> => {
+    try {
+      return await interruption.run(() => runNode({ ...input, mode, try: attempt }));
+    } catch (error) {
+      if (isCancellation(error)) return { status: 'aborted', message: 'stopped before the tool began', changedState: false };
+      if (error instanceof ActivityFailure) {
+        return { status: 'failed', class: 'internal', message: rootCause(error) ?? error.message, changedState: true };
+      }
+      throw error;
+    }
+  };
+
+  return CancellationScope.nonCancellable(async () => {
+    let mode: RunNodeInput['mode'] = 'run';
+    for (let attempt = 1; ; ) {
+      if (stop !== null) return stopped(stop, false);
+      const outcome = await call(mode, attempt);
+      switch (outcome.status) {
+        case 'succeeded':
+        case 'failed':
+        case 'cancelled':
+        case 'aborted':
+          return outcome;
+        case 'retry':
+          await Promise.race([sleep(outcome.afterMs), condition(() => stop !== null)]);
+          attempt++;
+          mode = 'run';
+          break;
+        case 'paused':
+          resumed = false;
+          await condition(() => resumed || stop !== null);
+          mode = 'run';
+          break;
+        case 'waitingForApproval': {
+          waiting = { approvalId: outcome.approvalId };
+          decision = null;
+          const inTime = await condition(() => decision !== null || stop !== null, outcome.expiresInMs);
+          waiting = null;
+          const made = decision as Decision | null;
+          if (stop !== null) return stopped(stop, false);
+          if (!inTime || made === null) return { status: 'cancelled', message: 'nobody approved in time', changedState: false };
+          if (made.decision === 'reject') {
+            return { status: 'cancelled', message: `rejected by ${made.by}${made.comment ? `: ${made.comment}` : ''}`, changedState: false };
+          }
+          mode = 'apply';
+          break;
+        }
+      }
+    }
+  });
+}
+
+function stopped(mode: StopMode, changedState: boolean): NodeResult {
+  return mode === 'cancel'
+    ? { status: 'cancelled', message: 'cancelled while it waited', changedState }
+    : { status: 'aborted', message: 'stopped while it waited', changedState };
+}
