@@ -3,6 +3,7 @@ import type { SecretBox } from './access/index.ts';
 import { createSecretBox } from './access/index.ts';
 import type { Artifacts } from './artifacts/index.ts';
 import { createArtifacts } from './artifacts/index.ts';
+import { openEncryptionKey } from './config.ts';
 import type { Config } from './config.ts';
 import type { RunnerRegistry, ToolLocator } from './runners/index.ts';
 import { createRunners } from './runners/index.ts';
@@ -26,7 +27,7 @@ export interface Rooms {
 export async function openRooms(config: Config, tools: ToolLocator): Promise<Rooms> {
   const db = await openDatabase(config.database);
   await ensureDefaults(db.sql);
-  const secrets = createSecretBox(config.encryptionKey);
+  const secrets = createSecretBox(openEncryptionKey(config));
   return {
     db,
     secrets,

@@ -45,5 +45,5 @@ export async function takeApprovedPlan(call: NodeCall): Promise<Uint8Array> {
   if (artifactId === null) {
     throw new WindlassError('internal', `the approved plan of "${begin.alias}" is not there any more`, { class: 'stalePlan', hint: 'retry the node: it is planned again' });
   }
-  return deps.artifacts.get(artifactId);
+  return (await deps.artifacts.get(artifactId)).body;
 }

@@ -15,7 +15,7 @@ import {
   WorkflowIdReusePolicy,
   workflowInfo,
 } from '@temporalio/workflow';
-import { nextTtlMoment } from '../definition/ttl.ts';
+import { nextTtlMoment, warningsStillGiven } from '../definition/ttl.ts';
 import type { EnvironmentLock } from '../model/environment.ts';
 import type {
   ControlRequest,
@@ -119,8 +119,7 @@ class EnvironmentEntity {
 
   setExpiry(expiresAtMs: number | null): void {
     this.expiresAtMs = expiresAtMs;
-    const now = Date.now();
-    this.warnedMs = expiresAtMs === null ? [] : this.warnedMs.filter((before) => expiresAtMs - before <= now);
+    this.warnedMs = expiresAtMs === null ? [] : warningsStillGiven(this.warnedMs, Date.now(), expiresAtMs);
     this.changed = true;
   }
 

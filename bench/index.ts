@@ -1,0 +1,215 @@
+/**
+ * `npm run bench`: the engine beside a bare Temporal workflow of the same shape, and real stacks beside `make -j`, in the
+ * same run. Prints a table and writes JSON. `npm run bench -- engine` or `-- tools` runs one half.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { Client, Connection } from '@temporalio/client';
+import { NativeConnection, Worker } from '@temporalio/worker';
+import { loadConfig } from '../src/config.ts';
+import { createToolLocator } from '../src/embedded/index.ts';
+import type { Deployment } from '../src/model/index.ts';
+import { isTerminalDeployment } from '../src/model/index.ts';
+import { startWindlass } from '../src/server.ts';
+import { chain, depth, fanOut, random, shop, writeMake, writeWindlass } from './graphs.ts';
+import type { Shape, StackKind } from './graphs.ts';
+
+interface Row {
+  readonly name: string;
+  readonly nodes: number;
+  readonly windlassMs: number;
+  readonly baselineMs: number;
+  readonly baseline: string;
+  readonly ratio: number;
+  readonly limit: number;
+  readonly eventsPerNode?: number;
+  readonly longestHistory?: number;
+  readonly peakMemoryMb?: number;
+}
+
+const rounds = 3;
+const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+const secondsOf = (ms: number): string => `${(ms / 1000).toFixed(2)} s`;
+
+async function main(): Promise<void> {
+  const only = process.argv[2];
+  const root = mkdtempSync(join(tmpdir(), 'windlass-bench-'));
+  const config = loadConfig({ ...process.env, WINDLASS_DATA: join(root, 'data'), WINDLASS_PORT: '0', WINDLASS_LOG_LEVEL: 'warn' });
+  const tofu = await createToolLocator(config).find('tofu');
+  const server = await startWindlass(config);
+  const bench = await openBench(root, server.url, server.token, tofu);
+  const rows: Row[] = [];
+  try {
+    if (only === undefined || only === 'engine') {
+      rows.push(await bench.engine('chain of 20', 'bareChain', chain(20), rounds));
+      rows.push(await bench.engine('fan-out of 100', 'bareFanOut', fanOut(100), rounds));
+      rows.push(await bench.engine('fan-out of 500', 'bareFanOut', fanOut(500), 1));
+      rows.push(await bench.engine('fan-out of 2000', 'bareFanOut', fanOut(2000), 1));
+    }
+    if (only === undefined || only === 'tools') {
+      rows.push(await bench.tools('six-stack example', shop, 'empty', 2));
+      rows.push(await bench.tools('50 near-empty stacks', random(50), 'empty', 2));
+      rows.push(await bench.tools('50 two-second stacks', random(50), 'twoSeconds', 1.1));
+    }
+  } finally {
+    await bench.close();
+    await server.stop();
+    rmSync(root, { recursive: true, force: true });
+  }
+  report(rows);
+}
+
+async function openBench(root: string, url: string, token: string, tofu: string) {
+  const address = process.env['TEMPORAL_ADDRESS'] ?? (await temporalAddress(url, token));
+  const connection = await Connection.connect({ address });
+  const client = new Client({ connection });
+  const native = await NativeConnection.connect({ address });
+  const worker = await Worker.create({
+    connection: native,
+    taskQueue: 'bench-bare',
+    workflowsPath: require.resolve('./bare-workflows'),
+    activities: { noop: (index: number) => Promise.resolve(`node ${index}`) },
+  });
+  const working = worker.run();
+
+  const api = async <T>(method: string, path: string, body?: unknown): Promise<T> => {
+    const response = await fetch(`${url}/api/v1${path}`, {
+      method,
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+    return (await response.json()) as T;
+  };
+
+  let serial = 0;
+  const prepare = async (shape: Shape, kind: StackKind): Promise<string> => {
+    const name = `bench-${++serial}`;
+    const directory = join(root, name);
+    mkdirSync(directory);
+    writeWindlass(directory, shape, kind);
+    await api('POST', '/templates', { name, type: 'workflow', source: { kind: 'local', directory } });
+    const environment = await api<{ id: string }>('POST', '/environments', { name, template: name });
+    return environment.id;
+  };
+  /** From the request to the end as the records have it. */
+  const deploy = async (environmentId: string): Promise<{ deployment: Deployment; ms: number }> => {
+    const begun = await api<Deployment>('POST', `/environments/${environmentId}/deployments`, {});
+    for (;;) {
+      const deployment = await api<Deployment>('GET', `/deployments/${begun.id}`);
+      if (isTerminalDeployment(deployment.status)) {
+        if (deployment.status !== 'succeeded') throw new Error(`the bench's own run ended ${deployment.status}: ${JSON.stringify(deployment.error)}`);
+        return { deployment, ms: Date.parse(deployment.finishedAt ?? '') - Date.parse(deployment.queuedAt) };
+      }
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  };
+  const histories = async (deploymentId: string): Promise<{ events: number; longest: number }> => {
+    const runs: string[] = [];
+    let runId: string | undefined;
+    let longest = 0;
+    let events = 0;
+    for await (const info of client.workflow.list({ query: `WorkflowId = "deployment:${deploymentId}"` })) runs.push(info.runId);
+    for (runId of runs) {
+      const { historyLength } = await client.workflow.getHandle(`deployment:${deploymentId}`, runId).describe();
+      longest = Math.max(longest, historyLength);
+      events += historyLength;
+    }
+    return { events, longest };
+  };
+
+  return {
+    async engine(name: string, workflow: string, shape: Shape, times: number): Promise<Row> {
+      const ours: number[] = [];
+      const bare: number[] = [];
+      let last: Deployment | null = null;
+      let peak = 0;
+      const watching = setInterval(() => (peak = Math.max(peak, process.memoryUsage.rss())), 200);
+      for (let round = 0; round < times; round++) {
+        const environmentId = await prepare(shape, 'noop');
+        const result = await deploy(environmentId);
+        last = result.deployment;
+        ours.push(result.ms);
+        const begun = performance.now();
+        await client.workflow.execute(workflow, { taskQueue: 'bench-bare', workflowId: `bare-${name}-${round}`, args: [shape.length] });
+        bare.push(performance.now() - begun);
+      }
+      clearInterval(watching);
+      const found = last === null ? { events: 0, longest: 0 } : await histories(last.id);
+      return row(name, shape, ours, bare, 'bare Temporal', 1.5, {
+        eventsPerNode: Number((found.events / shape.length).toFixed(1)),
+        longestHistory: found.longest,
+        peakMemoryMb: Math.round(peak / 1024 / 1024),
+      });
+    },
+    async tools(name: string, shape: Shape, kind: Exclude<StackKind, 'noop'>, limit: number): Promise<Row> {
+      const ours: number[] = [];
+      const made: number[] = [];
+      for (let round = 0; round < (kind === 'twoSeconds' ? 1 : rounds); round++) {
+        const environmentId = await prepare(shape, kind);
+        ours.push((await deploy(environmentId)).ms);
+        const directory = join(root, `make-${++serial}`);
+        mkdirSync(directory);
+        writeMake(directory, shape, kind, tofu);
+        const begun = performance.now();
+        const { TF_CLI_CONFIG_FILE: _, ...environment } = process.env;
+        const result = spawnSync('make', ['-j'], { cwd: directory, env: environment, encoding: 'utf8' });
+        if (result.status !== 0) throw new Error(`make failed: ${result.stderr}`);
+        made.push(performance.now() - begun);
+      }
+      return row(`${name} (depth ${depth(shape)})`, shape, ours, made, 'make -j', limit, {});
+    },
+    async close(): Promise<void> {
+      worker.shutdown();
+      await working;
+      await native.close();
+      await connection.close();
+    },
+  };
+}
+
+function row(name: string, shape: Shape, ours: number[], other: number[], baseline: string, limit: number, more: Partial<Row>): Row {
+  const windlassMs = Math.round(median(ours));
+  const baselineMs = Math.round(median(other));
+  const made: Row = { name, nodes: shape.length, windlassMs, baselineMs, baseline, ratio: Number((windlassMs / baselineMs).toFixed(2)), limit, ...more };
+  console.log(`${made.name}: ${secondsOf(windlassMs)} against ${secondsOf(baselineMs)} ${baseline}, ratio ${made.ratio} (limit ${limit})`);
+  return made;
+}
+
+async function temporalAddress(url: string, token: string): Promise<string> {
+  const response = await fetch(`${url}/api/v1/version`, { headers: { authorization: `Bearer ${token}` } });
+  const { temporalAddress: address } = (await response.json()) as { temporalAddress: string };
+  return address;
+}
+
+function report(rows: readonly Row[]): void {
+  console.log(`\n${'what'.padEnd(36)}${'windlass'.padStart(10)}${'baseline'.padStart(12)}${'ratio'.padStart(8)}${'limit'.padStart(7)}${'per node'.padStart(10)}${'events'.padStart(8)}${'longest'.padStart(9)}${'memory'.padStart(9)}`);
+  for (const made of rows) {
+    console.log(
+      made.name.padEnd(36) +
+        secondsOf(made.windlassMs).padStart(10) +
+        secondsOf(made.baselineMs).padStart(12) +
+        String(made.ratio).padStart(8) +
+        String(made.limit).padStart(7) +
+        `${(made.windlassMs / made.nodes).toFixed(0)} ms`.padStart(10) +
+        String(made.eventsPerNode ?? '').padStart(8) +
+        String(made.longestHistory ?? '').padStart(9) +
+        (made.peakMemoryMb === undefined ? '' : `${made.peakMemoryMb} MB`).padStart(9),
+    );
+  }
+  const directory = join(process.cwd(), 'bench', 'results');
+  mkdirSync(directory, { recursive: true });
+  const file = join(directory, 'latest.json');
+  const commit = spawnSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).stdout.trim();
+  const machine = { cores: cpus().length, memoryGib: Math.round(totalmem() / 2 ** 30), node: process.version };
+  writeFileSync(file, `${JSON.stringify({ at: new Date().toISOString(), commit, machine, rows }, null, 2)}\n`);
+  console.log(`\nwritten to ${file}`);
+}
+
+main().catch((error: unknown) => {
+  console.error(error);
+  process.exitCode = 1;
+});
+

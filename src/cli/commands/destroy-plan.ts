@@ -1,0 +1,151 @@
+import { z } from 'zod';
+import { deploymentSchema, graphSchema } from '../../model/index.ts';
+import type { Environment } from '../../model/index.ts';
+import { ref } from '../client/api-client.ts';
+import type { Invocation, Registry } from '../cli.ts';
+import { CliError, exitCodes, usageError } from '../exit.ts';
+import { environmentStatusWord } from '../follow/words.ts';
+import { plural, shellQuote, someOf } from '../text/format.ts';
+import type { Session } from '../session.ts';
+import { oneLine, safeText } from '../text/width.ts';
+import { commonRunFlags, commonRunOptions, findDeployment, followFlags, followOptions, readApprovalChoice, startRun, variableFlags, variableOptions } from './runs.ts';
+import { canAsk, confirm, createSecretReader, findPlace } from './shared.ts';
+import type { NodePlace } from './shared.ts';
+import { readVariables } from './variables-input.ts';
+
+const destroyOptions = z.object({ ...commonRunOptions, ...followOptions, yes: z.boolean().default(false) });
+
+export function addDestroy({ add }: Registry): void {
+  add({
+    usage: 'destroy <environment>',
+    summary: 'Destroy what an environment, or one node of it, has deployed',
+    description: 'Destroys in reverse order: a node goes when everything that needs it is gone. Names what it will destroy and asks first.',
+    examples: [
+      ['windlass destroy shop', 'everything, after a typed yes'],
+      ['windlass destroy shop --yes', 'without asking, for scripts'],
+      ['windlass destroy shop/billing --yes', 'one node; refused while others need it'],
+      ['windlass destroy shop/eks --force --yes', 'one node although others need it'],
+    ],
+    flags: [{ flags: '-y, --yes', description: 'do not ask' }, ...commonRunFlags.filter(({ flags }) => !flags.startsWith('--revision')), ...followFlags],
+    options: destroyOptions,
+    async run(call) {
+      const { options, printer, io } = call;
+      const approval = readApprovalChoice(options);
+      const session = await call.connect();
+      const place = await findPlace(session.client, call.argument(0));
+      const doomed = await listDoomed(session, place);
+      const whole = place.alias === null ? place.root.name : `${place.root.name}/${place.alias}`;
+      if (!options.yes) {
+        if (!canAsk(io)) {
+          throw usageError(
+            `destroying "${whole}" takes down ${doomed.length > 0 ? someOf(doomed, 10) : 'everything in it'}`,
+            `to go on: windlass destroy ${shellQuote(whole)} --yes`,
+          );
+        }
+        printer.remark(`Destroying ${printer.errorStyle.colors.bold(oneLine(whole))} takes down ${plural(doomed.length, 'deployed stack')}:`);
+        for (const name of doomed.slice(0, 40)) printer.remark(`  ${name}`);
+        if (doomed.length > 40) printer.remark(`  … and ${doomed.length - 40} more`);
+        await confirm(io, printer, 'Their resources cannot be brought back.');
+      } else if (printer.format === 'table' && doomed.length > 0) {
+        printer.remark(`Destroying ${someOf(doomed, 10)}`);
+      }
+      return startRun(call, session, place.root, {
+        type: 'destroy',
+        force: options.force,
+        ...(place.alias === null ? {} : { partial: { operation: 'single-node-destroy', node: place.alias, force: options.force } }),
+        ...(options.comment ? { comment: options.comment } : {}),
+        ...(approval === undefined ? {} : { requiresApproval: approval }),
+        ...(options.onFailure ? { onFailure: options.onFailure } : {}),
+      });
+    },
+  });
+}
+
+/** Names of what is deployed and would go, what depends on others first. */
+async function listDoomed(session: Session, { root, environment, alias }: NodePlace): Promise<string[]> {
+  if (alias !== null || root.type !== 'workflow') return [describe(environment)];
+  const { nodes } = await session.client.get(`environments/${ref(root.id)}/graph`, graphSchema);
+  return nodes
+    .filter((node) => node.status !== 'neverDeployed' && node.status !== 'inactive')
+    .toReversed()
+    .map((node) => `${oneLine(node.name)} (${environmentStatusWord(node.status)})`);
+}
+
+function describe(environment: Environment): string {
+  return `${oneLine(environment.name)} (${environmentStatusWord(environment.status)})`;
+}
+
+const planOptions = z.object({ ...commonRunOptions, ...variableOptions, ...followOptions });
+
+export function addPlan({ add }: Registry): void {
+  const plan = add({
+    usage: 'plan <environment>',
+    summary: 'See what a deploy would change, without changing anything',
+    description: 'Plans every node, or one. What depends on outputs that do not exist yet is said to be unknown. Never holds up other runs.',
+    examples: [
+      ['windlass plan shop', 'the whole graph'],
+      ['windlass plan shop/eks', 'one node'],
+      ['windlass plan show shop/eks', 'read the full plan of the last run'],
+    ],
+    flags: [...commonRunFlags.filter(({ flags }) => /--revision|--comment/.test(flags)), ...variableFlags, ...followFlags],
+    options: planOptions,
+    async run(call) {
+      const { options } = call;
+      const session = await call.connect();
+      const place = await findPlace(session.client, call.argument(0));
+      const variables = await readVariables(options, place.alias ?? undefined, createSecretReader(call.io));
+      return startRun(call, session, place.root, {
+        type: 'plan',
+        variables,
+        ...(place.alias === null ? {} : { partial: { operation: 'single-node-deploy', node: place.alias, trickleDown: 'none' } }),
+        ...(options.revision ? { revision: options.revision } : {}),
+        ...(options.comment ? { comment: options.comment } : {}),
+      });
+    },
+  });
+  add(
+    {
+      usage: 'show <node>',
+      summary: 'Print the full plan of a node',
+      examples: [
+        ['windlass plan show shop/eks', 'as a person reads it'],
+        ['windlass plan show shop/eks --json', "the tool's own JSON"],
+        ['windlass plan show shop/eks --deployment 7', 'of an earlier run'],
+      ],
+      flags: [{ flags: '--deployment <number>', description: 'number or id of the run; the last one that planned the node when absent' }],
+      options: z.object({ deployment: z.string().optional() }),
+      run: showPlan,
+    },
+    plan,
+  );
+}
+
+async function showPlan(call: Invocation<{ deployment?: string | undefined }>): Promise<void> {
+  const session = await call.connect();
+  const { client } = session;
+  const { environment, root, alias } = await findPlace(client, call.argument(0));
+  const node = alias ?? environment.alias ?? environment.name;
+  const format = call.printer.format === 'table' ? 'text' : 'json';
+  const candidates = call.options.deployment
+    ? [await findDeployment(client, root, call.options.deployment)]
+    : (await client.list('deployments', deploymentSchema, { query: { environment: root.id }, limit: 10 })).items;
+  for (const deployment of candidates) {
+    try {
+      const text = await client.text(`deployments/${ref(deployment.id)}/nodes/${ref(node)}/plan`, { format });
+      if (format === 'json') call.printer.line(text.trim());
+      else {
+        call.printer.remark(`Plan of ${oneLine(environment.name)} in deployment ${deployment.number}`);
+        call.printer.line(safeText(text).trimEnd());
+      }
+      return;
+    } catch (error) {
+      // Runs that did not get as far as a plan of this node have none.
+      if (!(error instanceof CliError) || error.code !== 'notFound' || candidates.length === 1) throw error;
+    }
+  }
+  throw new CliError(`there is no plan of "${environment.name}" in its last runs`, {
+    exitCode: exitCodes.failed,
+    hint: `make one: windlass plan ${shellQuote(alias === null ? root.name : `${root.name}/${alias}`)}`,
+  });
+}
+

@@ -1,0 +1,82 @@
+import { CommanderError } from 'commander';
+import { z } from 'zod';
+import type { Problem } from '../model/index.ts';
+import { WindlassError, messageOf } from '../model/index.ts';
+import { CliError, exitCodeOfError, exitCodes } from './exit.ts';
+import type { Style } from './text/style.ts';
+import { oneLine, safeText } from './text/width.ts';
+
+export interface Failure {
+  readonly exitCode: number;
+  readonly lines: readonly string[];
+}
+
+/** `shop.yml:12:11`, or the dotted path of a field; empty when a problem has no place. */
+export function placeOf(problem: Problem): string {
+  if (problem.file === undefined) return problem.path ?? '';
+  return [problem.file, problem.line, problem.column].filter((part) => part !== undefined).join(':');
+}
+
+/**
+ * What a person sees of a failure: the message, the places, the next step. A stack is shown with WINDLASS_DEBUG=1 only.
+ * Answers null when commander has already said it.
+ */
+export function describeFailure(error: unknown, style: Style, debug: boolean): Failure | null {
+  if (error instanceof CommanderError) {
+    const help = ['commander.help', 'commander.helpDisplayed', 'commander.version'].includes(error.code);
+    return error.exitCode === 0 || help ? { exitCode: error.code === 'commander.help' ? exitCodes.usage : exitCodes.done, lines: [] } : { exitCode: exitCodes.usage, lines: [] };
+  }
+  const { colors } = style;
+  const stack = debug && error instanceof Error && error.stack ? safeText(error.stack).split('\n') : [];
+  const known = knownFailure(error);
+  if (!known) {
+    return {
+      exitCode: exitCodes.failed,
+      lines: [
+        `${colors.red('error')}: ${oneLine(messageOf(error))}`,
+        ...(stack.length > 0 ? stack : ['  this is a fault of Windlass; WINDLASS_DEBUG=1 shows where it happened']),
+      ],
+    };
+  }
+  const [first = '', ...rest] = safeText(known.message).split('\n');
+  const listed = known.problems.filter((problem) => !known.message.includes(problem.message));
+  return {
+    exitCode: known.exitCode,
+    lines: [
+      `${colors.red('error')}: ${first}`,
+      ...rest,
+      ...listed.slice(0, 20).map((problem) => {
+        const place = placeOf(problem);
+        return `  ${place ? `${oneLine(place)}  ` : ''}${oneLine(problem.message)}`;
+      }),
+      ...(listed.length > 20 ? [`  … and ${listed.length - 20} more`] : []),
+      ...(known.hint ? safeText(known.hint).split('\n').map((line) => `  ${line}`) : []),
+      ...stack,
+    ],
+  };
+}
+
+interface KnownFailure {
+  readonly message: string;
+  readonly hint: string | undefined;
+  readonly problems: readonly Problem[];
+  readonly exitCode: number;
+}
+
+function knownFailure(error: unknown): KnownFailure | null {
+  if (error instanceof CliError) return error;
+  if (error instanceof WindlassError) {
+    return { message: error.message, hint: error.hint, problems: error.problems ?? [], exitCode: exitCodeOfError(error.code, error.status) };
+  }
+  if (error instanceof z.ZodError) {
+    const issue = error.issues[0];
+    const place = issue?.path.join('.') ?? '';
+    return { message: `${place ? `${place}: ` : ''}${issue?.message ?? 'not valid'}`, hint: undefined, problems: [], exitCode: exitCodes.usage };
+  }
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  // Of files that a person named.
+  if (typeof code === 'string' && /^E[A-Z]+$/.test(code)) {
+    return { message: messageOf(error), hint: undefined, problems: [], exitCode: exitCodes.failed };
+  }
+  return null;
+}

@@ -1,0 +1,186 @@
+import type { DeploymentType, NodeRun } from '../../model/index.ts';
+import { assertNever, isTerminalDeployment } from '../../model/index.ts';
+import { formatDuration, formatNumber, someOf } from '../text/format.ts';
+import type { Style } from '../text/style.ts';
+import { oneLine, padEnd, widthOf } from '../text/width.ts';
+import { isSingle, refOf } from './render.ts';
+import type { RunView } from './view.ts';
+import { capitalize, deploymentStatusWord, environmentStatusWord, isKept, wordOf } from './words.ts';
+
+/** What a run has come to: one line, then what failed and why, and the commands that come next. */
+export function renderSummary(view: RunView, style: Style): string[] {
+  return [summaryLine(view, style), ...renderFailures(view, style), ...renderNext(view, style)];
+}
+
+function summaryLine(view: RunView, { colors, glyphs }: Style): string {
+  const { deployment } = view;
+  const nodes = view.nodes.filter((node) => !isKept(node));
+  const counts = new Map<string, number>();
+  for (const node of nodes) {
+    const word = node.status === 'pending' ? 'not run' : wordOf(node);
+    counts.set(word, (counts.get(word) ?? 0) + 1);
+  }
+  const path = criticalPath(view.nodes);
+  const good = deployment.status === 'succeeded';
+  const parts = [
+    outcomeWord(view),
+    ...(isSingle(view) ? [] : [...counts].map(([word, count]) => `${formatNumber(count)} ${word}`)),
+    ...(deployment.startedAt && deployment.finishedAt
+      ? [formatDuration(Date.parse(deployment.finishedAt) - Date.parse(deployment.startedAt))]
+      : []),
+    ...(good && path.length > 1 ? [`longest path ${shorten(path).join(` ${glyphs.arrow} `)}`] : []),
+  ];
+  const [outcome = '', ...rest] = parts;
+  const paint = good ? colors.green : colors.red;
+  const head = paint(`${good ? glyphs.done : glyphs.failed} ${colors.bold(outcome)}`);
+  return [head, ...rest].join(` ${glyphs.dot} `);
+}
+
+function outcomeWord(view: RunView): string {
+  const { deployment, environmentStatus } = view;
+  if (!isTerminalDeployment(deployment.status)) return capitalize(deploymentStatusWord(deployment.status));
+  if (deployment.status !== 'succeeded') return capitalize(deploymentStatusWord(deployment.status));
+  switch (deployment.type) {
+    case 'plan':
+      return 'Planned';
+    case 'drift':
+      return 'Checked';
+    case 'rollback':
+      return environmentStatus && environmentStatus !== 'active'
+        ? capitalize(environmentStatusWord(environmentStatus))
+        : 'Rolled back';
+    case 'deploy':
+    case 'destroy':
+      return capitalize(environmentStatusWord(environmentStatus ?? usual(deployment.type)));
+    default:
+      return assertNever(deployment.type, 'deployment type');
+  }
+}
+
+function usual(type: DeploymentType): 'active' | 'inactive' {
+  return type === 'destroy' ? 'inactive' : 'active';
+}
+
+/** Names along the chain that decided how long the run took: from the last end back over the needs that ended last. */
+export function criticalPath(nodes: readonly NodeRun[]): string[] {
+  const ran = nodes.filter((node) => !node.compensation && node.startedAt !== null && node.finishedAt !== null);
+  const byAlias = new Map(ran.map((node) => [node.alias, node]));
+  const endOf = (node: NodeRun): number => Date.parse(node.finishedAt ?? '');
+  const latest = (candidates: readonly NodeRun[]): NodeRun | undefined =>
+    candidates.reduce<NodeRun | undefined>((best, node) => (best === undefined || endOf(node) > endOf(best) ? node : best), undefined);
+  const path: string[] = [];
+  const seen = new Set<string>();
+  let next = latest(ran);
+  while (next !== undefined && !seen.has(next.alias)) {
+    seen.add(next.alias);
+    path.unshift(oneLine(next.name));
+    next = latest(next.needs.flatMap((alias) => byAlias.get(alias) ?? []));
+  }
+  return path;
+}
+
+function shorten(path: readonly string[]): string[] {
+  return path.length <= 5 ? [...path] : [...path.slice(0, 2), '…', ...path.slice(-2)];
+}
+
+const shownFailures = 10;
+
+function renderFailures(view: RunView, { colors, glyphs }: Style): string[] {
+  const { deployment } = view;
+  const lines: string[] = [];
+  if (deployment.error) {
+    lines.push(`  ${oneLine(deployment.error.message)}`);
+    for (const problem of deployment.error.problems ?? []) {
+      const place = [problem.file, problem.line, problem.column].filter((part) => part !== undefined).join(':') || problem.path;
+      lines.push(`    ${oneLine(place ? `${place}  ${problem.message}` : problem.message)}`);
+    }
+    if (deployment.error.hint) lines.push(`    ${oneLine(deployment.error.hint)}`);
+  }
+  const failed = view.nodes.filter((node) => (node.status === 'failed' || node.status === 'aborted') && node.error !== null);
+  const nameWidth = Math.max(0, ...failed.slice(0, shownFailures).map((node) => widthOf(oneLine(node.name))));
+  for (const node of failed.slice(0, shownFailures)) lines.push(...renderFailure(view, node, { nameWidth, colors, glyphs }));
+  if (failed.length > shownFailures) {
+    lines.push(`  … and ${formatNumber(failed.length - shownFailures)} more: windlass deployment show ${deployment.id}`);
+  }
+  lines.push(...renderSkipped(view, { colors, glyphs }));
+  return lines;
+}
+
+function renderFailure(view: RunView, node: NodeRun, options: Style & { readonly nameWidth: number }): string[] {
+  const { colors, glyphs, nameWidth } = options;
+  const stage = node.stage ?? '';
+  const error = node.error;
+  const indent = ' '.repeat(4 + nameWidth);
+  const dot = ` ${glyphs.dot} `;
+  const log = `log: windlass logs ${refOf(view, node.alias)}${stage ? ` --stage ${stage}` : ''}`;
+  return [
+    `  ${colors.red(glyphs.failed)} ${padEnd(oneLine(node.name), nameWidth)}   ${stage ? `${stage}   ` : ''}${oneLine(error?.message ?? '')}`,
+    `${indent}   ${[...(error?.where ? [oneLine(error.where)] : []), ...(error ? [`class: ${error.class}`] : []), log].join(dot)}`,
+    ...(error?.hint ? [`${indent}   ${oneLine(error.hint)}`] : []),
+  ];
+}
+
+/** Skipped nodes, grouped by the reason they share. */
+function renderSkipped(view: RunView, { glyphs }: Style): string[] {
+  const groups = new Map<string, string[]>();
+  for (const node of view.nodes) {
+    if (node.status !== 'skipped' || isKept(node)) continue;
+    const reason = oneLine(node.reason?.message ?? 'skipped');
+    groups.set(reason, [...(groups.get(reason) ?? []), oneLine(node.name)]);
+  }
+  return [...groups].slice(0, shownFailures).map(([reason, names]) => `  ${glyphs.skipped} ${someOf(names, 5)}   ${reason}`);
+}
+
+function renderNext(view: RunView, { glyphs }: Style): string[] {
+  const { deployment } = view;
+  const ref = refOf(view);
+  const dot = ` ${glyphs.dot} `;
+  const next = (...commands: readonly string[]): string[] => ['', `Next:  ${commands.join(dot)}`];
+  switch (deployment.status) {
+    case 'succeeded':
+      if (deployment.type === 'deploy' || deployment.type === 'rollback') {
+        return next(`windlass status ${ref}`, `windlass logs ${ref}`, `windlass destroy ${ref}`);
+      }
+      if (deployment.type === 'plan') return next(...planCommand(view), `windlass deploy ${ref}`);
+      if (deployment.type === 'drift') return next(`windlass drift show ${ref}`, `windlass deploy ${ref}`);
+      return next(`windlass deploy ${ref}`, `windlass environment delete ${ref}`);
+    case 'failed':
+    case 'rollbackFailed':
+    case 'aborted':
+    case 'cancelled':
+      return deployment.type === 'plan' || deployment.type === 'drift' ? [] : renderRepair(view);
+    case 'rolledBack':
+      return next(`windlass status ${ref}`, `windlass deploy ${ref}`);
+    case 'queued':
+    case 'running':
+    case 'stopping':
+    case 'rollingBack':
+      return next(`windlass logs -f ${ref}`, `windlass cancel ${ref}`);
+    default:
+      return assertNever(deployment.status, 'deployment status');
+  }
+}
+
+/** How to read a plan: that of the first node that has something to do. */
+function planCommand(view: RunView): string[] {
+  const planned = view.nodes.filter((node) => node.counts !== null);
+  const node = planned.find(({ counts }) => counts && counts.add + counts.change + counts.destroy > 0) ?? planned[0];
+  return node ? [`windlass plan show ${refOf(view, node.alias)}`] : [];
+}
+
+function renderRepair(view: RunView): string[] {
+  const { deployment } = view;
+  const ref = refOf(view);
+  if (view.nodes.length === 0) return ['', `Fix it, then:  windlass ${deployment.type === 'destroy' ? 'destroy' : 'deploy'} ${ref}`];
+  const main = view.nodes.filter((node) => !node.compensation && !isKept(node));
+  const left = main.filter((node) => node.status !== 'succeeded').map((node) => oneLine(node.name));
+  const done = main.filter((node) => node.status === 'succeeded').map((node) => oneLine(node.name));
+  const commands: [string, string][] = [
+    [`windlass resume ${ref}`, `runs ${someOf(left, 4)}${done.length > 0 ? '; keeps the rest' : ''}`],
+  ];
+  if (deployment.type === 'deploy' && deployment.number > 1 && done.length > 0) {
+    commands.push([`windlass rollback ${ref}`, `takes ${someOf(done, 3)} back to the last successful deployment`]);
+  }
+  const size = Math.max(...commands.map(([command]) => widthOf(command)));
+  return ['', ...commands.map(([command, what], index) => `${index === 0 ? 'Fix it, then:  ' : '               '}${padEnd(command, size)}   ${what}`)];
+}

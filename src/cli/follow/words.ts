@@ -1,0 +1,155 @@
+import type { DeploymentStatus, DeploymentType, EnvironmentStatus, NodeRun } from '../../model/index.ts';
+import { assertNever } from '../../model/index.ts';
+import type { Colors, Glyphs } from '../text/style.ts';
+
+/** A node that this run leaves as it is. */
+export function isKept(node: NodeRun): boolean {
+  return node.action === 'keep';
+}
+
+/** The word beside a node; with the glyph it says the same without colours. */
+export function wordOf(node: NodeRun): string {
+  if (isKept(node)) return 'kept';
+  switch (node.status) {
+    case 'pending':
+      return 'waiting';
+    case 'running':
+      return node.stage ?? 'starting';
+    case 'waitingForApproval':
+      return 'approval';
+    case 'retrying':
+      return 'retrying';
+    case 'succeeded':
+      return doneWord(node);
+    case 'failed':
+    case 'skipped':
+    case 'cancelled':
+    case 'aborted':
+      return node.status;
+    default:
+      return assertNever(node.status, 'node status');
+  }
+}
+
+function doneWord(node: NodeRun): string {
+  switch (node.action) {
+    case 'deploy':
+      return node.ran ? (node.compensation ? 'restored' : 'deployed') : 'unchanged';
+    case 'destroy':
+      return 'destroyed';
+    case 'plan':
+      return 'planned';
+    case 'drift':
+      return 'checked';
+    case 'keep':
+      return 'kept';
+    default:
+      return assertNever(node.action, 'node action');
+  }
+}
+
+export function glyphOf(node: NodeRun, glyphs: Glyphs, frame: number): string {
+  if (isKept(node)) return glyphs.dot;
+  switch (node.status) {
+    case 'pending':
+      return glyphs.pending;
+    case 'running':
+      return glyphs.spinner[frame % glyphs.spinner.length] ?? '';
+    case 'waitingForApproval':
+      return glyphs.approval;
+    case 'retrying':
+      return glyphs.retrying;
+    case 'succeeded':
+      return glyphs.done;
+    case 'failed':
+      return glyphs.failed;
+    case 'skipped':
+      return glyphs.skipped;
+    case 'cancelled':
+    case 'aborted':
+      return glyphs.stopped;
+    default:
+      return assertNever(node.status, 'node status');
+  }
+}
+
+export function paintNode(text: string, node: NodeRun, colors: Colors): string {
+  if (isKept(node)) return colors.dim(text);
+  switch (node.status) {
+    case 'pending':
+    case 'skipped':
+      return colors.dim(text);
+    case 'running':
+      return colors.cyan(text);
+    case 'waitingForApproval':
+    case 'retrying':
+      return colors.yellow(text);
+    case 'succeeded':
+      return colors.green(text);
+    case 'failed':
+    case 'cancelled':
+    case 'aborted':
+      return colors.red(text);
+    default:
+      return assertNever(node.status, 'node status');
+  }
+}
+
+export function titleOf(type: DeploymentType): string {
+  switch (type) {
+    case 'deploy':
+      return 'Deploying';
+    case 'destroy':
+      return 'Destroying';
+    case 'plan':
+      return 'Planning';
+    case 'drift':
+      return 'Checking for drift';
+    case 'rollback':
+      return 'Rolling back';
+    default:
+      return assertNever(type, 'deployment type');
+  }
+}
+
+export function deploymentStatusWord(status: DeploymentStatus): string {
+  switch (status) {
+    case 'rollingBack':
+      return 'rolling back';
+    case 'rolledBack':
+      return 'rolled back';
+    case 'rollbackFailed':
+      return 'rollback failed';
+    case 'queued':
+    case 'running':
+    case 'stopping':
+    case 'succeeded':
+    case 'failed':
+    case 'cancelled':
+    case 'aborted':
+      return status;
+    default:
+      return assertNever(status, 'deployment status');
+  }
+}
+
+export function environmentStatusWord(status: EnvironmentStatus): string {
+  switch (status) {
+    case 'neverDeployed':
+      return 'never deployed';
+    case 'deployInProgress':
+      return 'deploy in progress';
+    case 'destroyInProgress':
+      return 'destroy in progress';
+    case 'active':
+    case 'inactive':
+    case 'failed':
+      return status;
+    default:
+      return assertNever(status, 'environment status');
+  }
+}
+
+export function capitalize(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

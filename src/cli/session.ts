@@ -1,0 +1,154 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { loadConfig } from '../config.ts';
+import type { Config, ConfigOverrides } from '../config.ts';
+import { createClient } from './client/api-client.ts';
+import type { ApiClient } from './client/api-client.ts';
+import { CliError, exitCodes, usageError } from './exit.ts';
+import type { Io, Printer } from './io.ts';
+import { readProfile, writeProfile } from './profile.ts';
+import type { Profile } from './profile.ts';
+import { reportStart } from './startup.ts';
+import type { RunningServer, StartProgress } from './startup.ts';
+
+/** A server to talk to, for as long as a command takes. */
+export interface Session {
+  readonly client: ApiClient;
+  /** This process runs the server itself. */
+  readonly embedded: boolean;
+  readonly temporalUrl: string | null;
+  close(): Promise<void>;
+}
+
+export interface ServerChoice {
+  readonly url: string | undefined;
+  readonly token: string | undefined;
+}
+
+export interface SessionDependencies {
+  /** Starts everything in this process. */
+  readonly start: (config: Config, onProgress: (progress: StartProgress) => void) => Promise<RunningServer>;
+  /** The embedded server that uses a data directory now. */
+  readonly findRunning: (dataDirectory: string) => Promise<{ readonly url: string | null; readonly temporalUrl: string | null } | null>;
+}
+
+/** The real ones are loaded when they are needed: they bring Temporal and the database, and most commands need neither. */
+export const realDependencies: SessionDependencies = {
+  start: async (config, onProgress) => {
+    const { startWindlass } = await import('../server.ts');
+    return startWindlass(config, onProgress);
+  },
+  findRunning: async (dataDirectory) => {
+    const { findRunning } = await import('../embedded/index.ts');
+    return findRunning(dataDirectory);
+  },
+};
+
+interface OpenOptions {
+  readonly io: Io;
+  readonly printer: Printer;
+  readonly choice: ServerChoice;
+  readonly dependencies: SessionDependencies;
+  /** False: only a server that is there already. */
+  readonly mayStart?: boolean;
+}
+
+/**
+ * Finds the server for a command: flags, then WINDLASS_URL, then the embedded server that is running, then the profile.
+ * Without any the embedded one is started and stopped again with the command.
+ */
+export async function openSession(options: OpenOptions): Promise<Session> {
+  const { io, choice } = options;
+  const named = choice.url ?? io.env['WINDLASS_URL'];
+  const token = choice.token ?? io.env['WINDLASS_TOKEN'];
+  const profile = readProfile(io.env);
+  if (named) {
+    const url = checkUrl(named);
+    return remote(url, token ?? (profile && sameServer(profile.url, url) ? profile.token : null));
+  }
+  if (profile && !profile.embedded) return remote(profile.url, token ?? profile.token);
+  const config = loadConfig(io.env, { mode: 'embedded' });
+  const running = await waitForStart(options, config.dataDirectory);
+  if (running) return { ...remote(running.url, token ?? profile?.token ?? null), temporalUrl: running.temporalUrl };
+  if (options.mayStart === false) throw new CliError('no server is running', { code: 'unreachable', hint: 'start one: windlass up' });
+  return startEmbeddedSession(options, config, token);
+}
+
+const longestStartMs = 600_000;
+
+/** The embedded server that is running; one that is still starting is waited for. */
+async function waitForStart({ io, printer, dependencies, mayStart }: OpenOptions, dataDirectory: string): Promise<{ url: string; temporalUrl: string | null } | null> {
+  const deadline = io.now() + longestStartMs;
+  for (let told = false; ; told = true) {
+    const running = await dependencies.findRunning(dataDirectory);
+    if (!running) return null;
+    if (running.url) return { url: running.url, temporalUrl: running.temporalUrl };
+    if (mayStart === false || io.now() > deadline) return null;
+    if (!told) printer.remark('The embedded server is still starting; waiting for it.');
+    await sleep(500);
+  }
+}
+
+function remote(url: string, token: string | null): Session {
+  if (token === null) {
+    throw new CliError(`there is no key for ${url}`, {
+      exitCode: exitCodes.notAllowed,
+      code: 'unauthenticated',
+      hint: `store one: windlass login ${url}   or set WINDLASS_TOKEN`,
+    });
+  }
+  return { client: createClient({ url, token }), embedded: false, temporalUrl: null, close: async () => undefined };
+}
+
+async function startEmbeddedSession(options: OpenOptions, config: Config, token: string | undefined): Promise<Session> {
+  const { printer } = options;
+  printer.remark('No server is running: starting one for this command (`windlass up` keeps one running).');
+  // Nothing of the start belongs to the result of the command.
+  const quiet: Io = { ...options.io, stdout: options.io.stderr };
+  const server = await startEmbedded(quiet, printer, config, options.dependencies);
+  return {
+    client: createClient({ url: server.url, token: token ?? server.token }),
+    embedded: true,
+    temporalUrl: server.temporalUrl,
+    close: () => server.stop(),
+  };
+}
+
+/** Starts the embedded server, shows the start, and keeps its key in the profile for the commands that follow. */
+export async function startEmbedded(io: Io, printer: Printer, config: Config, dependencies: SessionDependencies): Promise<RunningServer> {
+  const json = printer.format !== 'table';
+  const reporter = reportStart(io, { style: io.stdout.isTTY ? printer.errorStyle : printer.style, json: json && io.stdout !== io.stderr });
+  let server: RunningServer;
+  try {
+    server = await dependencies.start(config, reporter.onProgress);
+  } finally {
+    reporter.close();
+  }
+  const profile = readProfile(io.env);
+  if (server.token && (!profile || profile.embedded) && !sameProfile(profile, server)) {
+    writeProfile(io.env, { url: server.url, token: server.token, embedded: true });
+  }
+  return server;
+}
+
+function sameProfile(profile: Profile | null, server: RunningServer): boolean {
+  return profile?.url === server.url && profile.token === server.token;
+}
+
+/** Configuration of a server that this command starts. */
+export function configFor(io: Io, overrides: ConfigOverrides): Config {
+  return loadConfig(io.env, overrides);
+}
+
+const urlSchema = z.url({ protocol: /^https?$/ });
+
+export function checkUrl(text: string): string {
+  const parsed = urlSchema.safeParse(text);
+  if (!parsed.success) throw usageError(`"${text}" is not an address`, 'expected something like https://windlass.example.com');
+  return text.replace(/\/+$/, '');
+}
+
+/** A key is only ever sent to the server it was stored for. */
+function sameServer(a: string, b: string): boolean {
+  return new URL(a).origin === new URL(b).origin;
+}

@@ -1,0 +1,373 @@
+import { randomBytes } from 'node:crypto';
+import { linkSync, mkdirSync, readdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { homedir, totalmem } from 'node:os';
+import { join, resolve } from 'node:path';
+import { z } from 'zod';
+import { WindlassError, messageOf } from './model/index.ts';
+import type { Problem } from './model/index.ts';
+
+/** `embedded`: everything in one process. `server`: the API. `worker`: runs workflows and tools. */
+export const modes = ['embedded', 'server', 'worker'] as const;
+export type Mode = (typeof modes)[number];
+
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+export type DatabaseConfig =
+  | { readonly kind: 'pglite'; readonly directory: string }
+  /** The address may hold a password: log `describeConfig(config)`, never the config itself. */
+  | { readonly kind: 'postgres'; readonly url: string };
+
+/** Where the key comes from; `openEncryptionKey` turns it into bytes. */
+export type EncryptionKeySource =
+  | { readonly kind: 'value'; readonly bytes: Uint8Array }
+  /** `create`: made on first use when it is not there. */
+  | { readonly kind: 'file'; readonly path: string; readonly create: boolean };
+
+export interface Config {
+  readonly mode: Mode;
+  /** Everything that must survive a restart of the embedded server. */
+  readonly dataDirectory: string;
+  /** Downloads and builds; may be deleted at any time. */
+  readonly cacheDirectory: string;
+  readonly http: {
+    readonly host: string;
+    readonly port: number;
+    /** Address people and tools use, without a slash at the end. */
+    readonly publicUrl: string;
+    /** The port was asked for by name, so another one may not be taken instead. */
+    readonly portIsFixed: boolean;
+  };
+  readonly database: DatabaseConfig;
+  readonly temporal: {
+    /** `host:port`; null starts the embedded server. */
+    readonly address: string | null;
+    readonly namespace: string;
+    /** Temporal Web UI, without a slash at the end; null when unknown. */
+    readonly uiUrl: string | null;
+  };
+  readonly encryptionKey: EncryptionKeySource;
+  /** Address at which tools reach the state backend, without a slash at the end. */
+  readonly stateUrl: string;
+  readonly run: {
+    /** Tools that run at once on this worker. */
+    readonly slots: number;
+  };
+  /** Named programs; null means: look for them. */
+  readonly tools: {
+    readonly tofu: string | null;
+    readonly terraform: string | null;
+    readonly temporal: string | null;
+  };
+  /** CLI configuration file handed to OpenTofu and Terraform; null for none, also when the user has one. */
+  readonly tfCliConfig: string | null;
+  readonly logLevel: LogLevel;
+  /** How long a leaving worker lets its tools go on. */
+  readonly shutdownGraceSeconds: number;
+}
+
+/** What the command line may set itself; it wins over the environment. */
+export interface ConfigOverrides {
+  readonly mode?: Mode | undefined;
+  readonly host?: string | undefined;
+  readonly port?: number | undefined;
+  readonly dataDirectory?: string | undefined;
+  readonly logLevel?: LogLevel | undefined;
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+function wholeNumber(minimum: number, maximum: number) {
+  const expected = `expected a whole number from ${minimum} to ${maximum}`;
+  return z
+    .string()
+    .regex(/^\d{1,9}$/, expected)
+    .transform(Number)
+    .refine((value) => value >= minimum && value <= maximum, expected);
+}
+
+const httpUrl = z
+  .url({ protocol: /^https?$/, error: 'expected an address such as https://windlass.example.com' })
+  .transform((text) => text.replace(/\/+$/, ''));
+
+const databaseUrl = z.string().regex(/^postgres(ql)?:\/\/\S+$/, 'expected postgres://user:password@host:5432/database');
+
+const hostAndPort = z
+  .string()
+  .regex(/^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):\d{1,5}$/, 'expected host:port, such as 127.0.0.1:7233');
+
+const path = z
+  .string()
+  .refine((text) => !text.includes('\0'), 'expected a path')
+  .transform((text) => resolve(text.replace(/^~(?=$|\/)/, homedir())));
+
+const keyExpectation = 'expected 32 bytes as 64 hexadecimal digits or as base64; make one with: openssl rand -hex 32';
+
+function decodeKey(text: string): Uint8Array | null {
+  const trimmed = text.trim();
+  if (/^[0-9a-fA-F]{64}$/.test(trimmed)) return Buffer.from(trimmed, 'hex');
+  if (!/^[A-Za-z0-9+/_-]{43}=?$/.test(trimmed)) return null;
+  const bytes = Buffer.from(trimmed.replaceAll('-', '+').replaceAll('_', '/'), 'base64');
+  return bytes.length === 32 ? bytes : null;
+}
+
+const encryptionKey = z.string().transform((text, context) => {
+  const bytes = decodeKey(text);
+  if (bytes) return bytes;
+  context.addIssue({ code: 'custom', message: keyExpectation });
+  return z.NEVER;
+});
+
+const variables = z.object({
+  WINDLASS_MODE: z.enum(modes, `expected one of ${modes.join(', ')}`).optional(),
+  WINDLASS_DATA: path.optional(),
+  WINDLASS_CACHE: path.optional(),
+  WINDLASS_HOST: z.string().max(255).regex(/^\S+$/, 'expected a host name or address without spaces').optional(),
+  WINDLASS_PORT: wholeNumber(0, 65_535).optional(),
+  WINDLASS_PUBLIC_URL: httpUrl.optional(),
+  WINDLASS_STATE_URL: httpUrl.optional(),
+  WINDLASS_DATABASE_URL: databaseUrl.optional(),
+  DATABASE_URL: databaseUrl.optional(),
+  TEMPORAL_ADDRESS: hostAndPort.optional(),
+  TEMPORAL_NAMESPACE: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/, 'expected a namespace name')
+    .optional(),
+  WINDLASS_TEMPORAL_UI_URL: httpUrl.optional(),
+  WINDLASS_ENCRYPTION_KEY: encryptionKey.optional(),
+  WINDLASS_ENCRYPTION_KEY_FILE: path.optional(),
+  WINDLASS_RUN_SLOTS: wholeNumber(1, 10_000).optional(),
+  WINDLASS_TOFU: path.optional(),
+  WINDLASS_TERRAFORM: path.optional(),
+  WINDLASS_TEMPORAL: path.optional(),
+  WINDLASS_TF_CLI_CONFIG: path.optional(),
+  WINDLASS_LOG_LEVEL: z.enum(logLevels, `expected one of ${logLevels.join(', ')}`).optional(),
+  WINDLASS_SHUTDOWN_GRACE_SECONDS: wholeNumber(0, 86_400).optional(),
+  XDG_DATA_HOME: path.optional(),
+  XDG_CACHE_HOME: path.optional(),
+});
+type Variables = z.infer<typeof variables>;
+type VariableName = keyof typeof variables.shape;
+
+/** Only the variables that are read, and an empty one counts as absent, as in shells and compose files. */
+function present(environment: Environment): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const name of Object.keys(variables.shape)) {
+    const value = environment[name]?.trim();
+    if (value) found[name] = value;
+  }
+  return found;
+}
+
+function defaultSlots(): number {
+  const limit = process.constrainedMemory?.() ?? 0;
+  const bytes = limit > 0 ? Math.min(limit, totalmem()) : totalmem();
+  return Math.min(64, Math.max(4, Math.floor((bytes / 2 ** 30) * 2)));
+}
+
+function localUrl(host: string, port: number): string {
+  const everywhere = host === '0.0.0.0' || host === '::';
+  const name = everywhere ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
+  return `http://${name}:${port}`;
+}
+
+/**
+ * Reads the configuration from environment variables. Changes nothing on disk.
+ * Throws one `invalidInput` error that lists every bad variable with what is expected, and never a value.
+ */
+export function loadConfig(environment: Environment, overrides: ConfigOverrides = {}): Config {
+  const parsed = variables.safeParse(present(environment));
+  const problems: Problem[] = [];
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) {
+      problems.push({ path: String(issue.path[0] ?? ''), message: issue.message });
+    }
+  }
+  const values: Variables = parsed.success ? parsed.data : {};
+  const mode = overrides.mode ?? values.WINDLASS_MODE ?? 'embedded';
+
+  /** A variable that server and worker cannot do without. One that is there but wrong has been reported already. */
+  function demand(names: readonly VariableName[], expected: string): void {
+    if (mode === 'embedded' || names.some((name) => environment[name]?.trim())) return;
+    problems.push({ path: names[0], message: `missing: \`windlass ${mode}\` needs it; ${expected}` });
+  }
+  demand(['WINDLASS_DATABASE_URL', 'DATABASE_URL'], 'expected postgres://user:password@host:5432/database');
+  demand(['TEMPORAL_ADDRESS'], 'expected host:port, such as 127.0.0.1:7233');
+  demand(['WINDLASS_ENCRYPTION_KEY', 'WINDLASS_ENCRYPTION_KEY_FILE'], keyExpectation);
+
+  if (problems.length > 0) throw invalidConfiguration(problems);
+
+  const dataDirectory = overrides.dataDirectory
+    ? resolve(overrides.dataDirectory)
+    : (values.WINDLASS_DATA ?? join(values.XDG_DATA_HOME ?? join(homedir(), '.local', 'share'), 'windlass'));
+  const cacheDirectory = values.WINDLASS_CACHE ?? join(values.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'windlass');
+  const host = overrides.host ?? values.WINDLASS_HOST ?? '127.0.0.1';
+  const port = overrides.port ?? values.WINDLASS_PORT ?? 8080;
+  const publicUrl = values.WINDLASS_PUBLIC_URL ?? localUrl(host, port);
+
+  return {
+    mode,
+    dataDirectory,
+    cacheDirectory,
+    http: {
+      host,
+      port,
+      publicUrl,
+      portIsFixed: overrides.port !== undefined || values.WINDLASS_PORT !== undefined || mode !== 'embedded',
+    },
+    database: databaseOf({ mode, values, dataDirectory }),
+    temporal: {
+      address: values.TEMPORAL_ADDRESS ?? null,
+      namespace: values.TEMPORAL_NAMESPACE ?? 'default',
+      uiUrl: values.WINDLASS_TEMPORAL_UI_URL ?? null,
+    },
+    encryptionKey: keySourceOf({ mode, values, dataDirectory }),
+    stateUrl: values.WINDLASS_STATE_URL ?? publicUrl,
+    run: { slots: values.WINDLASS_RUN_SLOTS ?? defaultSlots() },
+    tools: {
+      tofu: values.WINDLASS_TOFU ?? null,
+      terraform: values.WINDLASS_TERRAFORM ?? null,
+      temporal: values.WINDLASS_TEMPORAL ?? null,
+    },
+    tfCliConfig: values.WINDLASS_TF_CLI_CONFIG ?? null,
+    logLevel: overrides.logLevel ?? values.WINDLASS_LOG_LEVEL ?? 'info',
+    shutdownGraceSeconds: values.WINDLASS_SHUTDOWN_GRACE_SECONDS ?? 120,
+  };
+}
+
+interface ModeContext {
+  readonly mode: Mode;
+  readonly values: Variables;
+  readonly dataDirectory: string;
+}
+
+function databaseOf({ mode, values, dataDirectory }: ModeContext): DatabaseConfig {
+  // DATABASE_URL on a developer's machine usually belongs to another program, whose database must not get our tables.
+  const url = values.WINDLASS_DATABASE_URL ?? (mode === 'embedded' ? undefined : values.DATABASE_URL);
+  return url === undefined ? { kind: 'pglite', directory: join(dataDirectory, 'database') } : { kind: 'postgres', url };
+}
+
+function keySourceOf({ mode, values, dataDirectory }: ModeContext): EncryptionKeySource {
+  if (values.WINDLASS_ENCRYPTION_KEY) return { kind: 'value', bytes: values.WINDLASS_ENCRYPTION_KEY };
+  if (values.WINDLASS_ENCRYPTION_KEY_FILE) {
+    return { kind: 'file', path: values.WINDLASS_ENCRYPTION_KEY_FILE, create: false };
+  }
+  return { kind: 'file', path: join(dataDirectory, 'encryption.key'), create: mode === 'embedded' };
+}
+
+function invalidConfiguration(problems: readonly Problem[]): WindlassError {
+  const lines = problems.map((problem) => `  ${problem.path ?? ''}: ${problem.message}`);
+  return new WindlassError('invalidInput', ['the configuration is not usable:', ...lines].join('\n'), {
+    hint: 'set these environment variables and start again; docs/operating.md explains each',
+    problems,
+  });
+}
+
+/** The same configuration on another port, for an embedded server whose usual port is taken. */
+export function withPort(config: Config, port: number): Config {
+  const usual = localUrl(config.http.host, config.http.port);
+  const own = localUrl(config.http.host, port);
+  const publicUrl = config.http.publicUrl === usual ? own : config.http.publicUrl;
+  const stateUrl = config.stateUrl === usual || config.stateUrl === config.http.publicUrl ? publicUrl : config.stateUrl;
+  return { ...config, http: { ...config.http, port, publicUrl }, stateUrl };
+}
+
+/** The configuration as it may be logged: without the key and without the database's password. */
+export function describeConfig(config: Config): Record<string, unknown> {
+  const { encryptionKey: key, database, ...rest } = config;
+  return {
+    ...rest,
+    database: database.kind === 'pglite' ? database : { kind: 'postgres', url: withoutPassword(database.url) },
+    encryptionKey: key.kind === 'value' ? 'from WINDLASS_ENCRYPTION_KEY' : key.path,
+  };
+}
+
+function withoutPassword(address: string): string {
+  try {
+    const url = new URL(address);
+    if (url.password) url.password = '***';
+    // libpq also takes the password as a parameter.
+    for (const name of url.searchParams.keys()) if (/pass|key/i.test(name)) url.searchParams.set(name, '***');
+    return url.toString();
+  } catch {
+    return 'postgres://***';
+  }
+}
+
+/**
+ * The 32 bytes under which secrets are stored. The embedded server makes the file on first use, readable by its owner
+ * alone. Throws when the file is missing or damaged, and when it is gone while data that needs it is still there.
+ */
+export function openEncryptionKey(config: Config): Uint8Array {
+  const source = config.encryptionKey;
+  if (source.kind === 'value') return source.bytes;
+  const known = readKeyFile(source.path);
+  if (known) {
+    if (source.create) refuseReadableByOthers(source.path);
+    return known;
+  }
+  const hint = `restore ${source.path} from a backup, or set WINDLASS_ENCRYPTION_KEY`;
+  if (!source.create) throw new WindlassError('invalidInput', `there is no encryption key at ${source.path}`, { hint });
+  if (config.database.kind === 'pglite' && hasFiles(config.database.directory)) {
+    throw new WindlassError(
+      'invalidInput',
+      `the encryption key ${source.path} is gone, and the secrets in ${config.database.directory} cannot be read without it`,
+      { hint: `${hint}; to start from nothing, move ${config.dataDirectory} away` },
+    );
+  }
+  createKeyFile(source.path);
+  const created = readKeyFile(source.path);
+  if (created) return created;
+  throw new WindlassError('internal', `the encryption key ${source.path} vanished right after it was made`, { hint });
+}
+
+/** null when there is no such file. */
+function readKeyFile(file: string): Uint8Array | null {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw new WindlassError('invalidInput', `cannot read the encryption key ${file}: ${messageOf(error)}`, {
+      hint: 'make it readable for the user that runs Windlass',
+      cause: error,
+    });
+  }
+  const bytes = decodeKey(text);
+  if (!bytes) {
+    throw new WindlassError('invalidInput', `${file} does not hold an encryption key: ${keyExpectation}`, {
+      hint: `restore ${file} from a backup; a new key cannot read what the old one encrypted`,
+    });
+  }
+  return bytes;
+}
+
+/** Only for our own file: orchestrators mount secrets with modes of their own. */
+function refuseReadableByOthers(file: string): void {
+  if ((statSync(file).mode & 0o077) === 0) return;
+  throw new WindlassError('invalidInput', `the encryption key ${file} can be read by other users`, {
+    hint: `chmod 600 ${file}`,
+  });
+}
+
+function hasFiles(directory: string): boolean {
+  try {
+    return readdirSync(directory).length > 0;
+  } catch {
+    return false;
+  }
+}
+
+/** Two starts at once must not each make a key: the link is atomic, and the first one wins. */
+function createKeyFile(file: string): void {
+  mkdirSync(resolve(file, '..'), { recursive: true, mode: 0o700 });
+  const draft = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`;
+  writeFileSync(draft, `${randomBytes(32).toString('base64')}\n`, { mode: 0o600, flag: 'wx', flush: true });
+  try {
+    linkSync(draft, file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  } finally {
+    unlinkSync(draft);
+  }
+}

@@ -1,0 +1,54 @@
+export { approvalNeeded, insideEnvelope } from './approval.ts';
+export type { ApprovalAnswer, ApprovalSources, EnvelopeAnswer } from './approval.ts';
+export { resolveBinding, parseInputTemplate } from './bindings.ts';
+export type { OutputValue, ParsedTemplate, ResolvableBinding, ResolvedBinding } from './bindings.ts';
+export { cronProblem, nextRuns, timezoneProblem } from './cron.ts';
+export { hookSteps, parseCustomFlow } from './custom-flow.ts';
+export type {
+  CustomFlow,
+  CustomFlowFile,
+  HookCommand,
+  HookShell,
+  HookStep,
+  ParsedCustomFlow,
+  StepHooks,
+} from './custom-flow.ts';
+export { formatDuration, parseDuration } from './duration.ts';
+export type { ParsedDuration } from './duration.ts';
+export { diffGraphs } from './graph-diff.ts';
+export type { DiffNode, GraphDiff, Rename } from './graph-diff.ts';
+export { compensationGraph, GraphRun } from './graph-run.ts';
+export type { GraphCounts } from './graph-run.ts';
+export {
+  areUpstream,
+  dedupeNeeds,
+  downstreamOf,
+  findCycles,
+  longestPath,
+  reverseGraph,
+  topologicalOrder,
+  upstreamOf,
+} from './graph.ts';
+export type { GraphNode, LongestPath, TopologicalOrder } from './graph.ts';
+export { canonicalJson, inputHash } from './input-hash.ts';
+export { interpolate } from './interpolation.ts';
+export type { Interpolated } from './interpolation.ts';
+export { matchPattern, patternProblem } from './pattern.ts';
+export { formatProblem, formatProblems } from './problems.ts';
+export { checkAgainstProject } from './project-checks.ts';
+export type { TemplateName } from './project-checks.ts';
+export { neverRetried, retriedByDefault, retryDecision } from './retry.ts';
+export type { FailedTry, RetryDecision } from './retry.ts';
+export { selectForDeploy, selectForDestroy, selectForReading } from './run-selection.ts';
+export type { SelectableNode, Selection } from './run-selection.ts';
+export { checkSourcePath, repositoryProblem } from './source-path.ts';
+export type { CheckedPath } from './source-path.ts';
+export { didYouMean, listed, nearest, quote } from './text.ts';
+export { expiryAfterDeploy, nextTtlMoment, ttlProblem, ttlWarningsMs, warningsStillGiven } from './ttl.ts';
+export type { TtlLimits, TtlMoment } from './ttl.ts';
+export { describeType, readValue, typeOfValue, writeValue } from './values.ts';
+export type { TypedValue } from './values.ts';
+export { resolveVariables } from './variables.ts';
+export type { LevelVariable, ResolvedVariables, VariableLayer } from './variables.ts';
+export { isEnv0FileName, parseWorkflowFile } from './workflow-file.ts';
+export type { ParsedWorkflowFile, WorkflowFileOptions } from './workflow-file.ts';

@@ -1,0 +1,66 @@
+import type { Problem, TemplateType, WorkflowDefinition } from '../model/index.ts';
+import { positionOf } from './positions.ts';
+import { makeProblemList } from './problems.ts';
+import { listed, nearest, quote } from './text.ts';
+
+export interface TemplateName {
+  readonly id: string;
+  readonly name: string;
+  readonly type: TemplateType;
+}
+
+/** What a definition needs of the project it runs in: its templates exist, are meant clearly, and are no workflows themselves. */
+export function checkAgainstProject(
+  definition: WorkflowDefinition,
+  options: { readonly templateNames: readonly TemplateName[]; readonly fileName: string },
+): Problem[] {
+  const problems = makeProblemList(options.fileName);
+  const byName = new Map<string, TemplateName[]>();
+  for (const template of options.templateNames) {
+    const list = byName.get(template.name);
+    if (list === undefined) byName.set(template.name, [template]);
+    else list.push(template);
+  }
+  const names = [...byName.keys()];
+  const hints = new Map<string, string>();
+  for (const node of definition.nodes) {
+    const { templateName } = node;
+    if (templateName === undefined || templateName.includes('${')) continue;
+    const position = positionOf(node, 'templateName');
+    const found = byName.get(templateName) ?? [];
+    const of = `sub-environment ${quote(node.alias)}`;
+    const [template] = found;
+    if (template === undefined) {
+      const hint = hints.get(templateName) ?? candidates(templateName, names);
+      hints.set(templateName, hint);
+      problems.add(position, `${of} uses the template ${quote(templateName)}, which does not exist; ${hint}`);
+    } else if (found.length > 1) {
+      problems.add(
+        position,
+        `${of} uses the template ${quote(templateName)}, and ${found.length} have that name: ${listed(
+          found.map((one) => one.id),
+          'and',
+        )}; rename all but one`,
+      );
+    } else if (template.type === 'workflow') {
+      problems.add(
+        position,
+        `${of} uses the template ${quote(templateName)}, which is a workflow; a workflow cannot stand inside a workflow`,
+      );
+    }
+  }
+  return problems.sorted();
+}
+
+function candidates(name: string, known: readonly string[]): string {
+  if (known.length === 0) return 'the project has no templates yet; make one with windlass template create';
+  const near = nearest(name, known, 3);
+  if (near.length > 0) return `did you mean ${listed(near.map((one) => quote(one)))}?`;
+  return `the project has ${listed(
+    known
+      .slice(0, 5)
+      .map((one) => quote(one))
+      .concat(known.length > 5 ? [`${known.length - 5} more`] : []),
+    'and',
+  )}`;
+}

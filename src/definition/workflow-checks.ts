@@ -1,0 +1,79 @@
+/** What can only be said about the graph as a whole. */
+import type { Position } from '../model/index.ts';
+import { areUpstream, findCycles } from './graph.ts';
+import { quote, shown } from './text.ts';
+import type { FileContext } from './workflow-context.ts';
+import type { ReadNode } from './workflow-node.ts';
+
+export function checkGraph(context: FileContext, nodes: readonly ReadNode[]): void {
+  const { problems } = context;
+  const known = new Map(nodes.map((node) => [node.definition.alias, node]));
+  for (const { definition, needs } of nodes) {
+    for (const { text, position } of needs) {
+      if (text === definition.alias) problems.add(position, `sub-environment ${quote(text)} needs itself`);
+      else if (!known.has(text))
+        problems.add(
+          position,
+          `unknown sub-environment ${quote(text)} in needs${problems.suggest(text, known.keys())}`,
+        );
+    }
+  }
+  const graph = nodes.map(({ definition }) => ({
+    alias: definition.alias,
+    needs: definition.needs.filter((need) => need !== definition.alias),
+  }));
+  for (const cycle of findCycles(graph)) {
+    problems.add(closingNeed(known, cycle), `cycle: ${printCycle(cycle)}`);
+  }
+  checkInputs(context, nodes, { known, graph });
+}
+
+/** Where the last node of the cycle names the first. */
+function closingNeed(known: ReadonlyMap<string, ReadNode>, cycle: readonly string[]): Position | undefined {
+  const last = known.get(cycle[cycle.length - 2] ?? '');
+  return last?.needs.find((need) => need.text === cycle[0])?.position ?? last?.definition.position;
+}
+
+function printCycle(cycle: readonly string[]): string {
+  const most = 12;
+  const names = cycle.map((alias) => shown(alias));
+  if (names.length <= most) return names.join(' → ');
+  return [...names.slice(0, most - 3), `… ${names.length - most} more …`, ...names.slice(-3)].join(' → ');
+}
+
+function checkInputs(
+  context: FileContext,
+  nodes: readonly ReadNode[],
+  {
+    known,
+    graph,
+  }: { readonly known: ReadonlyMap<string, ReadNode>; readonly graph: readonly { alias: string; needs: string[] }[] },
+): void {
+  const { problems } = context;
+  const pairs: { of: string; producer: string; say: () => void }[] = [];
+  for (const { definition } of nodes) {
+    for (const input of definition.inputs) {
+      for (const { alias } of input.references) {
+        const reads = `input ${quote(input.name)} reads ${referred(alias)}`;
+        if (alias === definition.alias) problems.add(input.position, `${reads}, which is the sub-environment itself`);
+        else if (!known.has(alias))
+          problems.add(input.position, `${reads}, which does not exist${problems.suggest(alias, known.keys())}`);
+        else {
+          const say = (): void =>
+            problems.add(
+              input.position,
+              `${reads}, which ${quote(definition.alias)} does not need, directly or through others`,
+            );
+          pairs.push({ of: definition.alias, producer: alias, say });
+        }
+      }
+    }
+  }
+  areUpstream(graph, pairs).forEach((upstream, i) => {
+    if (!upstream) pairs[i]?.say();
+  });
+}
+
+function referred(alias: string): string {
+  return /^[\w-]+$/.test(alias) ? `environments.${shown(alias)}` : `environments[${quote(alias)}]`;
+}

@@ -1,0 +1,184 @@
+/** `variables` and `inputs` of a node: what only windlass.workflow.yml has. */
+import type {
+  NodeInputBinding,
+  NodeVariable,
+  Position,
+  VariableKind,
+  VariableType,
+  VariableValue,
+} from '../model/index.ts';
+import { variableNameSchema } from '../model/index.ts';
+import { makeBinding, parseInputTemplate } from './bindings.ts';
+import { splitText } from './interpolation.ts';
+import { quote } from './text.ts';
+import { readValue, typeOfValue } from './values.ts';
+import type { FileContext } from './workflow-context.ts';
+import { isAbsent, readBoolean, readFields, readJson, readMap, readOneOf, readPlain, wrong } from './yaml-reader.ts';
+import type { Fields } from './yaml-reader.ts';
+import type { YamlEntry, YamlMap, YamlNode } from './yaml-tree.ts';
+import { valueAt } from './yaml-tree.ts';
+
+// Spelled out, since the model's lists live in zod schemas.
+const kinds: readonly VariableKind[] = ['tool', 'environment'];
+const types: readonly VariableType[] = ['text', 'number', 'boolean', 'list', 'map'];
+const variableKeys = ['value', 'type', 'sensitive', 'kind'];
+const inputKeys = ['value', 'type', 'kind'];
+
+export function readVariables(context: FileContext, node: YamlNode, of: string): NodeVariable[] {
+  const map = readMap(context, node, `variables of ${of}`);
+  return (map?.entries ?? []).flatMap((entry) => {
+    const what = `variable ${quote(entry.key)} of ${of}`;
+    if (!checkName(context, entry, what)) return [];
+    const variable = isSpec(entry.value, variableKeys)
+      ? readSpec(context, entry, what)
+      : readBare(context, entry, what);
+    return variable === null ? [] : [variable];
+  });
+}
+
+/** `{value, type…}` rather than a map that is the value itself: it has a value, or nothing but keys of a spec. */
+function isSpec(node: YamlNode, keys: readonly string[]): node is YamlMap {
+  if (node.kind !== 'map') return false;
+  return (
+    valueAt(node, 'value') !== undefined ||
+    (node.entries.length > 0 && node.entries.every((entry) => keys.includes(entry.key)))
+  );
+}
+
+function checkName(context: FileContext, entry: YamlEntry, what: string): boolean {
+  const checked = variableNameSchema.safeParse(entry.key);
+  if (checked.success) return true;
+  context.problems.add(
+    entry.keyPosition,
+    `${what} needs another name: one of at most 200 characters that ${'starts with a letter or _, then letters, digits, "_", "-" or "."'}`,
+  );
+  return false;
+}
+
+function readBare(context: FileContext, entry: YamlEntry, what: string): NodeVariable | null {
+  if (isAbsent(entry.value)) {
+    context.problems.add(entry.keyPosition, `${what} has no value; write "" for an empty text`);
+    return null;
+  }
+  const value = readConstant(context, entry.value, what);
+  return value === undefined
+    ? null
+    : { name: entry.key, kind: 'tool', type: typeOfValue(value), value, sensitive: false };
+}
+
+function readSpec(context: FileContext, entry: YamlEntry, what: string): NodeVariable | null {
+  const fields = readFields(context, entry.value, { what, known: variableKeys });
+  const { kind, type } = readKindAndType(context, fields, what);
+  const sensitiveEntry = fields.get('sensitive');
+  const sensitive =
+    sensitiveEntry === undefined ? false : readBoolean(context, sensitiveEntry.value, `sensitive of ${what}`);
+  const valueEntry = fields.get('value');
+  if (valueEntry === undefined) {
+    context.problems.add(
+      entry.keyPosition,
+      `${what} has no value; a map that is the value itself is written {value: {…}, type: map}`,
+    );
+    return null;
+  }
+  const value = typedConstant(context, valueEntry.value, { type, what });
+  if (value === undefined || kind === null || type === null || sensitive === null) return null;
+  return { name: entry.key, kind: kind ?? 'tool', type: type ?? typeOfValue(value), value, sensitive };
+}
+
+function readKindAndType(
+  context: FileContext,
+  fields: Fields,
+  what: string,
+): { kind: VariableKind | null | undefined; type: VariableType | null | undefined } {
+  const kind = fields.get('kind');
+  const type = fields.get('type');
+  return {
+    kind: kind === undefined ? undefined : readOneOf(context, kind.value, { what: `kind of ${what}`, choices: kinds }),
+    type: type === undefined ? undefined : readOneOf(context, type.value, { what: `type of ${what}`, choices: types }),
+  };
+}
+
+function typedConstant(
+  context: FileContext,
+  node: YamlNode,
+  { type, what }: { readonly type: VariableType | null | undefined; readonly what: string },
+): VariableValue | undefined {
+  // `{value: 1.10, type: text}` means 1.10, not 1.1.
+  if (type === 'text' && node.kind === 'scalar' && node.value !== null)
+    return readConstant(context, { ...node, value: node.text }, what);
+  const value = readConstant(context, node, what);
+  if (value === undefined || type === null || type === undefined) return value;
+  const read = readValue(type, value);
+  if (read.problem === null) return read.value;
+  context.problems.add(node.position, `${what} ${read.problem}`);
+  return undefined;
+}
+
+function readConstant(context: FileContext, node: YamlNode, what: string): VariableValue | undefined {
+  const before = context.problems.count;
+  const value = readJson(context, node, what);
+  if (typeof value === 'string' && splitText(value).some((part) => part.kind === 'output')) {
+    context.problems.add(node.position, `${what} reads an output of another sub-environment; move it to inputs`);
+  }
+  return context.problems.count > before ? undefined : value;
+}
+
+export function readInputs(context: FileContext, node: YamlNode, of: string): NodeInputBinding[] {
+  const map = readMap(context, node, `inputs of ${of}`);
+  return (map?.entries ?? []).flatMap((entry) => {
+    const what = `input ${quote(entry.key)} of ${of}`;
+    if (!checkName(context, entry, what)) return [];
+    const binding = readInput(context, entry, what);
+    return binding === null ? [] : [binding];
+  });
+}
+
+function readInput(context: FileContext, entry: YamlEntry, what: string): NodeInputBinding | null {
+  const { problems } = context;
+  let text = entry.value;
+  let kind: VariableKind | null | undefined;
+  let type: VariableType | null | undefined;
+  if (entry.value.kind === 'map') {
+    const fields = readFields(context, entry.value, { what, known: inputKeys });
+    ({ kind, type } = readKindAndType(context, fields, what));
+    const value = fields.get('value');
+    if (value === undefined) {
+      problems.add(entry.keyPosition, `${what} has no value; write \${environments.<alias>.outputs.<name>}`);
+      return null;
+    }
+    text = value.value;
+  }
+  if (text.kind !== 'scalar' || text.value === null)
+    return wrong(context, text, what, 'a text such as ${environments.<alias>.outputs.<name>}');
+  const plain = readPlain(context, text, what);
+  if (plain === null) return null;
+  const parsed = parseInputTemplate(plain, context.variables);
+  for (const problem of parsed.problems) problems.add(text.position, `${what}: ${problem}`);
+  if (parsed.problems.length > 0) return null;
+  if (parsed.references.length === 0) {
+    problems.add(text.position, `${what} reads no output; a constant belongs under variables`);
+    return null;
+  }
+  if (kind === null || type === null) return null;
+  return makeBinding({ name: entry.key, kind: kind ?? 'tool', type, parsed, position: text.position });
+}
+
+/** An input and a variable of the same kind and name would each claim the value. */
+export function checkCollisions(
+  context: FileContext,
+  options: {
+    readonly of: string;
+    readonly inputs: readonly NodeInputBinding[];
+    readonly variables: readonly NodeVariable[];
+    readonly keys: ReadonlyMap<string, Position>;
+  },
+): void {
+  const taken = new Set(options.variables.map((variable) => JSON.stringify([variable.kind, variable.name])));
+  for (const input of options.inputs) {
+    if (!taken.has(JSON.stringify([input.kind, input.name]))) continue;
+    context.problems.add(
+      options.keys.get(input.name) ?? input.position,
+      `input ${quote(input.name)} of ${options.of} is set under variables too; keep one`,
+    );
+  }
+}

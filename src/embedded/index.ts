@@ -1,0 +1,8 @@
+export { findRunning } from './instance-lock.ts';
+export type { RunningInstance } from './instance-lock.ts';
+export { startEmbedded } from './start.ts';
+export type { AppParts, EmbeddedOptions, EmbeddedServer, RunningApp } from './start.ts';
+export { startTemporalServer } from './temporal-server.ts';
+export type { TemporalServer, TemporalServerOptions } from './temporal-server.ts';
+export { createToolLocator, findProviderMirror, findTestServer } from './tools/index.ts';
+export type { LocatedTool, OnToolProgress, ToolLocator, ToolPhase, ToolProgress } from './tools/index.ts';

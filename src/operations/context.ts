@@ -1,0 +1,78 @@
+import { allows, requirePermission, systemPrincipal } from '../access/index.ts';
+import type { Permission, Principal, SecretBox } from '../access/index.ts';
+import type { Artifacts } from '../artifacts/index.ts';
+import type { Actor, Environment } from '../model/index.ts';
+import { WindlassError } from '../model/index.ts';
+import type { StateStore } from '../state/index.ts';
+import { recordAudit } from '../store/index.ts';
+import type { Database, Db } from '../store/index.ts';
+import type { TemporalGateway } from './temporal-gateway.ts';
+
+/** The rooms that operations stand on. */
+export interface OperationsDeps {
+  readonly db: Database;
+  readonly secrets: SecretBox;
+  readonly temporal: TemporalGateway;
+  readonly artifacts: Artifacts;
+  readonly state: StateStore;
+  /** Epoch milliseconds; the machine's clock when absent. */
+  readonly clock?: () => number;
+}
+
+/** What every operation gets. */
+export interface Context extends OperationsDeps {
+  readonly clock: () => number;
+}
+
+/** Every request says who asks: a key's principal, or the system's actor for timers and schedules. */
+export interface Asked {
+  readonly actor: Actor;
+}
+
+/** What an actor may do. One without grants that is not Windlass itself may do nothing. */
+export function principalOf(actor: Actor): Principal {
+  if ('permissions' in actor && Array.isArray(actor.permissions)) return actor as Principal;
+  return actor.kind === 'system' ? systemPrincipal : { ...actor, permissions: [] };
+}
+
+/** Throws `forbidden` when the actor lacks the permission, in this project if it is about one. */
+export function authorize(actor: Actor, permission: Permission, projectId?: string): void {
+  requirePermission(principalOf(actor), permission, projectId);
+}
+
+/** Whether lists over all projects may be shown. Otherwise a project has to be named. */
+export function requireScope(actor: Actor, projectId: string | undefined): void {
+  if (projectId !== undefined) authorize(actor, 'view', projectId);
+  else if (!allows(principalOf(actor), 'view')) {
+    throw new WindlassError('forbidden', `${actor.name} may not see all projects`, { hint: 'name one: ?project=' });
+  }
+}
+
+/** The actor as it is recorded: without what it may do. */
+export function plainActor({ kind, id, name, from }: Actor): Actor {
+  return { kind, id, name, from };
+}
+
+export interface AuditInput {
+  readonly action: string;
+  readonly targetType: string;
+  readonly targetId: string;
+  readonly projectId?: string | null;
+  readonly before?: unknown;
+  readonly after?: unknown;
+}
+
+/** Writes down who did what, in the transaction that does it. Values of secrets must not be in `before` and `after`. */
+export async function audit(tx: Db, actor: Actor, input: AuditInput): Promise<void> {
+  await recordAudit(tx, { actor: plainActor(actor), projectId: null, ...input });
+}
+
+/** `shop` or `shop/eks`, as people write it. */
+export function nameOf(environment: Environment, parent?: Environment | null): string {
+  return parent ? `${parent.name}/${environment.alias ?? environment.name}` : environment.name;
+}
+
+/** The one thing of a page-sized query or `undefined`. */
+export function isoOf(ms: number | null): string | null {
+  return ms === null ? null : new Date(ms).toISOString();
+}

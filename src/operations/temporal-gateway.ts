@@ -1,0 +1,67 @@
+import type {
+  ControlRequest,
+  Decision,
+  EnvironmentLock,
+  EnvironmentView,
+  QueuedRun,
+  ScheduleKind,
+  SubmitAnswer,
+} from '../model/index.ts';
+
+/** The environment whose entity workflow takes a message. The rest lets that workflow start anew with what is recorded. */
+export interface EntityTarget {
+  readonly id: string;
+  readonly projectId: string;
+  readonly name: string;
+  readonly lock: EnvironmentLock | null;
+  /** Epoch milliseconds. */
+  readonly expiresAtMs: number | null;
+}
+
+export interface ScheduleInput {
+  readonly kind: ScheduleKind;
+  readonly environmentId: string;
+  readonly environmentName: string;
+  readonly projectId: string;
+  /** Five fields. */
+  readonly cron: string;
+  /** IANA name. */
+  readonly timezone: string;
+  readonly paused: boolean;
+  readonly catchUpSeconds: number;
+}
+
+export interface ScheduleView {
+  readonly nextRuns: readonly Date[];
+  readonly paused: boolean;
+  /** Firings that were dropped since an older one still ran, and since Windlass was away for too long. */
+  readonly skippedOverlap: number;
+  readonly missed: number;
+}
+
+/**
+ * All that Windlass asks of Temporal from outside a workflow. Each call has a deadline. Throws WindlassError:
+ * `unavailable` when Temporal or a worker does not answer, `conflict` when the run has ended or refuses.
+ */
+export interface TemporalGateway {
+  /** Queues a run at its environment's workflow, which is started if need be. Repeating it changes nothing. */
+  submit(target: EntityTarget, run: QueuedRun): Promise<SubmitAnswer>;
+  /** Drops a run that has not started; false when it had started or was never there. */
+  cancelQueued(environmentId: string, deploymentId: string): Promise<boolean>;
+  setExpiry(target: EntityTarget, expiresAtMs: number | null): Promise<void>;
+  setLock(environmentId: string, lock: EnvironmentLock | null): Promise<void>;
+  control(deploymentId: string, request: ControlRequest): Promise<void>;
+  decide(node: { deploymentId: string; alias: string; compensation: boolean }, decision: Decision): Promise<void>;
+  /** What the environment's workflow knows; null when there is none. */
+  view(environmentId: string): Promise<EnvironmentView | null>;
+  /** Creates or changes. */
+  putSchedule(input: ScheduleInput): Promise<void>;
+  /** Deleting what is not there succeeds. */
+  deleteSchedule(kind: ScheduleKind, environmentId: string): Promise<void>;
+  /** null when there is none. */
+  describeSchedule(kind: ScheduleKind, environmentId: string): Promise<ScheduleView | null>;
+  /** Throws `unavailable` with the reason when Temporal does not serve the namespace. */
+  check(): Promise<void>;
+  /** The run in the Temporal Web UI; null when no address of it is known. */
+  deploymentUrl(deploymentId: string): string | null;
+}

@@ -1,0 +1,78 @@
+import type { StopReason } from '../runner.ts';
+import { readIdentity } from './run-directory.ts';
+import { isRunning } from './identity.ts';
+
+/** How long each rung of stopping a tool lasts. */
+export interface StopLadder {
+  /** After the interrupt. Long, because a tool that is interrupted twice leaves without writing its state. */
+  readonly interruptMs: number;
+  /** After the terminate. */
+  readonly terminateMs: number;
+}
+
+export const defaultLadder: StopLadder = { interruptMs: 60_000, terminateMs: 10_000 };
+
+/** Whom the gentle signals go to. Scripts need `group`: a shell does not pass an interrupt on to what it runs. */
+export type SignalScope = 'tool' | 'group';
+
+function send(pid: number, signal: NodeJS.Signals): boolean {
+  try {
+    process.kill(pid, signal);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function signalRun(directory: string, scope: SignalScope, signal: NodeJS.Signals): boolean {
+  const tool = readIdentity(directory, 'tool');
+  const wrapper = readIdentity(directory, 'wrapper');
+  const toolRuns = tool !== null && isRunning(tool);
+  if (scope === 'tool' && toolRuns) return send(tool.pid, signal);
+  // The group has the wrapper's number and exists as long as one of the two runs.
+  if (wrapper !== null && (toolRuns || isRunning(wrapper))) return send(-wrapper.pid, signal);
+  return false;
+}
+
+export interface LadderOptions {
+  readonly directory: string;
+  readonly scope: SignalScope;
+  readonly ladder: StopLadder;
+  readonly reason: StopReason;
+  /** Told about each rung, in words for the log. */
+  readonly onNotice: (text: string) => void;
+}
+
+const because: Readonly<Record<StopReason, string>> = {
+  abort: 'the run is aborted',
+  cancel: 'the run is cancelled',
+  timeout: 'its time is up',
+  shutdown: 'this worker stops',
+};
+
+/** Starts to stop a tool. Answers a function that ends the climb once the tool is over. */
+export function climb(options: LadderOptions): () => void {
+  const { directory, scope, ladder, onNotice } = options;
+  let timer: NodeJS.Timeout | undefined;
+  const seconds = (ms: number) => `${Math.round(ms / 100) / 10} s`;
+  // A tool that is just being started may not have written itself down; it is asked again until it can be reached.
+  const interrupt = (attempt: number): void => {
+    if (!signalRun(directory, scope, 'SIGINT') && attempt < 20) {
+      timer = setTimeout(() => interrupt(attempt + 1), 50);
+      return;
+    }
+    onNotice(`Interrupted, because ${because[options.reason]}; it has ${seconds(ladder.interruptMs)} to end well.`);
+    timer = setTimeout(terminate, ladder.interruptMs);
+  };
+  const terminate = (): void => {
+    onNotice(`Terminated, because it did not end; it has ${seconds(ladder.terminateMs)} left.`);
+    signalRun(directory, scope, 'SIGTERM');
+    timer = setTimeout(kill, ladder.terminateMs);
+  };
+  const kill = (): void => {
+    onNotice('Killed, because it did not end when terminated.');
+    signalRun(directory, 'group', 'SIGKILL');
+  };
+  interrupt(0);
+  return () => clearTimeout(timer);
+}

@@ -1,0 +1,165 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { Client, Connection } from '@temporalio/client';
+import { NativeConnection } from '@temporalio/worker';
+import type { Logger } from 'pino';
+import { authenticate, createKey } from './access/index.ts';
+import { createApi } from './api/index.ts';
+import type { Config } from './config.ts';
+import { createToolLocator, startEmbedded } from './embedded/index.ts';
+import type { AppParts, OnToolProgress, RunningApp } from './embedded/index.ts';
+import { createLogger, installTemporalRuntime } from './log.ts';
+import { messageOf, WindlassError, workflowIds, workflowTypes, taskQueues } from './model/index.ts';
+import { createOperations, createTemporalGateway } from './operations/index.ts';
+import { openRooms } from './rooms.ts';
+import type { Rooms } from './rooms.ts';
+import type { Db } from './store/index.ts';
+import { startWorkers } from './worker.ts';
+
+/** What a started server tells its caller. */
+export interface RunningWindlass {
+  readonly url: string;
+  /** An administrator's key. */
+  readonly token: string;
+  readonly temporalUrl: string | null;
+  stop(): Promise<void>;
+}
+
+interface ProcessParts extends AppParts {
+  readonly api: boolean;
+  readonly worker: boolean;
+}
+
+/** Everything in this process and below it: database, Temporal, API and worker. */
+export async function startWindlass(config: Config, onProgress?: OnToolProgress): Promise<RunningWindlass> {
+  const log = createLogger(config);
+  installTemporalRuntime(log);
+  let token = '';
+  const embedded = await startEmbedded({
+    config,
+    onProgress,
+    onEvent: (message) => log.warn(message),
+    startApp: async (chosen, parts) => {
+      const app = await startProcess(chosen, { ...parts, api: true, worker: true }, log);
+      token = await administratorToken(app.rooms.db.sql, config.dataDirectory);
+      return app;
+    },
+  });
+  return { url: embedded.url, token, temporalUrl: embedded.temporalUrl, stop: () => embedded.stop() };
+}
+
+/** `windlass server`: the API, on a database and a Temporal that run elsewhere. */
+export async function runServer(config: Config): Promise<RunningApp> {
+  return startAlone(config, { api: true, worker: false });
+}
+
+/** `windlass worker`: workflows and tools, as many processes as wanted. */
+export async function runWorker(config: Config): Promise<RunningApp> {
+  return startAlone(config, { api: false, worker: true });
+}
+
+async function startAlone(config: Config, what: { api: boolean; worker: boolean }): Promise<RunningApp> {
+  const log = createLogger(config);
+  installTemporalRuntime(log);
+  const { address, uiUrl } = config.temporal;
+  if (address === null) throw new WindlassError('invalidInput', 'TEMPORAL_ADDRESS is missing', { hint: 'set it to host:port of your Temporal server' });
+  const tools = createToolLocator(config);
+  const app = await startProcess(config, { temporalAddress: address, temporalUiUrl: uiUrl, tools, ...what }, log);
+  if (what.api) await administratorToken(app.rooms.db.sql, config.dataDirectory, (token) => log.info(`first start: administrator key ${token}`));
+  return app;
+}
+
+/** Starts the asked-for parts of one process; what was started is stopped again when a later part fails. */
+async function startProcess(config: Config, parts: ProcessParts, log: Logger): Promise<RunningApp & { readonly rooms: Rooms }> {
+  const undo: (() => Promise<unknown>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (let step = undo.pop(); step; step = undo.pop()) await step().catch((error: unknown) => log.warn(`while stopping: ${messageOf(error)}`));
+  };
+  try {
+    const rooms = await openRooms(config, parts.tools);
+    undo.push(() => rooms.db.close());
+    const { namespace } = config.temporal;
+    // Lazy: a Temporal that is away makes requests fail with a reason, not the start.
+    const connection = Connection.lazy({ address: parts.temporalAddress });
+    undo.push(() => connection.close());
+    const client = new Client({ connection, namespace });
+    const temporal = createTemporalGateway(client, { namespace, uiUrl: parts.temporalUiUrl });
+    const operations = createOperations({ ...rooms, temporal });
+    let url = config.http.publicUrl;
+    if (parts.api) {
+      const api = createApi({ operations, ...rooms, temporal, log, temporalUrl: parts.temporalUiUrl });
+      const server = await listen(api, config);
+      undo.push(() => close(server));
+      const { port } = server.address() as AddressInfo;
+      if (config.http.port === 0) url = `http://${config.http.host}:${port}`;
+      log.info({ url }, 'listening');
+    }
+    if (parts.worker) {
+      const native = await NativeConnection.connect({ address: parts.temporalAddress });
+      undo.push(() => native.close());
+      const workers = await startWorkers({ config, rooms, operations, temporal: client, connection: native, log });
+      undo.push(() => workers.stop());
+      workers.done.catch((error: unknown) => log.fatal(`the worker failed: ${messageOf(error)}`));
+      await ensureReconciliation(client, log);
+    }
+    return { url, rooms, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** A schedule, so that exactly one process does it, whichever lives. */
+async function ensureReconciliation(client: Client, log: Logger): Promise<void> {
+  const scheduleId = workflowIds.reconcile;
+  try {
+    await client.schedule.create({
+      scheduleId,
+      spec: { intervals: [{ every: '1 minute' }] },
+      action: { type: 'startWorkflow', workflowType: workflowTypes.reconcile, taskQueue: taskQueues.orchestration, args: [], workflowId: workflowIds.reconcile },
+      policies: { overlap: 'SKIP', catchupWindow: '1 minute' },
+    });
+  } catch (error) {
+    if (!(error instanceof Error) || error.name !== 'ScheduleAlreadyRunning') log.warn(`the reconciliation is not scheduled: ${messageOf(error)}`);
+  }
+}
+
+function listen(api: ReturnType<typeof createApi>, config: Config): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = api.listen(config.http.port, config.http.host);
+    server.once('listening', () => resolve(server));
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const busy = error.code === 'EADDRINUSE';
+      reject(new WindlassError(busy ? 'conflict' : 'unavailable', busy ? `port ${config.http.port} on ${config.http.host} is used by another program` : `cannot listen on ${config.http.host}:${config.http.port}: ${error.message}`, { hint: 'set WINDLASS_PORT to a free port' }));
+    });
+  });
+}
+
+function close(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    // Followers keep their streams open for ever; they come back when the server does.
+    server.closeAllConnections();
+  });
+}
+
+/** The key of whoever owns the data directory: made at the first start, and again when its file is gone. */
+async function administratorToken(db: Db, dataDirectory: string, onCreated: (token: string) => void = () => undefined): Promise<string> {
+  const file = join(dataDirectory, 'administrator.token');
+  const known = readIfThere(file);
+  if (known !== null && (await authenticate(db, known, null).catch(() => null)) !== null) return known;
+  const { token } = await createKey(db, { name: 'administrator', permissions: ['*'] });
+  writeFileSync(file, `${token}\n`, { mode: 0o600 });
+  onCreated(token);
+  return token;
+}
+
+function readIfThere(file: string): string | null {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,147 @@
+import { Kysely, PostgresDialect, sql } from 'kysely';
+import type { Transaction } from 'kysely';
+import { Pool } from 'pg';
+import { WindlassError } from '../model/index.ts';
+import { careful } from './careful-dialect.ts';
+import { columnParser } from './column-types.ts';
+import { ensureDefaults } from './defaults.ts';
+import { migrate } from './migrate.ts';
+import { makeMaintenance } from './pglite-maintenance.ts';
+import { openPGlite } from './pglite-database.ts';
+import { makeTurns, pgliteDialect } from './pglite-dialect.ts';
+import { PGliteSession } from './pglite-session.ts';
+import { listenOnPostgres } from './postgres-listener.ts';
+import type { Schema } from './schema.ts';
+
+/** What queries run on: the database, or one of its transactions. */
+export type Db = Kysely<Schema>;
+
+export interface Database {
+  readonly kind: DatabaseOptions['kind'];
+  readonly sql: Db;
+  /** Commits when `fn` resolves, rolls back when it throws. Inside, only the handle it is given may be used. */
+  transaction<T>(fn: (tx: Transaction<Schema>) => Promise<T>): Promise<T>;
+  /**
+   * Calls back for every NOTIFY of a channel; answers how to stop. An empty payload says that some may have been
+   * missed while the connection was lost. Throws `unavailable` when there is no connection to begin with.
+   */
+  listen(channel: string, onPayload: (payload: string) => void): Promise<() => Promise<void>>;
+  /** Throws `unavailable` with the reason when the database does not answer. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export type DatabaseOptions =
+  /** null keeps it in memory. */
+  | { readonly kind: 'pglite'; readonly directory: string | null }
+  /** `poolSize` counts connections, 10 when absent; one more is used for `listen`. */
+  | { readonly kind: 'postgres'; readonly url: string; readonly poolSize?: number };
+
+/** Opens a database and brings its tables up to date. Throws `unavailable` or `conflict` with the reason. */
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const database = options.kind === 'pglite' ? await openEmbedded(options.directory) : openServer(options.url, options.poolSize ?? 10);
+  try {
+    await migrate(database.sql);
+    await ensureDefaults(database.sql);
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+  return database;
+}
+
+function checkChannel(channel: string): void {
+  if (!/^[a-z_][a-z0-9_]*$/.test(channel)) throw new WindlassError('internal', `"${channel}" cannot be the name of a channel`);
+}
+
+function openServer(url: string, poolSize: number): Database {
+  const pool = new Pool({
+    connectionString: url,
+    max: poolSize,
+    application_name: 'windlass',
+    keepAlive: true,
+    connectionTimeoutMillis: 10_000,
+    idleTimeoutMillis: 30_000,
+    // Bounds what a stuck statement or a forgotten transaction can hold up.
+    statement_timeout: 60_000,
+    idle_in_transaction_session_timeout: 60_000,
+    types: { getTypeParser: columnParser as never },
+  });
+  // A lost idle connection is no event: the pool opens another.
+  pool.on('error', () => undefined);
+  const db = new Kysely<Schema>({ dialect: careful(new PostgresDialect({ pool })) });
+  const listener = listenOnPostgres(url);
+  let closing: Promise<void> | undefined;
+  return {
+    kind: 'postgres',
+    sql: db,
+    transaction: (fn) => db.transaction().execute(fn),
+    async listen(channel, onPayload) {
+      checkChannel(channel);
+      return listener.listen(channel, onPayload);
+    },
+    async ping() {
+      await sql`SELECT 1`.execute(db);
+    },
+    close() {
+      closing ??= Promise.all([listener.close(), db.destroy()]).then(() => undefined);
+      return closing;
+    },
+  };
+}
+
+async function openEmbedded(directory: string | null): Promise<Database> {
+  const { pg, release } = await openPGlite(directory);
+  const session = new PGliteSession(pg);
+  const turns = makeTurns();
+  const maintenance = makeMaintenance({ session, turns });
+  const db = new Kysely<Schema>({ dialect: careful(pgliteDialect({ session, turns, onStatement: maintenance.count })) });
+  const listening = new Map<string, number>();
+
+  /** LISTEN belongs to the session and would be undone with somebody else's transaction. */
+  async function alone(statement: string): Promise<void> {
+    await turns.take();
+    try {
+      await session.script(statement);
+    } finally {
+      turns.give();
+    }
+  }
+
+  let closing: Promise<void> | undefined;
+  return {
+    kind: 'pglite',
+    sql: db,
+    transaction: (fn) => db.transaction().execute(fn),
+    async listen(channel, onPayload) {
+      checkChannel(channel);
+      const stop = pg.onNotification((from, payload) => {
+        if (from === channel) onPayload(payload);
+      });
+      listening.set(channel, (listening.get(channel) ?? 0) + 1);
+      await alone(`LISTEN ${channel}`);
+      let stopped = false;
+      return async () => {
+        if (stopped) return;
+        stopped = true;
+        stop();
+        const left = (listening.get(channel) ?? 1) - 1;
+        listening.set(channel, left);
+        if (left === 0 && !pg.closed) await alone(`UNLISTEN ${channel}`);
+      };
+    },
+    async ping() {
+      await sql`SELECT 1`.execute(db);
+    },
+    close() {
+      closing ??= (async () => {
+        maintenance.stop();
+        await db.destroy();
+        await turns.take();
+        await pg.close();
+        release();
+      })();
+      return closing;
+    },
+  };
+}

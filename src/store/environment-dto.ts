@@ -1,0 +1,91 @@
+import { sql } from 'kysely';
+import type { RawBuilder } from 'kysely';
+import { z } from 'zod';
+import type { Environment } from '../model/index.ts';
+import {
+  driftStatuses,
+  environmentLockSchema,
+  environmentSettingsSchema,
+  environmentStatuses,
+  inlineTemplateSchema,
+  stateUnverifiedSchema,
+  templateTypeSchema,
+} from '../model/index.ts';
+import type { Db } from './database.ts';
+import { fromJson, iso, isoOrNull } from './json.ts';
+import type { EnvironmentRow } from './schema.ts';
+
+/** An environment with all that its DTO shows beside it. */
+export interface FullEnvironmentRow extends EnvironmentRow {
+  readonly template_type: string | null;
+  readonly template_name: string | null;
+  readonly waiting_for_approval: number;
+  readonly queued: number;
+  readonly current_deployment: string | null;
+  readonly last_deployment: string | null;
+}
+
+/**
+ * Reads environments as `e`, with their parents as `p`, in one statement. A sub-environment has no runs of its own: its
+ * deployments are its parent's that have it as a node.
+ */
+export async function selectEnvironments(
+  db: Db,
+  rest: { readonly where: RawBuilder<boolean>; readonly orderBy?: RawBuilder<unknown>; readonly limit?: number },
+): Promise<FullEnvironmentRow[]> {
+  const { rows } = await sql<FullEnvironmentRow>`
+    SELECT e.*, t.type AS template_type, t.name AS template_name,
+      (SELECT count(*) FROM approvals a WHERE a.status = 'pending' AND (a.environment_id = e.id
+        OR a.deployment_id IN (SELECT d.id FROM deployments d WHERE d.environment_id = e.id AND d.finished_at IS NULL))) AS waiting_for_approval,
+      (SELECT count(*) FROM deployments d WHERE d.environment_id = e.id AND d.finished_at IS NULL AND d.status = 'queued') AS queued,
+      (SELECT d.id FROM deployments d
+        WHERE d.environment_id = COALESCE(e.parent_id, e.id) AND d.finished_at IS NULL AND d.status <> 'queued'
+          AND (e.parent_id IS NULL OR EXISTS (
+            SELECT 1 FROM node_runs n WHERE n.deployment_id = d.id AND n.environment_id = e.id AND n.action <> 'keep'))
+        ORDER BY d.type IN ('plan', 'drift'), d.number DESC LIMIT 1) AS current_deployment,
+      CASE WHEN e.parent_id IS NULL
+        THEN (SELECT d.id FROM deployments d WHERE d.environment_id = e.id ORDER BY d.number DESC LIMIT 1)
+        ELSE (SELECT n.deployment_id FROM node_runs n WHERE n.environment_id = e.id ORDER BY n.deployment_id DESC LIMIT 1)
+      END AS last_deployment
+    FROM environments e
+      LEFT JOIN templates t ON t.id = e.template_id
+      LEFT JOIN environments p ON p.id = e.parent_id
+    WHERE ${rest.where}
+    ${rest.orderBy ? sql`ORDER BY ${rest.orderBy}` : sql``}
+    ${rest.limit === undefined ? sql`` : sql`LIMIT ${rest.limit}`}`.execute(db);
+  return rows;
+}
+
+export function toEnvironment(row: FullEnvironmentRow): Environment {
+  const place = `environment ${row.id}`;
+  const inline = row.inline_template === null ? null : fromJson(inlineTemplateSchema, row.inline_template, place);
+  return {
+    id: row.id,
+    projectId: row.project_id,
+    parentId: row.parent_id,
+    alias: row.alias,
+    name: row.name,
+    type: fromJson(templateTypeSchema, row.template_type ?? inline?.type, place),
+    templateId: row.template_id,
+    templateName: row.template_name,
+    workspace: row.workspace,
+    revision: row.revision,
+    status: fromJson(z.enum(environmentStatuses), row.status, place),
+    flags: {
+      waitingForApproval: row.waiting_for_approval,
+      queued: row.queued,
+      drift: fromJson(z.enum(driftStatuses), row.drift_status, place),
+      driftCheckedAt: isoOrNull(row.drift_checked_at),
+      lock: fromJson(environmentLockSchema.nullable(), row.lock, place),
+      stateUnverified: fromJson(stateUnverifiedSchema.nullable(), row.state_unverified, place),
+      detached: row.detached,
+      archived: row.archived,
+    },
+    settings: fromJson(environmentSettingsSchema, row.settings, place),
+    expiresAt: isoOrNull(row.expires_at),
+    currentDeploymentId: row.current_deployment,
+    lastDeploymentId: row.last_deployment,
+    createdAt: iso(row.created_at),
+    updatedAt: iso(row.updated_at),
+  };
+}

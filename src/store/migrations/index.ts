@@ -1,0 +1,10 @@
+import * as catalogue from './0001-catalogue.ts';
+import * as ordering from './0002-event-order.ts';
+
+export interface Migration {
+  readonly name: string;
+  readonly sql: string;
+}
+
+/** In order. A released migration is never changed: what is wrong in one is mended by the next. */
+export const migrations: readonly Migration[] = [catalogue, ordering];

@@ -1,0 +1,75 @@
+import type { Selectable } from 'kysely';
+import type { Page, Project, ScopeSettings } from '../model/index.ts';
+import { newId, organizationSettingsSchema, WindlassError } from '../model/index.ts';
+import type { Db } from './database.ts';
+import { fromJson, iso, toJson } from './json.ts';
+import { escapeLike, looksLikeId, missing, pickBest } from './lookup.ts';
+import type { PageRequest, Paging } from './paging.ts';
+import { afterCursor, limitOf, orderBy, toPage } from './paging.ts';
+import type { ProjectsTable } from './schema.ts';
+import { isForeignKeyViolation, isUniqueViolation } from './unavailable.ts';
+
+export function toProject(row: Selectable<ProjectsTable>): Project {
+  return {
+    id: row.id,
+    organizationId: row.organization_id,
+    name: row.name,
+    settings: fromJson(organizationSettingsSchema, row.settings, `the settings of project ${row.id}`),
+    createdAt: iso(row.created_at),
+  };
+}
+
+export interface NewProject {
+  readonly organizationId: string;
+  readonly name: string;
+  readonly settings?: ScopeSettings;
+}
+
+export async function createProject(db: Db, input: NewProject): Promise<Project> {
+  try {
+    const row = await db
+      .insertInto('projects')
+      .values({ id: newId('prj'), organization_id: input.organizationId, name: input.name, settings: toJson(input.settings ?? {}) })
+      .returningAll()
+      .executeTakeFirstOrThrow();
+    return toProject(row);
+  } catch (error) {
+    if (isUniqueViolation(error)) throw new WindlassError('conflict', `there is already a project "${input.name}"`);
+    if (isForeignKeyViolation(error)) throw missing('organization', input.organizationId, []);
+    throw error;
+  }
+}
+
+export async function listProjects(db: Db, request: PageRequest & { readonly organizationId?: string } = {}): Promise<Page<Project>> {
+  const limit = limitOf(request);
+  const paging: Paging = { request, columns: [{ sql: 'name', type: 'text' }, { sql: 'id', type: 'text' }], direction: 'ascending' };
+  let query = db.selectFrom('projects').selectAll().where(afterCursor(paging));
+  if (request.organizationId !== undefined) query = query.where('organization_id', '=', request.organizationId);
+  const rows = await query.orderBy(orderBy(paging)).limit(limit + 1).execute();
+  return toPage(rows, { limit, key: (row) => [row.name, row.id], map: toProject });
+}
+
+/** By id, unique beginning of one, or name. Throws `notFound` or `ambiguous` with what there is. */
+export async function findProject(db: Db, reference: string, scope: { readonly organizationId?: string } = {}): Promise<Project> {
+  const inScope = db.selectFrom('projects').$if(scope.organizationId !== undefined, (query) => query.where('organization_id', '=', scope.organizationId ?? ''));
+  const rows = await inScope
+    .selectAll()
+    .where((where) =>
+      where.or([
+        where('id', '=', reference),
+        where('name', '=', reference),
+        ...(looksLikeId(reference, 'prj') ? [where('id', 'like', `${escapeLike(reference)}%`)] : []),
+      ]),
+    )
+    .execute();
+  const matches = rows.map((row) => ({ row, id: row.id, label: row.name, rank: row.id === reference ? 0 : row.name === reference ? 1 : 2 }));
+  const found = pickBest('project', reference, matches);
+  if (found) return toProject(found.row);
+  throw missing('project', reference, await inScope.select(['id', 'name as label']).orderBy('name').limit(200).execute());
+}
+
+export async function updateProjectSettings(db: Db, id: string, settings: ScopeSettings): Promise<Project> {
+  const row = await db.updateTable('projects').set({ settings: toJson(settings) }).where('id', '=', id).returningAll().executeTakeFirst();
+  if (!row) throw missing('project', id, []);
+  return toProject(row);
+}

@@ -1,0 +1,15 @@
+/** What this room needs of a SecretBox (see access): text in, text out, bound to the place it is stored at. */
+export interface Secrets {
+  /** Encrypts. Only `open` with the same context gives the text back. */
+  seal(text: string, context: string): string;
+  open(sealed: string, context: string): string;
+}
+
+export const secretContexts = {
+  /** JSON text, so that no part of a place can be taken for another. */
+  variable: (place: { scope: string; scopeId: string; alias: string; kind: string; name: string }): string =>
+    `variable:${JSON.stringify([place.scope, place.scopeId, place.alias, place.kind, place.name])}`,
+  output: (environmentId: string, name: string): string => `output:${environmentId}:${name}`,
+  /** Values that came with the request for a run, or with its file. */
+  deployment: (deploymentId: string): string => `deployment:${deploymentId}`,
+} as const;

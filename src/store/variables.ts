@@ -1,0 +1,187 @@
+import { sql } from 'kysely';
+import { z } from 'zod';
+import type { Page, Variable, VariableDto, VariableInput, VariableLevel, VariableScope, VariableValue } from '../model/index.ts';
+import { newId, variableKindSchema, variableScopeSchema, variableTypeSchema, variableValueSchema } from '../model/index.ts';
+import type { Db } from './database.ts';
+import { fromJson, iso, toJson, toNullableJson } from './json.ts';
+import { missing } from './lookup.ts';
+import type { PageRequest, Paging } from './paging.ts';
+import { afterCursor, limitOf, orderBy, toPage } from './paging.ts';
+import type { VariableRow } from './schema.ts';
+import { secretContexts } from './secrets.ts';
+import type { Secrets } from './secrets.ts';
+
+/** Where a variable is kept: the id is that of an organization, project, template or environment. */
+export interface VariablePlace {
+  readonly scope: VariableScope;
+  readonly scopeId: string;
+}
+
+function placeOf(row: VariableRow): string {
+  return secretContexts.variable({ scope: row.scope, scopeId: row.scope_id, alias: row.alias, kind: row.kind, name: row.name });
+}
+
+const allowedSchema = z.array(variableValueSchema).nullable();
+
+/** Without the value when it is sensitive. */
+export function toVariable(row: VariableRow): VariableDto {
+  const place = `variable ${row.id}`;
+  return {
+    id: row.id,
+    scope: fromJson(variableScopeSchema, row.scope, place),
+    scopeId: row.scope_id,
+    alias: row.alias === '' ? null : row.alias,
+    name: row.name,
+    kind: fromJson(variableKindSchema, row.kind, place),
+    type: fromJson(variableTypeSchema, row.type, place),
+    value: row.sensitive ? null : fromJson(variableValueSchema.nullable(), row.value, place),
+    hasValue: row.value !== null,
+    sensitive: row.sensitive,
+    readOnly: row.read_only,
+    required: row.required,
+    regex: row.regex,
+    allowed: fromJson(allowedSchema, row.allowed, place),
+    description: row.description,
+    updatedAt: iso(row.updated_at),
+  };
+}
+
+/** Makes the variable of this place, alias, kind and name, or replaces it whole. */
+export async function upsertVariable(db: Db, secrets: Secrets, place: VariablePlace, input: VariableInput): Promise<VariableDto> {
+  const alias = input.alias ?? '';
+  const context = secretContexts.variable({ ...place, alias, kind: input.kind, name: input.name });
+  const stored =
+    input.value === undefined ? null : toJson(input.sensitive ? secrets.seal(JSON.stringify(input.value), context) : input.value);
+  const values = {
+    type: input.type,
+    value: stored,
+    sensitive: input.sensitive,
+    read_only: input.readOnly,
+    required: input.required,
+    regex: input.regex ?? null,
+    allowed: toNullableJson(input.allowed),
+    description: input.description ?? null,
+    updated_at: sql<Date>`now()`,
+  };
+  const row = await db
+    .insertInto('variables')
+    .values({ id: newId('var'), scope: place.scope, scope_id: place.scopeId, alias, kind: input.kind, name: input.name, ...values })
+    .onConflict((conflict) => conflict.columns(['scope', 'scope_id', 'alias', 'kind', 'name']).doUpdateSet(values))
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  return toVariable(row);
+}
+
+export interface VariableFilter extends PageRequest, Partial<VariablePlace> {
+  readonly name?: string | undefined;
+}
+
+/** By name. Sensitive values are left out. */
+export async function listVariables(db: Db, filter: VariableFilter): Promise<Page<VariableDto>> {
+  const limit = limitOf(filter);
+  const paging: Paging = { request: filter, columns: [{ sql: 'name', type: 'text' }, { sql: 'id', type: 'text' }], direction: 'ascending' };
+  let query = db.selectFrom('variables').selectAll().where(afterCursor(paging));
+  if (filter.scope !== undefined) query = query.where('scope', '=', filter.scope);
+  if (filter.scopeId !== undefined) query = query.where('scope_id', '=', filter.scopeId);
+  if (filter.name !== undefined) query = query.where('name', '=', filter.name);
+  const rows = await query.orderBy(orderBy(paging)).limit(limit + 1).execute();
+  return toPage(rows, { limit, key: (row) => [row.name, row.id], map: toVariable });
+}
+
+/** By its exact id; throws `notFound`. */
+export async function getVariable(db: Db, id: string): Promise<VariableDto> {
+  const row = await db.selectFrom('variables').selectAll().where('id', '=', id).executeTakeFirst();
+  if (!row) throw missing('variable', id, []);
+  return toVariable(row);
+}
+
+/** Answers what was deleted; throws `notFound` when it is not there. */
+export async function deleteVariable(db: Db, id: string): Promise<VariableDto> {
+  const row = await db.deleteFrom('variables').where('id', '=', id).returningAll().executeTakeFirst();
+  if (!row) throw missing('variable', id, []);
+  return toVariable(row);
+}
+
+export interface VariableSubject {
+  readonly organizationId: string;
+  readonly projectId: string;
+  readonly templateId: string | null;
+  /** Template of the workflow environment, whose variables hold for all nodes; absent for what is no node. */
+  readonly workflowTemplateId?: string | null | undefined;
+  readonly workflowEnvironmentId: string;
+  /** null when asked for the workflow environment, or an environment without nodes, itself. */
+  readonly nodeEnvironmentId: string | null;
+  readonly alias: string | null;
+}
+
+/** Variables of one level, decrypted. */
+export interface StoredLayer {
+  readonly level: VariableLevel;
+  readonly variables: readonly Variable[];
+}
+
+/**
+ * All stored variables that reach an environment or node, from the farthest layer to the nearest, in one query. A level
+ * may come as several layers: what is given for one alias is nearer than what is given for all.
+ */
+export async function loadVariableLayers(db: Db, secrets: Secrets, subject: VariableSubject): Promise<StoredLayer[]> {
+  const places: { level: VariableLevel; scope: VariableScope; scopeId: string; alias: string }[] = [];
+  const add = (level: VariableLevel, scope: VariableScope, scopeId: string | null | undefined, aliasLevel: VariableLevel = level): void => {
+    if (scopeId === null || scopeId === undefined || places.some((place) => place.scopeId === scopeId)) return;
+    places.push({ level, scope, scopeId, alias: '' });
+    if (subject.alias !== null) places.push({ level: aliasLevel, scope, scopeId, alias: subject.alias });
+  };
+  add('organization', 'organization', subject.organizationId);
+  add('project', 'project', subject.projectId);
+  add('template', 'template', subject.workflowTemplateId);
+  add('template', 'template', subject.templateId);
+  // What the workflow's template says for this one alias is nearer than what the node's own template says for all.
+  places.sort((a, b) => Number(isAliasDefault(a)) - Number(isAliasDefault(b)));
+  add('environment', 'environment', subject.workflowEnvironmentId, 'node');
+  add('node', 'environment', subject.nodeEnvironmentId);
+
+  const rows = await db
+    .selectFrom('variables')
+    .selectAll()
+    .where('scope_id', 'in', [...new Set(places.map((place) => place.scopeId))])
+    .where('alias', 'in', subject.alias === null ? [''] : ['', subject.alias])
+    .orderBy('name')
+    .execute();
+  return places.flatMap((place) => {
+    const variables = rows
+      .filter((row) => row.scope === place.scope && row.scope_id === place.scopeId && row.alias === place.alias)
+      .map((row) => openVariable(secrets, row));
+    return variables.length === 0 ? [] : [{ level: place.level, variables }];
+  });
+}
+
+function isAliasDefault(place: { level: VariableLevel; alias: string }): boolean {
+  return place.level === 'template' && place.alias !== '';
+}
+
+function openVariable(secrets: Secrets, row: VariableRow): Variable {
+  const { id, scope, scopeId, alias, name, kind, type, sensitive, readOnly, required, regex, allowed, description } = toVariable(row);
+  return {
+    id,
+    scope,
+    scopeId,
+    name,
+    kind,
+    type,
+    value: openValue(secrets, row),
+    sensitive,
+    readOnly,
+    required,
+    regex: regex ?? undefined,
+    allowed: allowed ?? undefined,
+    description: description ?? undefined,
+    alias: alias ?? undefined,
+  };
+}
+
+function openValue(secrets: Secrets, row: VariableRow): VariableValue | undefined {
+  if (row.value === null) return undefined;
+  const place = `variable ${row.id}`;
+  if (!row.sensitive) return fromJson(variableValueSchema, row.value, place);
+  return fromJson(variableValueSchema, JSON.parse(secrets.open(fromJson(z.string(), row.value, place), placeOf(row))), place);
+}

@@ -1,0 +1,108 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { loadConfig } from '../../src/config.ts';
+import type { Deployment, Environment, NodeRun, Page, Template } from '../../src/model/index.ts';
+import { isTerminalDeployment } from '../../src/model/index.ts';
+import { startWindlass } from '../../src/server.ts';
+import { toolPath } from './tools.ts';
+
+/** A client of the REST API for tests; answers bodies and throws on errors, with the problem in the message. */
+export interface TestClient {
+  readonly url: string;
+  readonly token: string;
+  request<T>(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<T>;
+  createTemplate(input: Record<string, unknown>): Promise<Template>;
+  createEnvironment(input: Record<string, unknown>): Promise<Environment>;
+  environment(ref: string): Promise<Environment>;
+  /** Answers errors too. */
+  raw<T>(method: string, path: string, body?: unknown): Promise<{ status: number; body: T }>;
+  /** Asks for a run and answers it as soon as it is recorded. */
+  start(ref: string, request?: Record<string, unknown>): Promise<Deployment>;
+  /** Asks for a run and answers it when it is over. */
+  run(ref: string, request?: Record<string, unknown>): Promise<Deployment>;
+  ended(id: string): Promise<Deployment>;
+  nodes(id: string): Promise<NodeRun[]>;
+  /** `alias → status`, forward nodes only. */
+  statuses(id: string): Promise<Record<string, string>>;
+  /** Waits until the check answers something; the test's own timeout is the limit. */
+  until<T>(check: () => Promise<T | null | undefined | false>): Promise<T>;
+}
+
+export function createTestClient(url: string, token: string): TestClient {
+  const call = async <T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<{ status: number; body: T }> => {
+    const response = await fetch(`${url}/api/v1${path}`, {
+      method,
+      headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    const text = await response.text();
+    return { status: response.status, body: (text === '' ? null : JSON.parse(text)) as T };
+  };
+  const request = async <T>(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<T> => {
+    const answer = await call<T>(method, path, body, headers);
+    if (answer.status >= 400) throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
+    return answer.body;
+  };
+  const until = async <T>(check: () => Promise<T | null | undefined | false>): Promise<T> => {
+    for (;;) {
+      const found = await check();
+      if (found !== null && found !== undefined && found !== false) return found;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  };
+  const client: TestClient = {
+    url,
+    token,
+    request,
+    raw: call,
+    until,
+    createTemplate: (input) => request('POST', '/templates', input),
+    createEnvironment: (input) => request('POST', '/environments', input),
+    environment: (ref) => request('GET', `/environments/${encodeURIComponent(ref)}`),
+    start: (ref, input = {}) => request('POST', `/environments/${encodeURIComponent(ref)}/deployments`, input),
+    run: async (ref, input = {}) => client.ended((await client.start(ref, input)).id),
+    ended: (id) =>
+      until(async () => {
+        const deployment = await request<Deployment>('GET', `/deployments/${id}`);
+        return isTerminalDeployment(deployment.status) && deployment;
+      }),
+    nodes: async (id) => (await request<Page<NodeRun>>('GET', `/deployments/${id}/nodes?limit=200`)).items,
+    statuses: async (id) => Object.fromEntries((await client.nodes(id)).filter((node) => !node.compensation).map((node) => [node.alias, node.status])),
+  };
+  return client;
+}
+
+export interface TestServer extends TestClient {
+  readonly dataDirectory: string;
+  readonly temporalUrl: string | null;
+  stop(): Promise<void>;
+}
+
+/** Environment variables under which an embedded server for tests finds its tools and stays out of everybody's way. */
+export function testEnvironment(dataDirectory: string): Record<string, string> {
+  return {
+    WINDLASS_DATA: dataDirectory,
+    WINDLASS_CACHE: process.env['WINDLASS_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'windlass'),
+    WINDLASS_PORT: '0',
+    WINDLASS_TOFU: toolPath('tofu'),
+    WINDLASS_TEMPORAL: toolPath('temporal'),
+    WINDLASS_LOG_LEVEL: process.env['WINDLASS_LOG_LEVEL'] ?? 'warn',
+    WINDLASS_SHUTDOWN_GRACE_SECONDS: '5',
+  };
+}
+
+/** A whole embedded Windlass in this process, with real Temporal and real OpenTofu. */
+export async function startTestServer(): Promise<TestServer> {
+  const dataDirectory = mkdtempSync(join(tmpdir(), 'windlass-test-'));
+  const running = await startWindlass(loadConfig(testEnvironment(dataDirectory)));
+  return {
+    ...createTestClient(running.url, running.token),
+    dataDirectory,
+    temporalUrl: running.temporalUrl,
+    stop: async () => {
+      await running.stop();
+      rmSync(dataDirectory, { recursive: true, force: true });
+    },
+  };
+}
