@@ -4,7 +4,7 @@ import { messageOf, WindlassError } from '../model/index.ts';
 import { ToolError } from '../runners/index.ts';
 import type { ApplyResult } from '../runners/index.ts';
 import { endNode, replaceOutputs } from '../store/index.ts';
-import type { NodeBegin, NodeEnding } from '../store/index.ts';
+import type { NodeEnding } from '../store/index.ts';
 import type { FailingCall, NodeCall } from './node-call.ts';
 import { sealResolved } from './node-inputs.ts';
 import type { NodeValues } from './node-inputs.ts';
@@ -31,11 +31,11 @@ export async function succeed(call: NodeCall, result: ApplyResult): Promise<Node
 async function currentHash(call: NodeCall): Promise<string | null> {
   if (call.snapshot.redeploy !== 'onInputChange') return null;
   const state = await call.deps.state.latest(call.begin.environment_id);
-  return `${unchangedHash(call.begin, call.snapshot, call.values)}:${state?.serial ?? '-'}`;
+  return `${unchangedHash(call.snapshot, call.values)}:${state?.serial ?? '-'}`;
 }
 
 /** What a node runs with, as one hash: the same hash and the same state mean nothing to do. */
-export function unchangedHash(begin: NodeBegin, snapshot: NodeSnapshot, values: NodeValues): string {
+export function unchangedHash(snapshot: NodeSnapshot, values: NodeValues): string {
   const { type, commit, source, config, workspace } = snapshot;
   const variables = values.variables.map(({ name, kind, value }: EffectiveVariable) => [kind, name, value]);
   return inputHash({ type, commit, path: source.path, config, workspace, variables });
@@ -56,6 +56,10 @@ export async function fail(call: FailingCall, thrown: unknown): Promise<NodeOutc
   if (masked.class === 'cancelled') {
     await endNode(deps.db.sql, key, { status: 'aborted', error: masked, environment });
     return { status: 'aborted', message: masked.message, changedState };
+  }
+  if (thrown instanceof ToolError && masked.class === 'credentials') {
+    await endNode(deps.db.sql, key, { status: 'paused', error: masked, environment });
+    return { status: 'paused', message: masked.message };
   }
   const rule = begin.snapshot?.retry ?? null;
   const decision = retryDecision(rule, { class: masked.class, message: masked.message, try: input.try });

@@ -1,7 +1,7 @@
 import { ApplicationFailure, heartbeat } from '@temporalio/activity';
-import { approvalNeeded, checkAgainstProject, diffGraphs, selectForDeploy, selectForDestroy, selectForReading } from '../definition/index.ts';
+import { approvalNeeded, checkAgainstProject, selectForDeploy, selectForDestroy, selectForReading } from '../definition/index.ts';
 import type { SelectableNode } from '../definition/index.ts';
-import type { NodeDefinition, NodeSnapshot, NodeStatus, Problem, ResolvedRun, RunNode, WorkflowDefinition } from '../model/index.ts';
+import type { NodeDefinition, NodeSnapshot, NodeStatus, Problem, ResolvedRun, RunNode } from '../model/index.ts';
 import { newId, WindlassError } from '../model/index.ts';
 import { listTemplateNames } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -134,7 +134,7 @@ function selectableFromRecords(known: readonly KnownEnvironment[]): SelectableNo
   return known.map((node) => ({ alias: aliasOf(node), needs: lastSnapshot(node)?.needs ?? [], disabled: false, live: isLive(node) }));
 }
 
-function fromRecords(run: RunRow, known: readonly KnownEnvironment[], nodes: readonly RunNode[]): NewNode[] {
+function fromRecords(known: readonly KnownEnvironment[], nodes: readonly RunNode[]): NewNode[] {
   const byAlias = new Map(known.map((node) => [aliasOf(node), node]));
   return nodes.flatMap((node) => {
     const record = byAlias.get(node.alias);
@@ -156,19 +156,19 @@ function definitionOf(run: RunRow, over: Partial<RunDefinition> = {}): RunDefini
 
 function resolveDestroy(run: RunRow, known: readonly KnownEnvironment[]): Resolution {
   const existing = known.filter(mayExist);
-  return { nodes: fromRecords(run, existing, selectForDestroy(selectableFromRecords(existing))), definition: definitionOf(run), commit: null };
+  return { nodes: fromRecords(existing, selectForDestroy(selectableFromRecords(existing))), definition: definitionOf(run), commit: null };
 }
 
 function resolveSingleDestroy(run: RunRow, known: readonly KnownEnvironment[]): Resolution {
   const { nodes, problems } = selectForDeploy(selectableFromRecords(known), { partial: run.request.partial });
   refuse(problems, 'nothing was destroyed');
-  return { nodes: fromRecords(run, known, nodes), definition: definitionOf(run), commit: null };
+  return { nodes: fromRecords(known, nodes), definition: definitionOf(run), commit: null };
 }
 
 function resolveDrift(run: RunRow, known: readonly KnownEnvironment[]): Resolution {
   const nodes = selectForReading(selectableFromRecords(known), 'drift', run.request.partial?.node);
   return {
-    nodes: fromRecords(run, known, nodes),
+    nodes: fromRecords(known, nodes),
     definition: definitionOf(run, { maxParallel: run.settings.drift?.maxParallel ?? 4 }),
     commit: null,
   };
@@ -378,5 +378,3 @@ function refuse(problems: readonly Problem[], consequence: string): void {
   });
 }
 
-export type { WorkflowDefinition };
-export { diffGraphs };

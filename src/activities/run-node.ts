@@ -13,7 +13,6 @@ import type { ActivityDeps } from './deps.ts';
 import type { NodeCall } from './node-call.ts';
 import { fail, succeed, unchangedHash } from './node-ending.ts';
 import { resolveNodeValues } from './node-inputs.ts';
-import type { NodeValues } from './node-inputs.ts';
 import { requestApproval, takeApprovedPlan } from './node-approval.ts';
 import { recoverNode } from './node-recovery.ts';
 import { recordDrift } from './node-drift.ts';
@@ -96,7 +95,7 @@ async function openCall(
   const values = await resolveNodeValues(deps, key.deploymentId, begin, snapshot);
   for (const variable of values.variables) if (variable.sensitive) io.masker.addValue(variable.value);
 
-  const hash = unchangedHash(begin, snapshot, values);
+  const hash = unchangedHash(snapshot, values);
   if (input.action === 'deploy' && (await isUnchanged(deps, begin, snapshot, hash))) {
     await endNode(deps.db.sql, key, { status: 'succeeded', ran: false, changedOutputs: false });
     return { status: 'over', outcome: { status: 'succeeded', changedOutputs: false, ran: false } };

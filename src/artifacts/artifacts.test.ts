@@ -7,7 +7,7 @@ import { createArtifacts, maxArtifactBytes } from './index.ts';
 let db: Database;
 beforeAll(async () => {
   db = await openDatabase({ kind: 'pglite', directory: null });
-});
+}, 60_000);
 afterAll(() => db.close());
 
 const secrets = createSecretBox(randomBytes(32));
@@ -28,7 +28,12 @@ test('the newest of its kind is found', async () => {
   const artifacts = createArtifacts({ db, secrets });
   const query = { ...plan, deploymentId: 'dep_2' };
   expect(await artifacts.find(query)).toBeNull();
-  await artifacts.put({ ...query, body: Buffer.from('old') });
+  const old = await artifacts.put({ ...query, body: Buffer.from('old') });
+  await db.sql
+    .updateTable('artifacts')
+    .set({ created_at: new Date(Date.now() - 1_000) })
+    .where('id', '=', old)
+    .execute();
   const newest = await artifacts.put({ ...query, body: Buffer.from('new') });
   await artifacts.put({ ...query, kind: 'planText', body: Buffer.from('text') });
   await artifacts.put({ ...query, index: 4, body: Buffer.from('other node') });

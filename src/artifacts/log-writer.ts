@@ -1,23 +1,16 @@
-import { sql } from 'kysely';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Masker, MaskStream } from '../access/index.ts';
 import type { Stage } from '../model/index.ts';
-import type { Database } from '../store/index.ts';
+import { appendLog } from '../store/index.ts';
+import type { Database, LogOwner, NewLogChunk } from '../store/index.ts';
 import { createCleaner, splitText } from './clean-text.ts';
 import type { TextCleaner } from './clean-text.ts';
 
-/** NOTIFY channel for new log chunks; its payload is JSON: `{deploymentId, index}`. */
-export const logChannel = 'windlass_logs';
-
-export interface LogOptions {
+export interface LogOptions extends LogOwner {
   readonly db: Pick<Database, 'sql'>;
   readonly masker: Pick<Masker, 'stream'>;
-  readonly deploymentId: string;
-  readonly index: number;
-  readonly compensation: boolean;
-  readonly try: number;
-  /** Called after chunks were stored, with the id of the last. */
-  readonly onFlush?: (stored: { readonly lastId: number; readonly bytes: number }) => void;
+  /** Called after chunks were stored. */
+  readonly onFlush?: (stored: { readonly bytes: number }) => void;
   readonly limits?: Partial<LogLimits>;
 }
 
@@ -59,12 +52,11 @@ export interface LogWriter {
   close(): Promise<{ readonly droppedBytes: number }>;
 }
 
-type Row = Pick<Entry, 'stage' | 'text'>;
-
 interface Entry {
   readonly stage: Stage;
   readonly text: string;
   readonly bytes: number;
+  readonly at: Date;
 }
 
 function sizeText(bytes: number): string {
@@ -90,7 +82,7 @@ export function openLog(options: LogOptions): LogWriter {
   function enqueue(stage: Stage, text: string): void {
     if (text === '') return;
     const bytes = Buffer.byteLength(text);
-    queue.push({ stage, text, bytes });
+    queue.push({ stage, text, bytes, at: new Date() });
     queuedBytes += bytes;
   }
 
@@ -148,46 +140,29 @@ export function openLog(options: LogOptions): LogWriter {
   }
 
   /** The first entries of the queue as rows: neighbours of one stage are joined, and what is too long is split. */
-  function nextBatch(): { readonly count: number; readonly bytes: number; readonly rows: Row[] } {
+  function nextBatch(): { readonly count: number; readonly bytes: number; readonly rows: NewLogChunk[] } {
     let count = 0;
     let bytes = 0;
-    const joined: { stage: Stage; texts: string[] }[] = [];
+    const joined: { stage: Stage; at: Date; texts: string[] }[] = [];
     for (const entry of queue) {
       if (count > 0 && bytes + entry.bytes > maxBatchBytes) break;
       count++;
       bytes += entry.bytes;
       const last = joined.at(-1);
       if (last?.stage === entry.stage) last.texts.push(entry.text);
-      else joined.push({ stage: entry.stage, texts: [entry.text] });
+      else joined.push({ stage: entry.stage, at: entry.at, texts: [entry.text] });
     }
-    const rows = joined.flatMap(({ stage, texts }) =>
-      splitText(texts.join(''), maxChunkBytes).map((text) => ({ stage, text })),
+    const rows = joined.flatMap(({ stage, at, texts }) =>
+      splitText(texts.join(''), maxChunkBytes).map((text) => ({ stage, at, text })),
     );
     return { count, bytes, rows };
-  }
-
-  async function insert(rows: readonly Row[]): Promise<number> {
-    const { deploymentId, index, compensation } = options;
-    const values = rows.map(
-      ({ stage, text }) =>
-        sql`(${deploymentId}::text, ${index}::integer, ${compensation}::boolean, ${options.try}::integer, ${stage}::text, ${text}::text)`,
-    );
-    const payload = JSON.stringify({ deploymentId, index });
-    const { rows: answer } = await sql<{ id: number }>`
-      WITH added AS (
-        INSERT INTO log_chunks (deployment_id, index, compensation, try, stage, text)
-        VALUES ${sql.join(values)} RETURNING id
-      )
-      SELECT max(id) AS id, pg_notify(${logChannel}, ${payload}) FROM added`.execute(options.db.sql);
-    return Number(answer[0]?.id ?? 0);
   }
 
   async function storeBatches(): Promise<boolean> {
     while (queue.length > 0) {
       const { count, bytes, rows } = nextBatch();
-      let lastId: number;
       try {
-        lastId = await insert(rows);
+        await appendLog(options.db.sql, options, rows);
       } catch {
         // an outage must not stop the tool: what is queued stays. When only the answer was lost, the chunk comes twice.
         failures++;
@@ -196,7 +171,7 @@ export function openLog(options: LogOptions): LogWriter {
       failures = 0;
       queue = queue.slice(count);
       queuedBytes -= bytes;
-      options.onFlush?.({ lastId, bytes });
+      options.onFlush?.({ bytes });
     }
     return true;
   }

@@ -27,21 +27,28 @@ export function parseInputTemplate(text: string, variables?: Readonly<Record<str
   const problems: string[] = [];
   const seen = new Set<string>();
   let template = '';
+  // Literals and values are escaped together: a value must not smuggle in a reference, not even as half of one.
+  let plain = '';
+  const add = (source: string): void => {
+    if (plain.endsWith('$')) problems.push('a value that ends in $ cannot stand right before a reference');
+    template += escapeText(plain) + source;
+    plain = '';
+  };
   const parts = splitText(text.trim().startsWith('${environments') ? text.trim() : text);
   for (const part of parts) {
     switch (part.kind) {
       case 'literal':
-        template += escapeText(part.text);
+        plain += part.text;
         break;
       case 'variable': {
         const value = valueOf(variables, part.name);
         if (variables !== undefined && value === undefined) problems.push(`\${${part.name}} has no value`);
-        // A value must not smuggle in references of its own.
-        template += value === undefined ? part.source : escapeText(value);
+        if (value === undefined) add(part.source);
+        else plain += value;
         break;
       }
       case 'output': {
-        template += part.source;
+        add(part.source);
         const key = JSON.stringify(part.reference);
         if (!seen.has(key)) references.push(part.reference);
         seen.add(key);
@@ -52,6 +59,7 @@ export function parseInputTemplate(text: string, variables?: Readonly<Record<str
         break;
     }
   }
+  template += escapeText(plain);
   const only = parts.length === 1 ? parts[0] : undefined;
   return { template, references, whole: only?.kind === 'output' ? only.reference : undefined, problems };
 }

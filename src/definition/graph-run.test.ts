@@ -41,7 +41,15 @@ describe('a graph run', () => {
     expect(run.finished).toBe(false);
     for (const index of [3, 4, 5]) run.succeed(index, false);
     expect(run.finished).toBe(true);
-    expect(run.counts()).toEqual({ total: 6, succeeded: 6, failed: 0, cancelled: 0, skipped: 0, running: 0, pending: 0 });
+    expect(run.counts()).toEqual({
+      total: 6,
+      succeeded: 6,
+      failed: 0,
+      cancelled: 0,
+      skipped: 0,
+      running: 0,
+      pending: 0,
+    });
   });
 
   test('skips the dependents of a failed node with the failing ancestor, and lets other branches go on', () => {
@@ -52,7 +60,11 @@ describe('a graph run', () => {
     startAll(run, nodes);
     run.fail(1);
     expect(run.takeUpdates()).toEqual([
-      { index: 2, status: 'skipped', reason: { kind: 'failedAncestor', alias: 'b', message: 'needs "b", which failed' } },
+      {
+        index: 2,
+        status: 'skipped',
+        reason: { kind: 'failedAncestor', alias: 'b', message: 'needs "b", which failed' },
+      },
     ]);
     expect(run.finished).toBe(false);
     run.succeed(3, true);
@@ -111,7 +123,11 @@ describe('a graph run', () => {
   });
 
   test('trickles down only while outputs change', () => {
-    const nodes = graph('a b:a c:b d:a', { b: { onlyOnChange: true }, c: { onlyOnChange: true }, d: { onlyOnChange: true } });
+    const nodes = graph('a b:a c:b d:a', {
+      b: { onlyOnChange: true },
+      c: { onlyOnChange: true },
+      d: { onlyOnChange: true },
+    });
     const run = open(nodes);
     startAll(run, nodes);
     run.succeed(0, true);
@@ -165,7 +181,11 @@ describe('a graph run', () => {
 
   test('is done in time that grows with the graph, not with its square', () => {
     const width = 20_000;
-    const nodes: RunNode[] = Array.from({ length: width }, (_, index) => ({ alias: `n${index}`, action: 'deploy', needs: index === 0 ? [] : [0] }));
+    const nodes: RunNode[] = Array.from({ length: width }, (_, index) => ({
+      alias: `n${index}`,
+      action: 'deploy',
+      needs: index === 0 ? [] : [0],
+    }));
     const run = open(nodes, width);
     run.start(run.startable()[0] ?? -1);
     run.succeed(0, true);
@@ -178,11 +198,17 @@ describe('a graph run', () => {
 });
 
 /** A random graph in which needs point to earlier nodes only. */
-const randomGraph = fc.integer({ min: 1, max: 25 }).chain((size) =>
-  fc.tuple(...Array.from({ length: size }, (_, index) => fc.uniqueArray(fc.nat(Math.max(0, index - 1)), { maxLength: index === 0 ? 0 : 4 }))).map((needs) =>
-    needs.map((list, index): RunNode => ({ alias: `n${index}`, action: 'deploy', needs: list })),
-  ),
-);
+const randomGraph = fc
+  .integer({ min: 1, max: 25 })
+  .chain((size) =>
+    fc
+      .tuple(
+        ...Array.from({ length: size }, (_, index) =>
+          fc.uniqueArray(fc.nat(Math.max(0, index - 1)), { maxLength: index === 0 ? 0 : 4 }),
+        ),
+      )
+      .map((needs) => needs.map((list, index): RunNode => ({ alias: `n${index}`, action: 'deploy', needs: list }))),
+  );
 
 /** Whether `from` needs `to`, directly or through others. */
 function reaches(nodes: readonly RunNode[], from: number, to: number): boolean {
@@ -192,43 +218,48 @@ function reaches(nodes: readonly RunNode[], from: number, to: number): boolean {
 describe('any graph', () => {
   test('comes to an end in dependency order whatever fails, is retried, left out or interrupted by a hand-over', () => {
     fc.assert(
-      fc.property(randomGraph, fc.array(fc.nat(9), { minLength: 60, maxLength: 200 }), fc.integer({ min: 1, max: 5 }), (nodes, dice, maxParallel) => {
-        let run = new GraphRun(nodes, { maxParallel });
-        const done = new Set<number>();
-        const running = new Set<number>();
-        let retries = 0;
-        for (let step = 0; step < 1000 && !run.finished; step++) {
-          const roll = dice[step % dice.length] ?? 0;
-          for (const index of run.startable()) {
-            for (const need of nodes[index]?.needs ?? []) expect(done.has(need)).toBe(true);
-            run.start(index);
-            running.add(index);
+      fc.property(
+        randomGraph,
+        fc.array(fc.nat(9), { minLength: 60, maxLength: 200 }),
+        fc.integer({ min: 1, max: 5 }),
+        (nodes, dice, maxParallel) => {
+          let run = new GraphRun(nodes, { maxParallel });
+          const done = new Set<number>();
+          const running = new Set<number>();
+          let retries = 0;
+          for (let step = 0; step < 1000 && !run.finished; step++) {
+            const roll = dice[step % dice.length] ?? 0;
+            for (const index of run.startable()) {
+              for (const need of nodes[index]?.needs ?? []) expect(done.has(need)).toBe(true);
+              run.start(index);
+              running.add(index);
+            }
+            expect(running.size).toBeLessThanOrEqual(maxParallel);
+            expect(run.running).toBe(running.size);
+            const next = [...running][roll % Math.max(1, running.size)];
+            if (next === undefined) continue;
+            running.delete(next);
+            if (roll === 0) {
+              run.fail(next);
+              if (retries++ < 20) run.retry(next);
+            } else if (roll === 1) run.fail(next);
+            else if (roll === 2) run.cancel(next);
+            else {
+              run.succeed(next, roll % 2 === 0);
+              done.add(next);
+            }
+            // What a continue-as-new carries over is all there is.
+            if (roll === 5) run = new GraphRun(nodes, { maxParallel, state: structuredClone(run.state()) });
           }
-          expect(running.size).toBeLessThanOrEqual(maxParallel);
-          expect(run.running).toBe(running.size);
-          const next = [...running][roll % Math.max(1, running.size)];
-          if (next === undefined) continue;
-          running.delete(next);
-          if (roll === 0) {
-            run.fail(next);
-            if (retries++ < 20) run.retry(next);
-          } else if (roll === 1) run.fail(next);
-          else if (roll === 2) run.cancel(next);
-          else {
-            run.succeed(next, roll % 2 === 0);
-            done.add(next);
-          }
-          // What a continue-as-new carries over is all there is.
-          if (roll === 5) run = new GraphRun(nodes, { maxParallel, state: structuredClone(run.state()) });
-        }
-        expect(run.finished).toBe(true);
-        const counts = run.counts();
-        expect(counts.succeeded).toBe(done.size);
-        expect(counts.succeeded + counts.failed + counts.cancelled + counts.skipped).toBe(nodes.length);
-        nodes.forEach((node, index) => {
-          if (done.has(index)) for (const need of node.needs) expect(done.has(need)).toBe(true);
-        });
-      }),
+          expect(run.finished).toBe(true);
+          const counts = run.counts();
+          expect(counts.succeeded).toBe(done.size);
+          expect(counts.succeeded + counts.failed + counts.cancelled + counts.skipped).toBe(nodes.length);
+          nodes.forEach((node, index) => {
+            if (done.has(index)) for (const need of node.needs) expect(done.has(need)).toBe(true);
+          });
+        },
+      ),
       { numRuns: 300 },
     );
   });
@@ -236,7 +267,9 @@ describe('any graph', () => {
   test('is undone so that nothing loses what it needs before itself', () => {
     fc.assert(
       fc.property(randomGraph, fc.array(fc.boolean(), { minLength: 25, maxLength: 25 }), (nodes, chosen) => {
-        const undo = new Map(nodes.flatMap((_, index) => (chosen[index] ? [[index, 'destroy' as const] as const] : [])));
+        const undo = new Map(
+          nodes.flatMap((_, index) => (chosen[index] ? [[index, 'destroy' as const] as const] : [])),
+        );
         const back = compensationGraph(nodes, undo);
         const run = new GraphRun(back, { maxParallel: 3 });
         const undone = new Set<number>();
@@ -244,7 +277,8 @@ describe('any graph', () => {
           for (const index of run.startable()) {
             run.start(index);
             nodes.forEach((_, other) => {
-              if (undo.has(other) && other !== index && reaches(nodes, other, index)) expect(undone.has(other)).toBe(true);
+              if (undo.has(other) && other !== index && reaches(nodes, other, index))
+                expect(undone.has(other)).toBe(true);
             });
           }
           const next = run.runningIndexes()[0];

@@ -239,7 +239,11 @@ export class GraphRun {
   private settleKept(): void {
     this.nodes.forEach((node, index) => {
       if (node.action !== 'keep') return;
-      this.updates.push({ index, status: 'skipped', reason: node.keptBecause ?? { kind: 'notSelected', message: 'not part of this run' } });
+      this.updates.push({
+        index,
+        status: 'skipped',
+        reason: node.keptBecause ?? { kind: 'notSelected', message: 'not part of this run' },
+      });
       if (node.satisfied !== true) this.skipDependents(index);
     });
     this.ready = this.ready.filter((index) => this.letterOf(index) === 'p');
@@ -264,7 +268,11 @@ export class GraphRun {
     const node = this.nodeOf(index);
     if (node.onlyOnChange !== true || node.needs.some((need) => this.letterOf(need) === 's')) return false;
     this.set(index, 'k');
-    this.updates.push({ index, status: 'skipped', reason: { kind: 'notSelected', message: 'no output it reads from has changed' } });
+    this.updates.push({
+      index,
+      status: 'skipped',
+      reason: { kind: 'notSelected', message: 'no output it reads from has changed' },
+    });
     return true;
   }
 
@@ -298,7 +306,11 @@ export class GraphRun {
     const alias = this.nodeOf(cause).alias;
     switch (this.letterOf(cause)) {
       case 'x':
-        return { kind: 'disabledAncestor', alias, message: `needs "${alias}", which is not deployed and not part of this run` };
+        return {
+          kind: 'disabledAncestor',
+          alias,
+          message: `needs "${alias}", which is not deployed and not part of this run`,
+        };
       case 'c':
         return { kind: 'stopped', alias, message: `needs "${alias}", which was stopped` };
       default:
@@ -324,7 +336,9 @@ export class GraphRun {
   }
 
   private firstPhaseWentWrong(): boolean {
-    return this.letters.some((letter, index) => this.nodeOf(index).phase !== 1 && ['f', 'c', 'd', 'h'].includes(letter));
+    return this.letters.some(
+      (letter, index) => this.nodeOf(index).phase !== 1 && ['f', 'c', 'd', 'h'].includes(letter),
+    );
   }
 
   private topological(): number[] {
@@ -352,7 +366,11 @@ function initialLetter(node: RunNode, saved: string | undefined): Letter {
 }
 
 /** The nearest dependents that are undone too, also through nodes that are kept as they are. */
-function undoneFirst(from: number, dependents: readonly number[][], undo: ReadonlyMap<number, RunNode['action']>): number[] {
+function undoneFirst(
+  from: number,
+  dependents: readonly number[][],
+  undo: ReadonlyMap<number, RunNode['action']>,
+): number[] {
   const found: number[] = [];
   const seen = new Set<number>();
   const waiting = [...(dependents[from] ?? [])];
@@ -376,7 +394,14 @@ export function compensationGraph(nodes: readonly RunNode[], undo: ReadonlyMap<n
   });
   return nodes.map((node, index) => {
     const action = undo.get(index) ?? 'keep';
-    if (action === 'keep') return { alias: node.alias, needs: [], action, satisfied: true, keptBecause: { kind: 'notSelected', message: 'nothing to undo' } };
+    if (action === 'keep')
+      return {
+        alias: node.alias,
+        needs: [],
+        action,
+        satisfied: true,
+        keptBecause: { kind: 'notSelected', message: 'nothing to undo' },
+      };
     return {
       alias: node.alias,
       // A destroy in the run already stands in reverse: what it needed is undone first all the same.

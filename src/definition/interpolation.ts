@@ -73,7 +73,8 @@ function unquote(text: string): string {
 
 /** Text in which nothing is a reference any more. */
 export function escapeText(text: string): string {
-  return text.replaceAll('${', '$${');
+  // A function, since "$$" in a replacement text means "$".
+  return text.replaceAll('${', () => '$${');
 }
 
 export interface Interpolated {

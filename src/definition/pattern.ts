@@ -22,7 +22,7 @@ export function patternProblem(pattern: string): string | null {
     new RegExp(pattern);
     return null;
   } catch (error) {
-    return `${quote(pattern)} is not a regular expression: ${messageOf(error).replace(/^Invalid regular expression: /, '')}`;
+    return `${quote(pattern)} is not a regular expression: ${messageOf(error).replace(/^Invalid regular expression: (\/.*\/\w*: )?/s, '')}`;
   }
 }
 

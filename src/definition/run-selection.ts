@@ -33,7 +33,12 @@ export function selectForDeploy(
 ): Selection {
   const { partial, resumed } = options;
   if (partial !== undefined && !nodes.some((node) => node.alias === partial.node)) {
-    return { nodes: [], problems: [{ message: `the graph has no node "${partial.node}"; it has ${listed(nodes.map((node) => node.alias))}` }] };
+    return {
+      nodes: [],
+      problems: [
+        { message: `the graph has no node "${partial.node}"; it has ${listed(nodes.map((node) => node.alias))}` },
+      ],
+    };
   }
   if (partial?.operation === 'single-node-destroy') return selectSingleDestroy(nodes, partial);
   const index = indexByAlias(nodes);
@@ -53,7 +58,8 @@ export function selectForDeploy(
     const choice = chosen(node);
     const common = { alias: node.alias, needs: needIndexes(node, index) };
     // Asking for one node by name runs it although the file has it disabled.
-    if (node.disabled && partial?.node !== node.alias) return { ...common, action: 'keep', satisfied: node.live, keptBecause: disabled };
+    if (node.disabled && partial?.node !== node.alias)
+      return { ...common, action: 'keep', satisfied: node.live, keptBecause: disabled };
     if (choice === 'keep') return { ...common, action: 'keep', satisfied: node.live, keptBecause: notSelected };
     return {
       ...common,
@@ -82,21 +88,35 @@ export function selectForReading(nodes: readonly SelectableNode[], action: 'plan
   const index = indexByAlias(nodes);
   return nodes.map((node): RunNode => {
     const needs = action === 'plan' ? needIndexes(node, index) : [];
-    if (only !== undefined && node.alias !== only) return { alias: node.alias, needs, action: 'keep', satisfied: true, keptBecause: notSelected };
+    if (only !== undefined && node.alias !== only)
+      return { alias: node.alias, needs, action: 'keep', satisfied: true, keptBecause: notSelected };
     if (node.disabled) return { alias: node.alias, needs, action: 'keep', satisfied: true, keptBecause: disabled };
     if (action === 'drift' && !node.live) {
-      return { alias: node.alias, needs, action: 'keep', satisfied: true, keptBecause: { kind: 'notSelected', message: 'not deployed' } };
+      return {
+        alias: node.alias,
+        needs,
+        action: 'keep',
+        satisfied: true,
+        keptBecause: { kind: 'notSelected', message: 'not deployed' },
+      };
     }
     return { alias: node.alias, needs, action };
   });
 }
 
-function selectSingleDestroy(nodes: readonly SelectableNode[], partial: Extract<PartialRun, { operation: 'single-node-destroy' }>): Selection {
+function selectSingleDestroy(
+  nodes: readonly SelectableNode[],
+  partial: Extract<PartialRun, { operation: 'single-node-destroy' }>,
+): Selection {
   const live = nodes.filter((node) => node.live && node.alias !== partial.node && node.needs.includes(partial.node));
   if (live.length > 0 && !partial.force) {
     return {
       nodes: [],
-      problems: [{ message: `"${partial.node}" is needed by ${listed(live.map((node) => node.alias))}, which would be left without it; destroy them first, or use --force` }],
+      problems: [
+        {
+          message: `"${partial.node}" is needed by ${listed(live.map((node) => node.alias))}, which would be left without it; destroy them first, or use --force`,
+        },
+      ],
     };
   }
   return {

@@ -29,13 +29,14 @@ export function counted(count: number, word: string): string {
 
 /**
  * The known words most like a mistyped one, best first; empty when none is near.
- * Letter case counts as half a difference.
+ * Letter case counts as half a difference, and the beginning of a known word is near it.
  */
 export function nearest(word: string, known: Iterable<string>, most = 1): string[] {
   const limit = Math.max(1, Math.min(3, Math.floor(word.length / 3)));
   const found: { readonly word: string; readonly distance: number }[] = [];
   for (const candidate of known) {
-    const distance = editDistance(word, candidate, limit);
+    const prefix = word.length >= 3 && candidate.length > word.length && candidate.startsWith(word);
+    const distance = prefix ? limit : editDistance(word, candidate, limit);
     if (distance <= limit && distance < word.length && candidate !== word) found.push({ word: candidate, distance });
   }
   return found

@@ -1,7 +1,7 @@
 /** What can only be said about the graph as a whole. */
 import type { Position } from '../model/index.ts';
 import { areUpstream, findCycles } from './graph.ts';
-import { quote, shown } from './text.ts';
+import { listed, quote, shown } from './text.ts';
 import type { FileContext } from './workflow-context.ts';
 import type { ReadNode } from './workflow-node.ts';
 
@@ -11,11 +11,10 @@ export function checkGraph(context: FileContext, nodes: readonly ReadNode[]): vo
   for (const { definition, needs } of nodes) {
     for (const { text, position } of needs) {
       if (text === definition.alias) problems.add(position, `sub-environment ${quote(text)} needs itself`);
-      else if (!known.has(text))
-        problems.add(
-          position,
-          `unknown sub-environment ${quote(text)} in needs${problems.suggest(text, known.keys())}`,
-        );
+      else if (!known.has(text)) {
+        const hint = problems.suggest(text, known.keys()) || inTheFile(known);
+        problems.add(position, `unknown sub-environment ${quote(text)} in needs${hint}`);
+      }
     }
   }
   const graph = nodes.map(({ definition }) => ({
@@ -26,6 +25,15 @@ export function checkGraph(context: FileContext, nodes: readonly ReadNode[]): vo
     problems.add(closingNeed(known, cycle), `cycle: ${printCycle(cycle)}`);
   }
   checkInputs(context, nodes, { known, graph });
+}
+
+function inTheFile(known: ReadonlyMap<string, unknown>): string {
+  return known.size > 8
+    ? ''
+    : `; the file has ${listed(
+        [...known.keys()].map((alias) => quote(alias)),
+        'and',
+      )}`;
 }
 
 /** Where the last node of the cycle names the first. */

@@ -52,14 +52,18 @@ function read(text: string, context: FileContext): WorkflowDefinition | null {
   if (root === null || (root.kind === 'scalar' && root.value === null)) return sayEmpty(problems, context.windlass);
   if (root.kind !== 'map') return wrong(context, root, 'a workflow file', 'a mapping with the key environments');
   const fields = readFields(context, root, { what: 'the workflow file', known: ['settings', 'environments'] });
+  const mistyped = problems.count > 0;
   const settings = fields.get('settings');
   const environments = fields.get('environments');
   const readings = settings === undefined ? defaultSettings : readSettings(context, settings.value);
   if (environments === undefined) {
-    problems.add(
-      root.position,
-      'the workflow file has no environments; list at least one sub-environment under this key',
-    );
+    // A mistyped key has been named already, with what was meant.
+    if (!mistyped) {
+      problems.add(
+        root.position,
+        'the workflow file has no environments; list at least one sub-environment under this key',
+      );
+    }
     return null;
   }
   const nodes = readNodes(context, environments.value);

@@ -70,6 +70,8 @@ const env0Keys = [
   'sshKeys',
   ...providerFlags,
 ];
+const longestTexts: Readonly<Record<string, number>> = { version: 50, fileName: 300 };
+const longestScript = 20_000;
 const scripts = ['deployScript', 'destroyScript', 'planScript', 'driftScript'] as const;
 const windlassKeys = [...env0Keys, ...scripts, 'version', 'credentials'];
 
@@ -108,13 +110,16 @@ function readType(context: FileContext, fields: Fields, { node, what }: Place): 
   const text = readText(context, entry.value, { what: `the type in ${what}` });
   if (text === null) return null;
   if (Object.hasOwn(types, text)) return types[text] ?? null;
-  if (text === 'workflow')
-    problems.add(entry.value.position, `${what} has the type workflow; a workflow cannot stand inside a workflow`);
-  else
-    problems.add(
-      entry.value.position,
-      `${what} has the unknown type ${quote(text)}${problems.suggest(text, Object.keys(types)) || `; it is one of ${listed(Object.keys(types), 'or', 40)}`}`,
-    );
+  const { position } = entry.value;
+  if (text === 'workflow') {
+    problems.add(position, `${what} has the type workflow; a workflow cannot stand inside a workflow`);
+  } else if (Object.hasOwn(windlassTypes, text)) {
+    problems.add(position, `${what} has the type ${text}; only windlass.workflow.yml has it`);
+  } else {
+    const known = Object.keys(types);
+    const hint = problems.suggest(text, known) || `; it is one of ${listed(known, 'or')}`;
+    problems.add(position, `${what} has the unknown type ${quote(text)}${hint}`);
+  }
   return null;
 }
 
@@ -176,9 +181,10 @@ function readConfig(
   const extra = new Map<string, string | boolean>();
   const text = (key: string): string | undefined => {
     const entry = fields.get(key);
+    const longest = longestTexts[key.endsWith('Version') ? 'version' : key];
     return entry === undefined
       ? undefined
-      : (readText(context, entry.value, { what: `${key} in ${what}` }) ?? undefined);
+      : (readText(context, entry.value, { what: `${key} in ${what}`, longest }) ?? undefined);
   };
   const wanted = type === null ? undefined : versionKeys[type];
   for (const key of versionTexts) {
@@ -202,6 +208,12 @@ function readConfig(
     const entry = fields.get(key);
     if (entry === undefined) continue;
     config[key] = readPlain(context, entry.value, `${key} in ${what}`) ?? undefined;
+    if ((config[key]?.length ?? 0) > longestScript) {
+      problems.add(
+        entry.value.position,
+        `${key} in ${what} has more than ${longestScript} characters; put it in a file of its own`,
+      );
+    }
     if (type !== null && type !== 'shell')
       problems.add(entry.keyPosition, `${what} has ${key}, which only the type shell runs`);
   }

@@ -107,7 +107,13 @@ function compose(text: string, lines: LineCounter, problems: ProblemList): Docum
 }
 
 function reportSyntax(document: Document.Parsed<ParsedNode>, lines: LineCounter, problems: ProblemList): void {
-  const errors = [...document.errors, ...document.warnings];
+  // What follows at the same place is a consequence of the first.
+  const seen = new Set<number>();
+  const errors = [...document.errors, ...document.warnings].filter((error) => {
+    const fresh = !seen.has(error.pos[0]);
+    seen.add(error.pos[0]);
+    return fresh;
+  });
   for (const error of errors.slice(0, mostSyntaxErrors)) {
     problems.add(positionAt(lines, error.pos[0]), syntaxMessage(error.code, error.message));
   }
@@ -128,11 +134,17 @@ function syntaxMessage(code: string, message: string): string {
       return `${message.replace(/^Unresolved tag: /, 'unknown tag ')}; a workflow file has no tags`;
     case 'BLOCK_AS_IMPLICIT_KEY':
       return 'a second ":" begins a mapping here; put the text in quotes, or the mapping on lines of its own';
-    case 'MISSING_CHAR':
-    case 'BAD_INDENT':
     default:
-      return `YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
+      return unclosed(message) ?? `YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
   }
+}
+
+/** The library words these in the terms of its grammar. */
+function unclosed(message: string): string | null {
+  if (/^Missing closing ['"]quote/.test(message)) return 'a text in quotes is not closed before here';
+  const bracket = /^Flow .*end with a ([\]}])$/.exec(message)?.[1];
+  if (bracket === undefined) return null;
+  return `a "${bracket === ']' ? '[' : '{'}" before here is not closed with "${bracket}"`;
 }
 
 /** Makes the tree, with aliases put in by reference, so that an alias of an alias of an alias costs nothing. */

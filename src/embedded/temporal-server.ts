@@ -1,13 +1,4 @@
-import {
-  closeSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  readSync,
-  renameSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, readSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Connection } from '@temporalio/client';
@@ -186,7 +177,10 @@ async function untilReady(server: GuardedProcess, address: string, namespace: st
 /** null when it is ready, otherwise why it is not. */
 async function askOnce(address: string, namespace: string): Promise<string | null> {
   // Loaded here, because most commands only ask this room whether a server runs.
-  const [client, { msToTs }] = await Promise.all([import('@temporalio/client'), import('@temporalio/common/lib/time.js')]);
+  const [client, { msToTs }] = await Promise.all([
+    import('@temporalio/client'),
+    import('@temporalio/common/lib/time.js'),
+  ]);
   let connection: Connection | undefined;
   try {
     connection = await client.Connection.connect({ address, connectTimeout: 2_000 });

@@ -50,6 +50,8 @@ export const nodeStatuses = [
   'running',
   'waitingForApproval',
   'retrying',
+  // Waits for somebody to mend something, such as expired credentials, and to say retry.
+  'paused',
   'succeeded',
   'failed',
   'skipped',

@@ -5,7 +5,6 @@ import { WindlassError } from '../model/index.ts';
 import {
   createProject as insertProject,
   createTemplate as insertTemplate,
-  deleteProject as removeProject,
   deleteTemplate as removeTemplate,
   findOrganization,
   findProject,
@@ -57,6 +56,10 @@ function checkTemplate(input: TemplateInput): void {
   if (source.kind === 'git') {
     const problem = repositoryProblem(source.repository);
     if (problem !== null) problems.push({ path: 'source.repository', message: problem });
+    if (/^https?:\/\/[^/@]*@/i.test(source.repository) || /^\w+:\/\/[^/@:]*:[^/@]*@/.test(source.repository)) {
+      const message = 'holds a user name or password; keep the token in a sensitive environment variable and name that in source.credentials';
+      problems.push({ path: 'source.repository', message });
+    }
     if (source.revision?.startsWith('-')) problems.push({ path: 'source.revision', message: 'cannot begin with "-"' });
   } else if (!source.directory.startsWith('/')) {
     problems.push({ path: 'source.directory', message: 'has to be an absolute directory' });
@@ -72,6 +75,28 @@ function checkTemplate(input: TemplateInput): void {
     throw new WindlassError('invalidInput', `The template cannot be used: ${problems.map((p) => `${p.path} ${p.message}`).join('; ')}`, { problems });
   }
 }
+
+/** Deletes a project that nothing is in any more. Throws `conflict` that says what is. */
+async function removeProject(tx: Db, { id, name }: Project): Promise<void> {
+  const environments = await tx.selectFrom('environments').select(['name', 'archived']).where('project_id', '=', id).limit(20).execute();
+  const templates = await tx.selectFrom('templates').select('name').where('project_id', '=', id).limit(20).execute();
+  const left = [
+    ...environments.map((row) => `environment "${row.name}"${row.archived ? ' (archived)' : ''}`),
+    ...templates.map((row) => `template "${row.name}"`),
+  ];
+  if (left.length > 0) {
+    throw new WindlassError('conflict', `The project "${name}" is not empty: it has ${left.slice(0, 10).join(', ')}${left.length > 10 ? ' and more' : ''}`, {
+      hint: environments.some((row) => row.archived)
+        ? 'records of archived environments are kept for the audit log, and with them their project'
+        : 'destroy and archive its environments and delete its templates first',
+    });
+  }
+  await tx.deleteFrom('variables').where('scope', '=', 'project').where('scope_id', '=', id).execute();
+  await tx.deleteFrom('projects').where('id', '=', id).execute();
+}
+
+/** How many pages are looked through for templates that fit a filter. */
+const mostFilteredPages = 25;
 
 /** Organizations, projects and templates. */
 export function catalogueOperations(context: Context) {
@@ -143,7 +168,7 @@ export function catalogueOperations(context: Context) {
       authorize(actor, 'organization.manage');
       await db.transaction(async (tx) => {
         const project = await findProject(tx, ref);
-        await removeProject(tx, project.id);
+        await removeProject(tx, project);
         await audit(tx, actor, { action: 'project.delete', targetType: 'project', targetId: project.id, projectId: project.id, before: project });
       });
     },
@@ -151,11 +176,26 @@ export function catalogueOperations(context: Context) {
     async listTemplates({
       actor,
       project,
-      ...filter
+      name,
+      type,
+      ...page
     }: Asked & PageRequest & { project?: string | undefined; name?: string | undefined; type?: Template['type'] | undefined }): Promise<Page<Template>> {
       const scope = project === undefined ? undefined : await findProject(db.sql, project);
       requireScope(actor, scope?.id);
-      return readTemplates(db.sql, { ...filter, ...(scope ? { projectId: scope.id } : {}) });
+      const request = { ...page, ...(scope ? { projectId: scope.id } : {}) };
+      if (name === undefined && type === undefined) return readTemplates(db.sql, request);
+      const wanted = name?.toLowerCase();
+      const fits = (template: Template): boolean =>
+        (wanted === undefined || template.name.toLowerCase().includes(wanted)) && (type === undefined || template.type === type);
+      // A project has few templates: they are read and looked at here.
+      const items: Template[] = [];
+      let next: string | null = page.cursor ?? null;
+      for (let pages = 0; pages < mostFilteredPages && items.length === 0 && (pages === 0 || next !== null); pages++) {
+        const found: Page<Template> = await readTemplates(db.sql, { ...request, ...(next === null ? {} : { cursor: next }) });
+        items.push(...found.items.filter(fits));
+        next = found.next;
+      }
+      return { items, next };
     },
 
     async createTemplate({ actor, project, input }: Asked & { project: string | undefined; input: TemplateInput }): Promise<Template> {

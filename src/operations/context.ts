@@ -1,10 +1,10 @@
 import { allows, requirePermission, systemPrincipal } from '../access/index.ts';
 import type { Permission, Principal, SecretBox } from '../access/index.ts';
 import type { Artifacts } from '../artifacts/index.ts';
-import type { Actor, Environment } from '../model/index.ts';
+import type { Actor } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
 import type { StateStore } from '../state/index.ts';
-import { recordAudit } from '../store/index.ts';
+import { insertAuditEntry } from '../store/index.ts';
 import type { Database, Db } from '../store/index.ts';
 import type { TemporalGateway } from './temporal-gateway.ts';
 
@@ -64,15 +64,5 @@ export interface AuditInput {
 
 /** Writes down who did what, in the transaction that does it. Values of secrets must not be in `before` and `after`. */
 export async function audit(tx: Db, actor: Actor, input: AuditInput): Promise<void> {
-  await recordAudit(tx, { actor: plainActor(actor), projectId: null, ...input });
-}
-
-/** `shop` or `shop/eks`, as people write it. */
-export function nameOf(environment: Environment, parent?: Environment | null): string {
-  return parent ? `${parent.name}/${environment.alias ?? environment.name}` : environment.name;
-}
-
-/** The one thing of a page-sized query or `undefined`. */
-export function isoOf(ms: number | null): string | null {
-  return ms === null ? null : new Date(ms).toISOString();
+  await insertAuditEntry(tx, { actor: plainActor(actor), projectId: null, ...input });
 }

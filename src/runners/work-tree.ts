@@ -65,6 +65,8 @@ function readManifest(workDirectory: string): Manifest | null {
 
 function untouched(directory: string, files: Manifest['files']): boolean {
   return Object.entries(files).every(([file, [size, time]]) => {
+    // `init` completes the lock file.
+    if (file === '.terraform.lock.hcl') return true;
     try {
       const stat = lstatSync(join(directory, file));
       return stat.size === size && stat.mtimeMs === time;
@@ -148,7 +150,6 @@ export async function buildWorkTree(options: WorkTreeOptions): Promise<string> {
   const list = listFiles(root, join(root, inside));
   const wanted = new Set(list.map((entry) => entry.file));
   for (const file of Object.keys(last?.files ?? {})) {
-    // The lock file that `init` completed is kept while the source has none.
     if (!wanted.has(file)) await rm(join(stack, file), { recursive: true, force: true });
   }
   for (const { file, link } of list) {

@@ -1,7 +1,10 @@
 import { sql } from 'kysely';
 import type { Selectable } from 'kysely';
 import { WindlassError } from '../model/index.ts';
+import type { Actor } from '../model/index.ts';
+import { recordEvent } from '../store/index.ts';
 import type { Db, Schema } from '../store/index.ts';
+import { audit } from './audit.ts';
 import { fenced, readOnly } from './grants.ts';
 import { lockInfoSchema } from './types.ts';
 import type { Grant, LockInfo, StateContext, StateLock } from './types.ts';
@@ -108,18 +111,37 @@ export async function dropLock({ db }: StateContext, grant: Grant, lockId: strin
   );
 }
 
-/** Frees exactly this lock. */
-export async function releaseLock({ db }: StateContext, environmentId: string, lockId: string): Promise<boolean> {
-  const result = await db
-    .deleteFrom('state_locks')
-    .where('environment_id', '=', environmentId)
-    .where('lock_id', '=', lockId)
-    .executeTakeFirst();
-  return result.numDeletedRows > 0n;
+/** Frees exactly this lock, and says so where the environment's events are read. */
+export async function releaseLock(
+  { db }: StateContext,
+  request: { environmentId: string; lockId: string; because: string },
+): Promise<boolean> {
+  const { environmentId, lockId, because } = request;
+  return db.transaction().execute(async (trx) => {
+    const row = await trx
+      .deleteFrom('state_locks')
+      .where('environment_id', '=', environmentId)
+      .where('lock_id', '=', lockId)
+      .returning('deployment_id')
+      .executeTakeFirst();
+    if (!row) return false;
+    await recordEvent(trx, {
+      type: 'environment.warning',
+      environmentId,
+      deploymentId: row.deployment_id,
+      alias: null,
+      data: { kind: 'stateUnlocked', lockId, message: `the lock of the state was freed: ${because}` },
+    });
+    return true;
+  });
 }
 
 /** Fences first, as every writer takes its grant before its lock. */
-export async function forceUnlock({ db }: StateContext, environmentId: string): Promise<StateLock | null> {
+export async function forceUnlock(
+  { db }: StateContext,
+  request: { environmentId: string; actor: Actor; reason: string },
+): Promise<StateLock | null> {
+  const { environmentId, actor, reason } = request;
   return db.transaction().execute(async (trx) => {
     const lock = await lockOf(trx, environmentId);
     if (!lock) return null;
@@ -130,11 +152,19 @@ export async function forceUnlock({ db }: StateContext, environmentId: string): 
         .where('id', '=', lock.grantId)
         .execute();
     }
-    await trx
+    const { numDeletedRows } = await trx
       .deleteFrom('state_locks')
       .where('environment_id', '=', environmentId)
       .where('lock_id', '=', lock.lockId)
-      .execute();
+      .executeTakeFirst();
+    if (numDeletedRows === 0n) return null;
+    await audit(trx, {
+      actor,
+      action: 'state.unlock',
+      environmentId,
+      before: { lockId: lock.lockId, deploymentId: lock.deploymentId, ...lock.info },
+      after: { reason },
+    });
     return lock;
   });
 }

@@ -2,15 +2,36 @@ import { createHash } from 'node:crypto';
 import express from 'express';
 import type { NextFunction, Request, Response, Router } from 'express';
 import { WindlassError } from '../model/index.ts';
-import { maxStateBytes, tooLarge } from './state-file.ts';
+import { maxStateBytes } from './state-file.ts';
 import { lockInfoSchema } from './types.ts';
 import type { Grant, LockInfo, StateLock, StateStore } from './types.ts';
 
 const maxLockBytes = 64 * 1024;
 
-function readBody(limit: number) {
-  // no decompression: no tool sends any, and a small body could become a large one
-  return express.raw({ type: () => true, limit, inflate: false });
+/** Reads no more than the limit, whatever the sender does; nothing is decompressed, since a small body could become a large one. */
+async function readBody(request: Request, limit: number): Promise<Buffer> {
+  const encoding = request.headers['content-encoding'] ?? 'identity';
+  if (encoding.toLowerCase() !== 'identity')
+    throw new WindlassError('invalidInput', `bodies in ${encoding.slice(0, 50)} are not taken`);
+  if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLarge(limit);
+  const parts: Buffer[] = [];
+  let length = 0;
+  for await (const part of request as AsyncIterable<Buffer>) {
+    length += part.length;
+    if (length > limit) throw tooLarge(limit);
+    parts.push(part);
+  }
+  return Buffer.concat(parts, length);
+}
+
+function tooLarge(limit: number): WindlassError {
+  return new WindlassError(
+    'tooLarge',
+    `the body is larger than ${limit / 1024 ** 2 >= 1 ? `${limit / 1024 ** 2} MiB` : `${limit / 1024} KiB`}; nothing was saved`,
+    {
+      hint: 'Split the stack, or move large values out of its resources.',
+    },
+  );
 }
 
 function credentials(request: Request): { id: string; token: string } | null {
@@ -19,10 +40,6 @@ function credentials(request: Request): { id: string; token: string } | null {
   const text = Buffer.from(value, 'base64').toString('utf8');
   const colon = text.indexOf(':');
   return colon < 1 ? null : { id: text.slice(0, colon), token: text.slice(colon + 1) };
-}
-
-function bodyOf(request: Request): Buffer {
-  return Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
 }
 
 function checkMd5(request: Request, body: Buffer): void {
@@ -54,14 +71,21 @@ function shownHolder(lock: StateLock): LockInfo {
   return { ...lock.info, Info: lock.info.Info || run };
 }
 
-type Handler = (request: Request, response: Response, grant: Grant) => Promise<void>;
+interface Call {
+  readonly request: Request;
+  readonly response: Response;
+  readonly grant: Grant;
+  readonly body: Buffer;
+}
+
+type Handler = (call: Call) => Promise<void>;
 
 function handlers(store: StateStore): Record<string, { readonly limit: number; readonly handle: Handler }> {
   const { protocol } = store;
   return {
     GET: {
       limit: 0,
-      async handle(_request, response, grant) {
+      async handle({ response, grant }) {
         const state = await protocol.read(grant);
         if (!state) return void response.status(204).end();
         response.set('Content-Type', 'application/json');
@@ -71,7 +95,7 @@ function handlers(store: StateStore): Record<string, { readonly limit: number; r
     },
     POST: {
       limit: maxStateBytes,
-      async handle(request, response, grant) {
+      async handle({ request, response, grant, body }) {
         const lockId = request.query['ID'];
         if (typeof lockId !== 'string' || lockId === '') {
           throw new WindlassError('locked', `the state of ${grant.environmentId} was not saved: no lock was named`, {
@@ -79,7 +103,6 @@ function handlers(store: StateStore): Record<string, { readonly limit: number; r
             class: 'lock',
           });
         }
-        const body = bodyOf(request);
         checkMd5(request, body);
         await protocol.write(grant, lockId, body);
         response.status(200).end();
@@ -87,23 +110,22 @@ function handlers(store: StateStore): Record<string, { readonly limit: number; r
     },
     DELETE: {
       limit: maxLockBytes,
-      async handle(_request, response, grant) {
+      async handle({ response, grant }) {
         await protocol.remove(grant);
         response.status(200).end();
       },
     },
     LOCK: {
       limit: maxLockBytes,
-      async handle(request, response, grant) {
-        const holder = await protocol.lock(grant, parseLock(bodyOf(request)));
+      async handle({ response, grant, body }) {
+        const holder = await protocol.lock(grant, parseLock(body));
         if (holder) response.status(423).json(shownHolder(holder));
         else response.status(200).end();
       },
     },
     UNLOCK: {
       limit: maxLockBytes,
-      async handle(request, response, grant) {
-        const body = bodyOf(request);
+      async handle({ response, grant, body }) {
         // force-unlock of some versions names no lock
         await protocol.unlock(grant, body.length === 0 ? null : parseLock(body).ID);
         response.status(200).end();
@@ -114,13 +136,6 @@ function handlers(store: StateStore): Record<string, { readonly limit: number; r
 
 function toError(thrown: unknown): WindlassError {
   if (thrown instanceof WindlassError) return thrown;
-  if (typeof thrown === 'object' && thrown !== null && 'type' in thrown) {
-    if (thrown.type === 'entity.too.large') return tooLarge();
-    if (thrown.type === 'encoding.unsupported')
-      return new WindlassError('invalidInput', 'compressed bodies are not taken');
-    if (thrown.type === 'request.aborted')
-      return new WindlassError('invalidInput', 'the request ended before its body was complete');
-  }
   return new WindlassError('internal', 'something went wrong inside Windlass; the state may not be saved', {
     hint: 'Look at the log of the Windlass server.',
     cause: thrown,
@@ -164,14 +179,8 @@ export function stateRouter(store: StateStore, options: StateRouterOptions = {})
         .type('text/plain')
         .send('no access to this state: Windlass gives each call of a tool its own user name and password\n');
     }
-    if (verb.limit > 0) {
-      await new Promise<void>((resolve, reject) => {
-        readBody(verb.limit)(request, response, (thrown?: unknown) =>
-          thrown === undefined ? resolve() : reject(thrown),
-        );
-      });
-    }
-    await verb.handle(request, response, grant);
+    const body = verb.limit > 0 ? await readBody(request, verb.limit) : Buffer.alloc(0);
+    await verb.handle({ request, response, grant, body });
   }
 
   router.all('/:environmentId', (request: Request, response: Response, next: NextFunction) => {
@@ -179,6 +188,8 @@ export function stateRouter(store: StateStore, options: StateRouterOptions = {})
       const error = toError(thrown);
       if (error.code === 'unavailable' || error.code === 'internal') options.onError?.(error);
       if (response.headersSent) return next(error);
+      // the rest of a refused body is not waited for
+      if (!request.complete) response.set('Connection', 'close').once('finish', () => request.destroy());
       response
         .status(error.status)
         .type('text/plain')

@@ -66,7 +66,7 @@ export function parseState(body: Uint8Array): ParsedState {
   return { serial: state.serial, lineage: state.lineage, resources: instancesOf(state).size, md5: md5Of(body) };
 }
 
-export function tooLarge(): WindlassError {
+function tooLarge(): WindlassError {
   return new WindlassError('tooLarge', 'the state is larger than 64 MiB and was not saved', {
     hint: 'Split the stack, or move large values out of its resources.',
   });

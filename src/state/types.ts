@@ -92,9 +92,9 @@ export interface StateStore {
   pruneGrants(olderThanMs: number): Promise<number>;
   latest(environmentId: string): Promise<{ serial: number; lineage: string; versionId: number } | null>;
   lockOf(environmentId: string): Promise<StateLock | null>;
-  /** Frees the lock if it is still this one: recovery, once its holder is proven dead. */
+  /** Frees the lock if it is still this one: recovery, once its holder is proven dead. Recorded as an event. */
   releaseLock(request: { environmentId: string; lockId: string; because: string }): Promise<boolean>;
-  /** Frees whatever lock there is and fences its holder; answers the lock, null when there was none. */
+  /** Frees whatever lock there is and fences its holder; answers the lock, null when there was none. Audited. */
   forceUnlock(request: { environmentId: string; actor: Actor; reason: string }): Promise<StateLock | null>;
   /** Newest first. */
   listVersions(request: { environmentId: string; limit: number; cursor?: string | null }): Promise<Page<StateVersion>>;
@@ -104,6 +104,6 @@ export interface StateStore {
     versionId: number;
   }): Promise<StateVersion & { readonly body: Uint8Array }>;
   diffVersions(request: { environmentId: string; from: number; to: number }): Promise<StateDiff>;
-  /** Makes an earlier version the newest again, with the next serial. Throws `locked` while a tool holds the lock. */
+  /** Makes an earlier version the newest again, with the next serial. Throws `locked` while a tool holds the lock. Audited. */
   restore(request: { environmentId: string; versionId: number; actor: Actor }): Promise<StateVersion>;
 }

@@ -4,6 +4,7 @@ import type { Selectable } from 'kysely';
 import { WindlassError } from '../model/index.ts';
 import type { Actor, Page, StateVersion } from '../model/index.ts';
 import type { Db, Schema } from '../store/index.ts';
+import { audit } from './audit.ts';
 import { fenced, readOnly } from './grants.ts';
 import { heldMessage, lockOf } from './locks.ts';
 import { diffStates, parseState, readState, withSerial } from './state-file.ts';
@@ -325,6 +326,13 @@ export async function restore(
       .where('environment_id', '=', environmentId)
       .where('lock_id', '=', lockId)
       .execute();
+    await audit(trx, {
+      actor,
+      action: 'state.restore',
+      environmentId,
+      before: now,
+      after: { versionId: added.id, restoredFrom: versionId },
+    });
     const row = await trx
       .selectFrom('state_versions')
       .select(columns)

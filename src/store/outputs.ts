@@ -57,7 +57,7 @@ export async function readOutputs(db: Db, secrets: Secrets, environmentIds: read
   return found;
 }
 
-/** Outputs of an environment's nodes, decrypted: alias, then name. An environment without nodes answers for any alias. */
+/** Outputs of an environment's nodes, decrypted, by alias and then by name. */
 export async function outputsOfSiblings(
   db: Db,
   secrets: Secrets,
@@ -87,7 +87,7 @@ function canonical(value: unknown): string {
 
 /**
  * Makes `outputs` the outputs of an environment. Answers whether any was added, removed or changed; what is equal is
- * not written again. Concurrent calls for one environment come one after the other.
+ * not written again.
  */
 export async function replaceOutputs(db: Db, secrets: Secrets, environmentId: string, outputs: readonly StoredOutput[]): Promise<boolean> {
   const wanted = new Map(outputs.map((output) => [output.name, output]));
@@ -109,7 +109,7 @@ export async function replaceOutputs(db: Db, secrets: Secrets, environmentId: st
     }));
     await sql`
       INSERT INTO outputs (environment_id, name, type, value, sensitive)
-      SELECT ${environmentId}, o.name, o.type, o.value, o.sensitive
+      SELECT ${environmentId}, o.name, o.type, COALESCE(o.value, 'null'), o.sensitive
       FROM jsonb_to_recordset(${toJson(rows)}::jsonb) AS o(name text, type text, value jsonb, sensitive boolean)
       ON CONFLICT (environment_id, name) DO UPDATE SET
         type = excluded.type, value = excluded.value, sensitive = excluded.sensitive, updated_at = now()`.execute(tx);

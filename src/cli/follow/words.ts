@@ -21,6 +21,7 @@ export function wordOf(node: NodeRun): string {
       return 'retrying';
     case 'succeeded':
       return doneWord(node);
+    case 'paused':
     case 'failed':
     case 'skipped':
     case 'cancelled':
@@ -56,6 +57,7 @@ export function glyphOf(node: NodeRun, glyphs: Glyphs, frame: number): string {
     case 'running':
       return glyphs.spinner[frame % glyphs.spinner.length] ?? '';
     case 'waitingForApproval':
+    case 'paused':
       return glyphs.approval;
     case 'retrying':
       return glyphs.retrying;
@@ -82,6 +84,7 @@ export function paintNode(text: string, node: NodeRun, colors: Colors): string {
     case 'running':
       return colors.cyan(text);
     case 'waitingForApproval':
+    case 'paused':
     case 'retrying':
       return colors.yellow(text);
     case 'succeeded':

@@ -65,6 +65,7 @@ const downloadedModuleSchema = z.object({ Dir: z.string() });
  * it needs hold, which they do not for `go install` of somebody else's module.
  */
 export async function buildInModule(build: GoBuild, directory: string, report: Report): Promise<void> {
+  requireGo();
   const say = (): void => report('building', build.duration);
   const described = await reportWhile(
     say,
@@ -78,6 +79,7 @@ export async function buildInModule(build: GoBuild, directory: string, report: R
 
 /** Builds a program whose module has no `replace` lines. */
 export async function goInstall(build: GoBuild, directory: string, report: Report): Promise<void> {
+  requireGo();
   const target = `${build.module}/${build.package}`.replace(/\/\.$/, '');
   await reportWhile(
     () => report('building', build.duration),

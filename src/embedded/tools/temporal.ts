@@ -49,7 +49,7 @@ export function temporalRecipe(named: string | null): ToolRecipe {
               version: `v${builtVersion}`,
               package: 'cmd/temporal',
               program: 'temporal',
-              ldflags: `-s -w -X github.com/temporalio/cli/internal/temporalcli.Version=${builtVersion}`,
+              ldflags: `-s -w -X github.com/temporalio/cli/temporalcli.Version=${builtVersion}`,
               duration: 'about 5 minutes, only this once',
             },
             directory,

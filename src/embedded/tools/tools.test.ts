@@ -285,7 +285,7 @@ with zipfile.ZipFile(sys.argv[1], 'w', zipfile.${method}) as z:
     const { file } = archive('ZIP_DEFLATED');
     const to = join(dirname(file), 'out');
     expect((await failureOf(extractFile(file, 'other', to))).message).toContain('other is not in it');
-    truncateSync(file, 700);
+    truncateSync(file, Math.floor(statSync(file).size / 2));
     expect((await failureOf(extractFile(file, 'dir/program', to))).message).toContain('not a whole zip archive');
   });
 });

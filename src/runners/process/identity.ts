@@ -94,3 +94,11 @@ export function anyProcessNames(argument: string): boolean {
   }
   return false;
 }
+
+/** This process. */
+export function ownIdentity(): ProcessIdentity {
+  const text = onLinux
+    ? readOr('', () => readFileSync('/proc/self/stat', 'utf8'))
+    : readOr('', () => execFileSync('ps', ['-o', 'pid=,lstart=', '-p', String(process.pid)], { encoding: 'utf8' }));
+  return parseIdentity(`${text}\n`) ?? { pid: process.pid, started: 'unknown' };
+}

@@ -3,7 +3,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { WindlassError } from '../../model/index.ts';
 import type { StopReason } from '../runner.ts';
-import { processesRun } from './inspect.ts';
+import { inspect, processesRun } from './inspect.ts';
 import { climb } from './ladder.ts';
 import type { SignalScope, StopLadder } from './ladder.ts';
 import { createRunDirectory, readExitCode, readHandled, runFiles } from './run-directory.ts';
@@ -191,6 +191,22 @@ export async function adopt(options: WatchOptions): Promise<ProcessEnd> {
     return await watch(options, over);
   } finally {
     stopWaiting = true;
+  }
+}
+
+/** Stops a run that another process has started and waits for its end. Nothing to stop is fine. */
+export async function stopRun(options: {
+  readonly directory: string;
+  readonly ladder: StopLadder;
+  readonly onNotice: (text: string) => void;
+}): Promise<void> {
+  const { directory } = options;
+  if ((await inspect(directory)).kind !== 'running') return;
+  const endClimb = climb({ ...options, scope: 'tool', reason: 'abort' });
+  try {
+    while (processesRun(directory)) await new Promise((resolve) => setTimeout(resolve, 50));
+  } finally {
+    endClimb();
   }
 }
 

@@ -1,0 +1,263 @@
+import { z } from 'zod';
+import { effectiveVariableSchema, environmentSchema, environmentSettingsSchema, environmentStatuses, eventSchema, outputSchema } from '../../model/index.ts';
+import type { Environment } from '../../model/index.ts';
+import { ref } from '../client/api-client.ts';
+import type { Registry } from '../cli.ts';
+import { noOptions } from '../cli.ts';
+import { usageError } from '../exit.ts';
+import { environmentStatusWord } from '../follow/words.ts';
+import { formatRelative, shellQuote } from '../text/format.ts';
+import { renderTable } from '../text/table.ts';
+import type { Column } from '../text/table.ts';
+import { environmentFields } from './look.ts';
+import { getEnvironment, pathWith, printDone, printItem, printList } from './shared.ts';
+import { confirmDelete, limitFlag, limitOption, readSettings, settingsFlags, settingsOptions, yesFlag, yesOption } from './options.ts';
+
+function columns(nowMs: number): Column<Environment>[] {
+  return [
+    { title: 'name', value: (item) => item.name, keep: true },
+    { title: 'status', value: (item) => [environmentStatusWord(item.status), ...marks(item)].join(', ') },
+    { title: 'template', value: (item) => item.templateName ?? item.type },
+    { title: 'expires', value: (item) => (item.expiresAt ? formatRelative(item.expiresAt, nowMs) : null) },
+    { title: 'changed', value: (item) => formatRelative(item.updatedAt, nowMs) },
+    { title: 'id', value: (item) => item.id, keep: true },
+  ];
+}
+
+function marks({ flags }: Environment): string[] {
+  return [
+    flags.waitingForApproval > 0 ? 'waits for approval' : '',
+    flags.drift === 'drifted' ? 'drifted' : '',
+    flags.lock ? 'locked' : '',
+    flags.stateUnverified ? 'state unverified' : '',
+    flags.detached ? 'detached' : '',
+  ].filter(Boolean);
+}
+
+export function addEnvironments({ add, group }: Registry): void {
+  const environment = group('environment', 'Environments: what lives', ['env', 'environments']);
+  add(
+    {
+      usage: 'list',
+      aliases: ['ls'],
+      summary: 'List environments',
+      examples: [
+        ['windlass environment list', 'all of them'],
+        ['windlass env list --status failed', 'those that need a look'],
+        ['windlass env list --drift drifted -o json', 'for scripts'],
+      ],
+      flags: [
+        { flags: '--project <project>', description: 'of this project' },
+        { flags: '--status <status>', description: 'in this status', choices: environmentStatuses },
+        { flags: '--name <name>', description: 'with this name' },
+        { flags: '--drift <status>', description: 'with this result of the last drift check' },
+        limitFlag,
+      ],
+      options: z.object({ ...limitOption, project: z.string().optional(), status: z.string().optional(), name: z.string().optional(), drift: z.string().optional() }),
+      async run(call) {
+        const { limit, ...rest } = call.options;
+        const { client } = await call.connect();
+        const listing = await client.list('environments', environmentSchema, { query: rest, limit });
+        printList(call, listing, columns(call.io.now()), 'No environments. Make one from a directory:  windlass deploy ./DIRECTORY   or a starter:  windlass init');
+      },
+    },
+    environment,
+  );
+  add(
+    {
+      usage: 'show <environment>',
+      summary: 'Show one environment',
+      examples: [['windlass environment show shop', ''], ['windlass environment show shop/eks', 'one node']],
+      options: noOptions,
+      async run(call) {
+        const { client } = await call.connect();
+        const item = await getEnvironment(client, call.argument(0));
+        printItem(call, item, environmentFields(item, call.io.now()));
+      },
+    },
+    environment,
+  );
+  add(
+    {
+      usage: 'create <name>',
+      summary: 'Create an environment from a template',
+      examples: [
+        ['windlass environment create shop --template "Online shop"', 'then: windlass deploy shop'],
+        ['windlass environment create pr-12 --template shop --revision pr-12 --ttl-hours 8', 'destroys itself'],
+      ],
+      flags: [
+        { flags: '--template <template>', description: 'name or id of the template' },
+        { flags: '--project <project>', description: 'the project to make it in' },
+        { flags: '--revision <revision>', description: "instead of the template's" },
+        { flags: '--workspace <name>', description: 'workspace of the tool' },
+        ...settingsFlags,
+      ],
+      options: z.object({ ...settingsOptions, template: z.string().optional(), project: z.string().optional(), revision: z.string().optional(), workspace: z.string().optional() }),
+      async run(call) {
+        const { template, project, revision, workspace } = call.options;
+        const name = call.argument(0);
+        if (!template) throw usageError('--template is missing', 'those there are: windlass template list');
+        const settings = environmentSettingsSchema.parse(readSettings(call.options));
+        const { client } = await call.connect();
+        const item = await client.post(pathWith('environments', { project }), environmentSchema, {
+          name,
+          template,
+          settings,
+          ...(revision ? { revision } : {}),
+          ...(workspace ? { workspace } : {}),
+        });
+        printDone(call, `Created ${item.name} (${item.id}). Next:  windlass deploy ${shellQuote(item.name)}`, item);
+      },
+    },
+    environment,
+  );
+  add(
+    {
+      usage: 'update <environment>',
+      summary: 'Change the saved settings of an environment',
+      examples: [
+        ['windlass environment update shop --require-approval true', 'ask before every apply'],
+        ['windlass environment update shop --name online-shop', 'give it another name'],
+        ['windlass environment update shop --revision v2', 'deploy another revision from now on'],
+      ],
+      flags: [
+        { flags: '--name <name>', description: 'new name' },
+        { flags: '--revision <revision>', description: "instead of the template's" },
+        ...settingsFlags,
+      ],
+      options: z.object({ ...settingsOptions, name: z.string().optional(), revision: z.string().optional() }),
+      async run(call) {
+        const { client } = await call.connect();
+        const known = await getEnvironment(client, call.argument(0));
+        const changed = readSettings(call.options);
+        const body = {
+          ...(call.options.name ? { name: call.options.name } : {}),
+          ...(call.options.revision ? { revision: call.options.revision } : {}),
+          ...(Object.keys(changed).length > 0 ? { settings: { ...known.settings, ...changed } } : {}),
+        };
+        if (Object.keys(body).length === 0) throw usageError('nothing to change was given', 'windlass environment update --help shows what can be');
+        const item = await client.patch(`environments/${ref(known.id)}`, environmentSchema, body);
+        printDone(call, `Updated ${item.name}.`, item);
+      },
+    },
+    environment,
+  );
+  add(
+    {
+      usage: 'delete <environment>',
+      aliases: ['rm'],
+      summary: 'Remove the record of an environment that has nothing deployed',
+      examples: [['windlass environment delete shop', 'after: windlass destroy shop']],
+      flags: [yesFlag],
+      options: yesOption,
+      async run(call) {
+        const { client } = await call.connect();
+        const item = await getEnvironment(client, call.argument(0));
+        await confirmDelete(call, `the record of environment "${item.name}" with its history, logs and state versions`);
+        await client.delete(`environments/${ref(item.id)}`);
+        printDone(call, `Deleted ${item.name}.`, { deleted: item.id });
+      },
+    },
+    environment,
+  );
+  addParts({ add, group: environment });
+}
+
+function addParts({ add, group }: { readonly add: Registry['add']; readonly group: ReturnType<Registry['group']> }): void {
+  add(
+    {
+      usage: 'children <environment>',
+      aliases: ['nodes'],
+      summary: 'List the sub-environments',
+      examples: [['windlass environment children shop', '']],
+      flags: [limitFlag],
+      options: z.object(limitOption),
+      async run(call) {
+        const { client } = await call.connect();
+        const listing = await client.list(`environments/${ref(call.argument(0))}/children`, environmentSchema, call.options);
+        printList(call, listing, columns(call.io.now()), 'No sub-environments.');
+      },
+    },
+    group,
+  );
+  add(
+    {
+      usage: 'outputs <environment>',
+      summary: 'Print the outputs; sensitive ones without their value',
+      examples: [['windlass environment outputs shop/vpc', ''], ['windlass environment outputs shop/vpc --json', 'for scripts']],
+      options: noOptions,
+      async run(call) {
+        const { client } = await call.connect();
+        const listing = await client.list(`environments/${ref(call.argument(0))}/outputs`, outputSchema);
+        printList(
+          call,
+          listing,
+          [
+            { title: 'name', value: (item) => item.name, keep: true },
+            { title: 'type', value: (item) => item.type },
+            { title: 'value', value: (item) => (item.sensitive ? '(sensitive)' : showValue(item.value)) },
+          ],
+          'No outputs.',
+        );
+      },
+    },
+    group,
+  );
+  add(
+    {
+      usage: 'variables <environment>',
+      summary: 'Print the variables in force, and where each comes from',
+      examples: [['windlass environment variables shop/eks', 'level, and what it overrides']],
+      options: noOptions,
+      async run(call) {
+        const { client } = await call.connect();
+        const listing = await client.list(`environments/${ref(call.argument(0))}/variables`, effectiveVariableSchema);
+        printList(
+          call,
+          listing,
+          [
+            { title: 'name', value: (item) => item.name, keep: true },
+            { title: 'kind', value: (item) => item.kind },
+            { title: 'value', value: (item) => (item.sensitive ? '(sensitive)' : showValue(item.value)) },
+            { title: 'from', value: (item) => item.level },
+            { title: 'overrides', value: (item) => item.overrides.join(', ') },
+          ],
+          'No variables.',
+        );
+      },
+    },
+    group,
+  );
+  add(
+    {
+      usage: 'events <environment>',
+      summary: 'Print what happened to an environment',
+      examples: [['windlass environment events shop --limit 20', '']],
+      flags: [limitFlag],
+      options: z.object(limitOption),
+      async run(call) {
+        const { client } = await call.connect();
+        const listing = await client.list(`environments/${ref(call.argument(0))}/events`, eventSchema, call.options);
+        if (call.printer.format === 'table' && listing.items.length > 0) {
+          call.printer.lines(
+            renderTable(
+              listing.items,
+              [
+                { title: 'at', value: (item) => item.at.slice(0, 19).replace('T', ' ') },
+                { title: 'event', value: (item) => item.type },
+                { title: 'node', value: (item) => item.alias },
+                { title: 'what', value: (item) => JSON.stringify(item.data) },
+              ],
+              call.printer.width,
+            ),
+          );
+        } else printList(call, listing, [], 'No events.');
+      },
+    },
+    group,
+  );
+}
+
+export function showValue(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}

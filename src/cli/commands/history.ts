@@ -1,0 +1,279 @@
+import { z } from 'zod';
+import { approvalSchema, auditEntrySchema, deploymentSchema, deploymentStatuses, deploymentTypes, nodeRunSchema } from '../../model/index.ts';
+import type { Deployment, NodeRun } from '../../model/index.ts';
+import { ref } from '../client/api-client.ts';
+import type { Registry } from '../cli.ts';
+import { noOptions } from '../cli.ts';
+import { renderFinal } from '../follow/render.ts';
+import { renderSummary } from '../follow/summary.ts';
+import { createView } from '../follow/view.ts';
+import { deploymentStatusWord, wordOf } from '../follow/words.ts';
+import { describeCounts, formatCounts, formatDuration, shellQuote } from '../text/format.ts';
+import { renderTable } from '../text/table.ts';
+import { oneLine } from '../text/width.ts';
+import { usageError } from '../exit.ts';
+import { limitFlag, limitOption } from './options.ts';
+import { findDeployment, followFlags, followOptions, followDeployment } from './runs.ts';
+import { ago, findPlace, getEnvironment, printItem, printList, printValue } from './shared.ts';
+
+export function addDeployments({ add, group }: Registry): void {
+  const deployment = group('deployment', 'Deployments: every run there was', ['deployments', 'run', 'runs']);
+  add(
+    {
+      usage: 'list [environment]',
+      aliases: ['ls'],
+      summary: 'List runs, newest first',
+      examples: [
+        ['windlass deployment list shop', 'of one environment'],
+        ['windlass deployment list --since 7d --requested-by ana', 'who deployed what last week'],
+        ['windlass deployment list --status failed', 'of all environments'],
+      ],
+      flags: [
+        { flags: '--status <status>', description: 'in this status', choices: deploymentStatuses },
+        { flags: '--type <type>', description: 'of this type', choices: deploymentTypes },
+        { flags: '--since <when>', description: 'not older than this: 7d, 12h, 30m or a date' },
+        { flags: '--requested-by <name>', description: 'asked for by this key or user' },
+        limitFlag,
+      ],
+      options: z.object({ ...limitOption, status: z.string().optional(), type: z.string().optional(), since: z.string().optional(), requestedBy: z.string().optional() }),
+      async run(call) {
+        const { limit, status, type, since, requestedBy } = call.options;
+        const { client } = await call.connect();
+        const reference = call.optional(0);
+        const environment = reference === undefined ? null : (await findPlace(client, reference)).root;
+        const listing = await client.list('deployments', deploymentSchema, {
+          query: { environment: environment?.id, status, type, requestedBy, since: since === undefined ? undefined : readSince(since, call.io.now()) },
+          limit,
+        });
+        printList(
+          call,
+          listing,
+          [
+            ...(environment ? [] : [{ title: 'environment', value: (item: Deployment) => item.environmentName, keep: true }]),
+            { title: 'number', value: (item) => item.number, align: 'right' },
+            { title: 'type', value: (item) => item.type },
+            { title: 'status', value: (item) => deploymentStatusWord(item.status) },
+            { title: 'nodes', value: countsOf },
+            { title: 'took', value: (item) => (item.startedAt && item.finishedAt ? formatDuration(Date.parse(item.finishedAt) - Date.parse(item.startedAt)) : null) },
+            { title: 'when', value: (item) => ago(call, item.queuedAt) },
+            { title: 'by', value: (item) => `${item.requestedBy}${item.trigger === 'user' || item.trigger === 'api' ? '' : ` (${item.trigger})`}` },
+            { title: 'id', value: (item) => item.id, keep: true },
+          ],
+          'No runs.',
+        );
+      },
+    },
+    deployment,
+  );
+  add(
+    {
+      usage: 'show <deployment>',
+      summary: 'Show one run with its nodes, and why it ended as it did',
+      examples: [
+        ['windlass deployment show dep_01jd3k9x2m7q4w8s5t6v', ''],
+        ['windlass deployment show 7 --environment shop', 'by number'],
+      ],
+      flags: [{ flags: '--environment <environment>', description: 'whose numbers are meant' }],
+      options: z.object({ environment: z.string().optional() }),
+      async run(call) {
+        const { client } = await call.connect();
+        const environment = call.options.environment ? await getEnvironment(client, call.options.environment) : null;
+        const item = await findDeployment(client, environment, call.argument(0));
+        const { items: nodes } = await client.list(`deployments/${ref(item.id)}/nodes`, nodeRunSchema);
+        const { printer, io } = call;
+        if (printer.format !== 'table') return printValue(call, { ...item, nodes });
+        const view = createView({ deployment: item, nodes });
+        printer.lines(renderFinal(view, { nowMs: io.now(), width: printer.width, height: undefined, frame: 0, style: printer.style }));
+        printer.lines(renderSummary(view, printer.style));
+        printer.line();
+        printItem(call, item, [
+          ['asked for', `${ago(call, item.queuedAt)} by ${item.requestedBy} (${item.trigger})`],
+          ['comment', item.request.comment ?? null],
+          ['commit', item.sourceCommit],
+          ['based on', item.basedOn],
+          ['Temporal', item.temporalUrl],
+          ['id', item.id],
+        ]);
+        return undefined;
+      },
+    },
+    deployment,
+  );
+  add(
+    {
+      usage: 'watch <deployment>',
+      summary: 'Follow a run until it ends',
+      examples: [['windlass deployment watch dep_01jd3k9x2m7q4w8s5t6v', '']],
+      flags: followFlags.filter(({ flags }) => flags !== '--detach'),
+      options: z.object({ ...followOptions, detach: z.literal(false).default(false) }),
+      async run(call) {
+        const session = await call.connect();
+        return followDeployment(call, session, await findDeployment(session.client, null, call.argument(0)));
+      },
+    },
+    deployment,
+  );
+  add(
+    {
+      usage: 'nodes <deployment>',
+      summary: 'List the nodes of a run with their times',
+      examples: [['windlass deployment nodes dep_01jd3k9x2m7q4w8s5t6v --limit 5000', '']],
+      flags: [limitFlag],
+      options: z.object(limitOption),
+      async run(call) {
+        const { client } = await call.connect();
+        const listing = await client.list(`deployments/${ref(call.argument(0))}/nodes`, nodeRunSchema, call.options);
+        printList(
+          call,
+          listing,
+          [
+            { title: 'node', value: (item) => `${item.alias}${item.compensation ? ' (taking back)' : ''}`, keep: true },
+            { title: 'status', value: wordOf },
+            { title: 'changes', value: (item) => formatCounts(item.counts) },
+            { title: 'took', value: tookOf },
+            { title: 'why', value: (item) => item.error?.message ?? item.reason?.message ?? null },
+          ],
+          'No nodes.',
+        );
+      },
+    },
+    deployment,
+  );
+}
+
+function tookOf(node: NodeRun): string | null {
+  return node.startedAt && node.finishedAt ? formatDuration(Date.parse(node.finishedAt) - Date.parse(node.startedAt)) : null;
+}
+
+function countsOf({ counts }: Deployment): string {
+  return `${counts.succeeded}/${counts.total}${counts.failed > 0 ? `, ${counts.failed} failed` : ''}`;
+}
+
+const units = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const;
+
+/** `7d`, `12h`, `30m`, `2w` before now, or a date, as ISO 8601. */
+export function readSince(text: string, nowMs: number): string {
+  const relative = /^(\d{1,5})([mhdw])$/.exec(text);
+  if (relative) return new Date(nowMs - Number(relative[1]) * units[relative[2] as keyof typeof units]).toISOString();
+  const at = Date.parse(text);
+  if (Number.isNaN(at)) throw usageError(`--since ${text}: expected 7d, 12h, 30m or a date such as 2026-03-01`);
+  return new Date(at).toISOString();
+}
+
+export function addApprovals({ add, group }: Registry): void {
+  const approval = group('approval', 'Approvals: decisions that runs wait for', ['approvals']);
+  add(
+    {
+      usage: 'list',
+      aliases: ['ls'],
+      summary: 'List decisions; those that are waited for when nothing else is asked',
+      examples: [
+        ['windlass approval list', 'what waits for a person'],
+        ['windlass approval list --environment shop --status approved', ''],
+      ],
+      flags: [
+        { flags: '--status <status>', description: 'in this status', choices: ['pending', 'approved', 'rejected', 'expired', 'superseded'], fallback: 'pending' },
+        { flags: '--environment <environment>', description: 'of this environment' },
+        { flags: '--deployment <deployment>', description: 'of this run' },
+        limitFlag,
+      ],
+      options: z.object({ ...limitOption, status: z.string(), environment: z.string().optional(), deployment: z.string().optional() }),
+      async run(call) {
+        const { limit, status, environment, deployment } = call.options;
+        const { client } = await call.connect();
+        const environmentId = environment ? (await getEnvironment(client, environment)).id : undefined;
+        const listing = await client.list('approvals', approvalSchema, { query: { status, environment: environmentId, deployment }, limit });
+        printList(
+          call,
+          listing,
+          [
+            { title: 'node', value: (item) => item.alias, keep: true },
+            { title: 'changes', value: (item) => formatCounts(item.counts) },
+            { title: 'status', value: (item) => item.status },
+            { title: 'why', value: (item) => item.reason },
+            { title: 'expires', value: (item) => (item.status === 'pending' ? ago(call, item.expiresAt) : null) },
+            { title: 'id', value: (item) => item.id, keep: true },
+          ],
+          'Nothing waits for a decision.',
+        );
+        if (call.printer.format === 'table' && status === 'pending' && listing.items.length > 0) {
+          call.printer.line(`\nNext:  windlass approval show ${listing.items[0]?.id ?? ''} · windlass approve ${listing.items[0]?.id ?? ''} · windlass reject ${listing.items[0]?.id ?? ''}`);
+        }
+      },
+    },
+    approval,
+  );
+  add(
+    {
+      usage: 'show <approval>',
+      summary: 'Show what a decision is about',
+      examples: [['windlass approval show apr_01jd3k9x2m7q4w8s5t6v', '']],
+      options: noOptions,
+      async run(call) {
+        const { client } = await call.connect();
+        const item = await client.get(`approvals/${ref(call.argument(0))}`, approvalSchema);
+        printItem(call, item, [
+          ['node', item.alias],
+          ['status', item.status],
+          ['changes', describeCounts(item.counts)],
+          ['why', item.reason],
+          ['needs', item.required > 1 ? `${item.required} approvals` : null],
+          ['self', item.forbidRequester ? 'whoever asked for the run may not approve it' : null],
+          ['expires', item.status === 'pending' ? ago(call, item.expiresAt) : null],
+          ['deployment', item.deploymentId],
+          ['id', item.id],
+        ]);
+        if (call.printer.format !== 'table') return;
+        const { printer } = call;
+        if (item.resources.length > 0) {
+          printer.line();
+          printer.lines(
+            renderTable(item.resources, [
+              { title: 'action', value: (resource) => resource.action },
+              { title: 'resource', value: (resource) => resource.address, keep: true },
+            ], printer.width).map((line) => `  ${line}`),
+          );
+        }
+        for (const { by, decision, comment, at } of item.decisions) {
+          printer.line(`  ${ago(call, at)}: ${oneLine(by)} ${decision === 'approve' ? 'approved' : 'rejected'}${comment ? `: ${oneLine(comment)}` : ''}`);
+        }
+        if (item.status === 'pending') printer.line(`\nNext:  windlass approve ${shellQuote(item.id)} · windlass reject ${shellQuote(item.id)}`);
+      },
+    },
+    approval,
+  );
+}
+
+export function addAudit({ add, group }: Registry): void {
+  const audit = group('audit', 'The audit log: who changed what');
+  add(
+    {
+      usage: 'list',
+      aliases: ['ls'],
+      summary: 'List what was changed, newest first',
+      examples: [
+        ['windlass audit list --limit 20', ''],
+        ['windlass audit list --json', 'with before and after'],
+      ],
+      flags: [limitFlag],
+      options: z.object(limitOption),
+      async run(call) {
+        const { client } = await call.connect();
+        printList(
+          call,
+          await client.list('audit', auditEntrySchema, call.options),
+          [
+            { title: 'when', value: (item) => ago(call, item.at) },
+            { title: 'who', value: (item) => item.actor.name },
+            { title: 'from', value: (item) => item.actor.from },
+            { title: 'did', value: (item) => item.action },
+            { title: 'to', value: (item) => item.targetType },
+            { title: 'id', value: (item) => item.targetId, keep: true },
+          ],
+          'Nothing was changed yet.',
+        );
+      },
+    },
+    audit,
+  );
+}

@@ -1,0 +1,79 @@
+import type { EnvironmentStatus } from '../model/index.ts';
+import { environmentStatusWord } from './follow/words.ts';
+import { layoutTree } from './follow/tree.ts';
+import type { Style } from './text/style.ts';
+import { oneLine, padEnd, widthOf } from './text/width.ts';
+
+export const graphFormats = ['text', 'dot', 'mermaid'] as const;
+export type GraphFormat = (typeof graphFormats)[number];
+
+export interface DrawnNode {
+  readonly alias: string;
+  readonly name: string;
+  readonly needs: readonly string[];
+  /** null in a file, which has no statuses. */
+  readonly status: EnvironmentStatus | null;
+  readonly disabled: boolean;
+  readonly drifted: boolean;
+}
+
+/** A tree; a node with several needs hangs under the one it waits for longest and names the others. */
+export function drawText(nodes: readonly DrawnNode[], style: Style): string[] {
+  const rows = layoutTree(nodes, style.glyphs);
+  const names = new Map(nodes.map((node) => [node.alias, oneLine(node.name)]));
+  const titles = rows.map(({ node, prefix }) => `${prefix}${oneLine(node.name)}${node.alias === node.name ? '' : ` (${oneLine(node.alias)})`}`);
+  const width = Math.max(0, ...titles.map(widthOf));
+  return rows.map(({ node }, index) => {
+    const facts = [
+      node.status === null ? '' : environmentStatusWord(node.status),
+      node.disabled ? 'disabled' : '',
+      node.drifted ? 'drifted' : '',
+      node.needs.length > 1 ? `needs ${[...new Set(node.needs)].map((alias) => names.get(alias) ?? oneLine(alias)).join(', ')}` : '',
+    ].filter(Boolean);
+    return `${padEnd(titles[index] ?? '', width)}   ${facts.join(` ${style.glyphs.dot} `)}`.trimEnd();
+  });
+}
+
+/** Graphviz. */
+export function drawDot(nodes: readonly DrawnNode[]): string[] {
+  const ids = idsOf(nodes);
+  const quote = (text: string): string => `"${oneLine(text).replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
+  return [
+    'digraph windlass {',
+    '  rankdir=LR;',
+    '  node [shape=box, style=rounded];',
+    ...nodes.map((node) => `  ${ids.get(node.alias) ?? ''} [label=${quote(labelOf(node))}${node.disabled ? ', style="rounded,dashed"' : ''}];`),
+    ...edgesOf(nodes, ids).map(([from, to]) => `  ${from} -> ${to};`),
+    '}',
+  ];
+}
+
+export function drawMermaid(nodes: readonly DrawnNode[]): string[] {
+  const ids = idsOf(nodes);
+  // Entities instead of the letters that end a label.
+  const quote = (text: string): string => `"${oneLine(text).replace(/[#"<>&`]/g, (letter) => `#${letter.codePointAt(0) ?? 0};`)}"`;
+  return [
+    'flowchart LR',
+    ...nodes.map((node) => `  ${ids.get(node.alias) ?? ''}[${quote(labelOf(node))}]`),
+    ...edgesOf(nodes, ids).map(([from, to]) => `  ${from} --> ${to}`),
+  ];
+}
+
+function idsOf(nodes: readonly DrawnNode[]): Map<string, string> {
+  return new Map(nodes.map((node, index) => [node.alias, `n${index}`]));
+}
+
+function labelOf(node: DrawnNode): string {
+  return node.status === null ? node.name : `${node.name} · ${environmentStatusWord(node.status)}`;
+}
+
+/** From what is needed to what needs it: the way a deploy runs. */
+function edgesOf(nodes: readonly DrawnNode[], ids: ReadonlyMap<string, string>): [string, string][] {
+  return nodes.flatMap((node) =>
+    [...new Set(node.needs)].flatMap((need): [string, string][] => {
+      const from = ids.get(need);
+      const to = ids.get(node.alias);
+      return from && to ? [[from, to]] : [];
+    }),
+  );
+}

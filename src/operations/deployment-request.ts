@@ -1,0 +1,226 @@
+import { formatProblem, readValue } from '../definition/index.ts';
+import type { Actor, Deployment, DeploymentRequest, DeploymentType, Environment, PartialRun, Problem, Trigger } from '../model/index.ts';
+import { WindlassError, assertNever, deploymentRequestSchema, isTerminalDeployment } from '../model/index.ts';
+import { findDeployment, listSubEnvironments } from '../store/index.ts';
+import type { Db } from '../store/index.ts';
+import type { Permission } from '../access/index.ts';
+import { authorize } from './context.ts';
+import type { Place } from './places.ts';
+import { requirePresent, requireUnlocked } from './places.ts';
+import { variableNameProblem } from './variable-names.ts';
+import type { z } from 'zod';
+
+/** A request as a caller writes it; what is left out has its default. */
+export type DeploymentRequestInput = z.input<typeof deploymentRequestSchema>;
+
+/** What is left to decide once a request has been checked. */
+export interface CheckedRequest {
+  readonly type: DeploymentType;
+  readonly request: DeploymentRequest;
+  readonly basedOn: string | null;
+}
+
+/** What it takes to ask for a run. Execute carries rollback. */
+function permissionsFor(type: DeploymentType): readonly Permission[] {
+  switch (type) {
+    case 'plan':
+    case 'drift':
+      return ['plan', 'execute'];
+    case 'deploy':
+    case 'destroy':
+      return ['execute'];
+    case 'rollback':
+      return ['execute', 'rollback'];
+    default:
+      return assertNever(type, 'type of deployment');
+  }
+}
+
+/** Throws `forbidden` unless the actor has one of the permissions. */
+export function authorizeAny(actor: Actor, permissions: readonly Permission[], projectId: string): void {
+  let last: unknown;
+  for (const permission of permissions) {
+    try {
+      authorize(actor, permission, projectId);
+      return;
+    } catch (thrown) {
+      last = thrown;
+    }
+  }
+  throw last;
+}
+
+function invalid(message: string, path: string, hint?: string): WindlassError {
+  return new WindlassError('invalidInput', message, { problems: [{ path, message }], ...(hint ? { hint } : {}) });
+}
+
+/** A run of one node is a partial run of its parent. */
+function partialFor(place: Place, request: DeploymentRequest): PartialRun | undefined {
+  const { partial } = request;
+  const { alias } = place;
+  if (alias === null) return partial;
+  if (partial !== undefined && partial.node !== alias) {
+    throw invalid(`"${place.name}" is the node "${alias}", but the request is for "${partial.node}"`, 'partial.node', `ask for "${place.root.name}"`);
+  }
+  switch (request.type) {
+    case 'deploy':
+      return partial ?? { operation: 'single-node-deploy', node: alias, trickleDown: 'changed-outputs' };
+    case 'destroy':
+      return partial ?? { operation: 'single-node-destroy', node: alias, force: request.force };
+    case 'plan':
+    case 'drift':
+      return partial ?? { operation: 'single-node-deploy', node: alias, trickleDown: 'none' };
+    case 'rollback':
+      throw new WindlassError('conflict', `"${place.name}" cannot be rolled back alone: its outputs belong to the graph of "${place.root.name}"`, {
+        hint: `roll back "${place.root.name}", or deploy the node with an earlier revision`,
+      });
+    default:
+      return assertNever(request.type, 'type of deployment');
+  }
+}
+
+/**
+ * Destroying one node is a run of the graph that keeps the rest, so it is of type `deploy`: a run of type `destroy` takes
+ * everything down.
+ */
+function typeFor(request: DeploymentRequest, partial: PartialRun | undefined): DeploymentType {
+  if (partial === undefined) return request.type;
+  if (partial.operation === 'single-node-destroy') {
+    if (request.type === 'deploy' || request.type === 'destroy') return 'deploy';
+    throw invalid(`A ${request.type} cannot destroy a node`, 'partial.operation');
+  }
+  if (request.type === 'destroy') {
+    throw invalid(`A destroy of one node is single-node-destroy, not ${partial.operation}`, 'partial.operation');
+  }
+  if (request.type === 'rollback') throw invalid('A rollback is of the whole environment', 'partial');
+  return request.type;
+}
+
+async function requireAlias(db: Db, place: Place, request: DeploymentRequest, partial: PartialRun | undefined): Promise<void> {
+  // What a deploy or plan may name is in the file, which is read when the run begins; the others act on what is there.
+  const fromFile = (request.type === 'deploy' || request.type === 'plan') && partial?.operation !== 'single-node-destroy';
+  if (partial === undefined || fromFile) return;
+  const nodes = await listSubEnvironments(db, place.root.id);
+  if (nodes.some((node) => node.alias === partial.node)) return;
+  const aliases = nodes.map((node) => `"${node.alias}"`);
+  throw new WindlassError('notFound', `"${place.root.name}" has no node "${partial.node}"`, {
+    problems: [{ path: 'partial.node', message: 'no such node' }],
+    hint: aliases.length > 0 ? `it has ${aliases.slice(0, 20).join(', ')}` : 'it was never deployed',
+  });
+}
+
+async function checkResume(db: Db, place: Place, request: DeploymentRequest): Promise<Deployment | null> {
+  if (request.resume === undefined) return null;
+  if (request.type !== 'deploy') throw invalid(`A ${request.type} cannot resume a deployment`, 'resume');
+  if (request.partial !== undefined || place.alias !== null) throw invalid('A resume runs all failed and skipped nodes, not one', 'partial');
+  const base = await findDeployment(db, request.resume.deployment);
+  if (base.environmentId !== place.root.id) {
+    throw invalid(`Deployment ${base.id} is one of "${base.environmentName}", not of "${place.root.name}"`, 'resume.deployment');
+  }
+  if (!isTerminalDeployment(base.status)) {
+    throw new WindlassError('conflict', `Deployment ${base.number} of "${base.environmentName}" is not over: it is ${base.status}`, {
+      hint: 'retry or skip its failed nodes while it runs',
+    });
+  }
+  if (base.status === 'succeeded') {
+    throw new WindlassError('conflict', `Deployment ${base.number} of "${base.environmentName}" succeeded: nothing is left to resume`, {
+      hint: 'deploy again instead',
+    });
+  }
+  if (base.type === 'plan' || base.type === 'drift') throw new WindlassError('conflict', `A ${base.type} cannot be resumed`, { hint: 'ask for another' });
+  return base;
+}
+
+async function checkRollback(db: Db, place: Place, request: DeploymentRequest): Promise<Deployment | null> {
+  if (request.type !== 'rollback') {
+    if (request.rollbackTo !== undefined) throw invalid('rollbackTo is for a request of type rollback', 'rollbackTo');
+    return null;
+  }
+  if (request.rollbackTo === undefined) return null;
+  const numbered = /^\d{1,9}$/.test(request.rollbackTo) ? `${place.root.id}#${request.rollbackTo}` : request.rollbackTo;
+  const target = await findDeployment(db, numbered);
+  if (target.environmentId !== place.root.id) {
+    throw invalid(`Deployment ${target.id} is one of "${target.environmentName}", not of "${place.root.name}"`, 'rollbackTo');
+  }
+  if (target.status !== 'succeeded' || (target.type !== 'deploy' && target.type !== 'rollback')) {
+    throw new WindlassError('conflict', `Deployment ${target.number} is a ${target.type} that ${target.status}: only a successful deploy can be gone back to`, {
+      hint: 'leave rollbackTo out for the last successful one',
+    });
+  }
+  return target;
+}
+
+/** Time to live that has passed while nothing was deployed has to be set anew before a deploy. */
+function requireLiveTtl(environment: Environment, type: DeploymentType, nowMs: number): void {
+  if (type !== 'deploy' && type !== 'rollback') return;
+  const { ttl } = environment.settings;
+  const passed = ttl?.kind === 'date' && Date.parse(ttl.at) <= nowMs;
+  if (!passed || environment.status === 'active') return;
+  throw new WindlassError('conflict', `The time to live of "${environment.name}" ended at ${new Date(ttl.at).toISOString()}: set a new one first`, {
+    hint: `windlass environment ttl ${environment.name} 8h`,
+  });
+}
+
+/** A firing of a schedule that was changed or taken away since is no request. */
+function requireScheduled(environment: Environment, type: DeploymentType, trigger: Trigger): void {
+  const { schedule, drift } = environment.settings;
+  const gone = (): WindlassError =>
+    new WindlassError('conflict', `"${environment.name}" has no ${type} schedule any more, or it is paused`, { hint: 'nothing is to be done' });
+  if (trigger === 'schedule') {
+    const cron = type === 'deploy' ? schedule?.deploy : type === 'destroy' ? schedule?.destroy : undefined;
+    if (schedule === undefined || schedule.paused || cron === undefined) throw gone();
+  }
+  if (trigger === 'drift' && type === 'drift' && (drift === undefined || drift.paused)) throw gone();
+}
+
+function checkVariables(request: DeploymentRequest): void {
+  const problems: Problem[] = [];
+  const seen = new Set<string>();
+  request.variables.forEach((variable, index) => {
+    const path = `variables[${index}]`;
+    const key = `${variable.kind} ${variable.name} ${variable.alias ?? ''}`;
+    if (seen.has(key)) problems.push({ path, message: `"${variable.name}" is given twice` });
+    seen.add(key);
+    const name = variableNameProblem(variable);
+    if (name !== null) problems.push({ path: `${path}.name`, message: `"${variable.name}" ${name}` });
+    if (variable.value === undefined) problems.push({ path: `${path}.value`, message: `"${variable.name}" has no value` });
+    else {
+      const { problem } = readValue(variable.type, variable.value);
+      if (problem !== null) problems.push({ path: `${path}.value`, message: `"${variable.name}" ${problem}` });
+    }
+  });
+  if (problems.length === 0) return;
+  const first = problems[0];
+  throw new WindlassError('invalidInput', `The variables of the request are not usable: ${first ? formatProblem(first) : ''}`, { problems });
+}
+
+/** Checks a request for a run against what is known now. Nothing is changed. */
+export async function checkDeploymentRequest(
+  db: Db,
+  ask: { readonly actor: Actor; readonly place: Place; readonly request: DeploymentRequestInput; readonly trigger: Trigger; readonly nowMs: number },
+): Promise<CheckedRequest> {
+  const { actor, place, trigger } = ask;
+  const request = deploymentRequestSchema.parse(ask.request);
+  authorizeAny(actor, permissionsFor(request.type), place.root.projectId);
+  requirePresent(place);
+  const partial = partialFor(place, request);
+  const type = typeFor(request, partial);
+  if (type !== 'plan' && type !== 'drift') requireUnlocked(place);
+  requireLiveTtl(place.root, type, ask.nowMs);
+  requireScheduled(place.root, type, trigger);
+  checkVariables(request);
+  await requireAlias(db, place, request, partial);
+  const resumed = await checkResume(db, place, request);
+  const target = await checkRollback(db, place, request);
+  return {
+    type,
+    request: {
+      ...request,
+      type,
+      ...(partial === undefined ? {} : { partial }),
+      ...(resumed && request.resume ? { resume: { ...request.resume, deployment: resumed.id } } : {}),
+      ...(target ? { rollbackTo: target.id } : {}),
+    },
+    basedOn: resumed?.id ?? target?.id ?? null,
+  };
+}

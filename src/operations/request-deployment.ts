@@ -1,0 +1,221 @@
+import { createHash } from 'node:crypto';
+import type { Deployment, Environment, QueuedRun, Trigger } from '../model/index.ts';
+import { WindlassError, isTerminalDeployment, messageOf } from '../model/index.ts';
+import {
+  claimIdempotencyKey,
+  completeIdempotencyKey,
+  createDeployment,
+  getDeployment,
+  getEnvironment,
+  recordEvent,
+} from '../store/index.ts';
+import type { Db } from '../store/index.ts';
+import { audit, plainActor } from './context.ts';
+import type { Asked, Context } from './context.ts';
+import { checkDeploymentRequest } from './deployment-request.ts';
+import type { DeploymentRequestInput } from './deployment-request.ts';
+import { entityOf, findPlace } from './places.ts';
+import { z } from 'zod';
+
+export interface DeploymentAsk extends Asked {
+  /** Name or id; `shop/eks` is a node of `shop`. */
+  readonly environment: string;
+  readonly request: DeploymentRequestInput;
+  readonly trigger: Trigger;
+  /** The same key of the same actor, for the same environment, gives the same deployment. */
+  readonly idempotencyKey?: string | undefined;
+}
+
+export interface PreparedDeployment {
+  readonly deployment: Deployment;
+  readonly root: Environment;
+  /** What the environment's workflow takes into its queue. */
+  readonly queued: QueuedRun;
+}
+
+/** A recorded run. `warning` says that it has not begun because Temporal is away; it begins when that is back. */
+export interface RequestedDeployment {
+  readonly deployment: Deployment;
+  readonly warning: string | null;
+}
+
+const verbs = { deploy: 'Deploy', destroy: 'Destroy', plan: 'Plan', drift: 'Check drift of', rollback: 'Roll back' } as const;
+
+/** What the environment's workflow is told of a run. */
+export function queuedRunOf(deployment: Deployment, root: Environment): QueuedRun {
+  const { partial, resume } = deployment.request;
+  const destroysNode = partial?.operation === 'single-node-destroy';
+  const name = partial ? `${root.name}/${partial.node}` : root.name;
+  const verb = destroysNode ? verbs.destroy : resume ? 'Resume' : verbs[deployment.type];
+  const coalesce = root.settings.coalesceDeploys && deployment.type === 'deploy' && !partial && !resume;
+  return {
+    deploymentId: deployment.id,
+    type: deployment.type,
+    title: `${verb} "${name}" #${deployment.number}`,
+    ...(coalesce ? { coalesce: true } : {}),
+  };
+}
+
+const rememberedSchema = z.object({ deploymentId: z.string() });
+
+interface Remembered {
+  readonly actor: string;
+  readonly key: string;
+}
+
+function rememberedAs(ask: DeploymentAsk, root: Environment): Remembered | null {
+  if (ask.idempotencyKey === undefined) return null;
+  // Beside the keys of whole API calls, which hold answers.
+  return { actor: `deployment:${root.id}:${ask.trigger}:${ask.actor.kind}:${ask.actor.id}`, key: ask.idempotencyKey };
+}
+
+/** The deployment that this key has made before; null when it is new. Its row is locked until the transaction ends. */
+async function claim(tx: Db, remembered: Remembered, ask: DeploymentAsk): Promise<string | null> {
+  const requestHash = createHash('sha256').update(JSON.stringify([ask.environment, ask.request])).digest('hex');
+  const answer = await claimIdempotencyKey(tx, { ...remembered, requestHash, staleAfterMs: 0 });
+  return answer.state === 'new' ? null : rememberedSchema.parse(answer.body).deploymentId;
+}
+
+async function prepare(context: Context, ask: DeploymentAsk): Promise<PreparedDeployment> {
+  const { db, secrets } = context;
+  const place = await findPlace(db.sql, ask.environment);
+  const remembered = rememberedAs(ask, place.root);
+  const known = remembered === null ? null : await recall(db.sql, remembered);
+  if (known !== null) {
+    // Only a repeat of what was allowed and valid then gets here; whether it is the same request is checked below.
+    const deploymentId = await db.transaction(async (tx) => (remembered ? claim(tx, remembered, ask) : null));
+    if (deploymentId !== null) return found(db.sql, deploymentId);
+  }
+  const checked = await checkDeploymentRequest(db.sql, {
+    actor: ask.actor,
+    place,
+    request: ask.request,
+    trigger: ask.trigger,
+    nowMs: context.clock(),
+  });
+  const id = await db.transaction(async (tx) => {
+    const before = remembered === null ? null : await claim(tx, remembered, ask);
+    if (before !== null) return before;
+    const created = await createDeployment(tx, secrets, {
+      environmentId: place.root.id,
+      type: checked.type,
+      trigger: ask.trigger,
+      requestedBy: plainActor(ask.actor),
+      request: checked.request,
+      basedOn: checked.basedOn,
+    });
+    await recordEvent(tx, {
+      type: 'deployment.status',
+      environmentId: place.root.id,
+      deploymentId: created.id,
+      alias: null,
+      data: { status: 'queued', number: created.number, type: checked.type, trigger: ask.trigger },
+    });
+    await audit(tx, ask.actor, {
+      action: `deployment.${checked.type}`,
+      targetType: 'environment',
+      targetId: place.environment.id,
+      projectId: place.root.projectId,
+      after: { deployment: created.id, number: created.number, trigger: ask.trigger, ...(checked.request.partial ? { partial: checked.request.partial } : {}) },
+    });
+    if (remembered !== null) await completeIdempotencyKey(tx, remembered, { status: 202, body: { deploymentId: created.id } });
+    return created.id;
+  });
+  return found(db.sql, id);
+}
+
+async function recall(db: Db, { actor, key }: Remembered): Promise<string | null> {
+  const row = await db.selectFrom('idempotency_keys').select('response_body').where('actor', '=', actor).where('key', '=', key).executeTakeFirst();
+  const parsed = rememberedSchema.safeParse(row?.response_body);
+  return parsed.success ? parsed.data.deploymentId : null;
+}
+
+async function found(db: Db, id: string): Promise<PreparedDeployment> {
+  const deployment = await getDeployment(db, id);
+  const root = await getEnvironment(db, deployment.environmentId);
+  return { deployment, root, queued: queuedRunOf(deployment, root) };
+}
+
+/** Ends a run that the environment's workflow has refused, so that it is not sent again. */
+async function dropRefused(context: Context, deployment: Deployment, reason: string): Promise<void> {
+  await context.db.transaction(async (tx) => {
+    const changed = await tx
+      .updateTable('deployments')
+      .set({
+        status: 'cancelled',
+        finished_at: new Date(context.clock()),
+        error: JSON.stringify({ class: 'cancelled', message: reason }),
+      })
+      .where('id', '=', deployment.id)
+      .where('status', '=', 'queued')
+      .returning('id')
+      .executeTakeFirst();
+    if (!changed) return;
+    await recordEvent(tx, {
+      type: 'deployment.status',
+      environmentId: deployment.environmentId,
+      deploymentId: deployment.id,
+      alias: null,
+      data: { status: 'cancelled', number: deployment.number, type: deployment.type, message: reason },
+    });
+  });
+}
+
+/** Hands a queued run to its environment's workflow. Sending one twice changes nothing. */
+export async function submitQueued(context: Context, { deployment, root, queued }: PreparedDeployment): Promise<void> {
+  const { temporal } = context;
+  try {
+    await temporal.submit(entityOf(root), queued);
+  } catch (thrown) {
+    if (!(thrown instanceof WindlassError) || thrown.code === 'unavailable') throw thrown;
+    if (thrown.code === 'locked') {
+      const { flags } = await getEnvironment(context.db.sql, root.id);
+      if (flags.lock === null) {
+        // An unlock that did not reach the workflow: the record is what counts.
+        await temporal.setLock(root.id, null);
+        await temporal.submit(entityOf({ ...root, flags }), queued);
+        return;
+      }
+    }
+    await dropRefused(context, deployment, thrown.message);
+    throw thrown;
+  }
+}
+
+/** Asking for runs. */
+export function requestOperations(context: Context) {
+  const { db } = context;
+  return {
+    /**
+     * Records a run without sending it: for the environment's own workflow, which queues it itself.
+     * Throws `locked`, `conflict`, `invalidInput`, `forbidden`, `notFound`.
+     */
+    async prepareDeployment(ask: DeploymentAsk): Promise<PreparedDeployment> {
+      return prepare(context, ask);
+    },
+
+    /**
+     * Records a run and hands it to its environment's queue. A Temporal that is away loses nothing: the run stays queued
+     * and is sent again by the reconciliation, so this answers with a warning instead of failing.
+     */
+    async requestDeployment(ask: DeploymentAsk): Promise<RequestedDeployment> {
+      const prepared = await prepare(context, ask);
+      if (isTerminalDeployment(prepared.deployment.status)) return { deployment: withUrl(context, prepared.deployment), warning: null };
+      let warning: string | null = null;
+      try {
+        await submitQueued(context, prepared);
+      } catch (thrown) {
+        if (!(thrown instanceof WindlassError) || thrown.code !== 'unavailable') throw thrown;
+        warning = `The run is recorded and begins when Temporal and a worker are back: ${messageOf(thrown)}`;
+      }
+      const deployment = await getDeployment(db.sql, prepared.deployment.id);
+      return { deployment: withUrl(context, deployment), warning };
+    },
+  };
+}
+
+/** A deployment with its link into the Temporal Web UI. */
+export function withUrl(context: Pick<Context, 'temporal'>, deployment: Deployment): Deployment {
+  return { ...deployment, temporalUrl: context.temporal.deploymentUrl(deployment.id) };
+}
+

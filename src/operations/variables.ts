@@ -1,0 +1,260 @@
+import { resolveVariables } from '../definition/index.ts';
+import type { VariableLayer } from '../definition/index.ts';
+import type { EffectiveVariable, Environment, Page, VariableDto, VariableInput, VariableLevel, VariableScope } from '../model/index.ts';
+import { WindlassError, assertNever } from '../model/index.ts';
+import {
+  deleteVariable as removeVariable,
+  findEnvironment,
+  findOrganization,
+  findProject,
+  findTemplate,
+  getEnvironment,
+  getVariable,
+  listVariables as readVariables,
+  loadVariableLayers,
+  toNullableJson,
+  upsertVariable,
+} from '../store/index.ts';
+import type { Db, PageRequest } from '../store/index.ts';
+import { resolveProject } from './catalogue.ts';
+import { audit, authorize } from './context.ts';
+import type { Asked, Context } from './context.ts';
+import { variableNameProblem } from './variable-names.ts';
+
+interface Place {
+  readonly scope: VariableScope;
+  readonly scopeId: string;
+  readonly projectId: string | null;
+  readonly environment: Environment | null;
+}
+
+export interface VariableAddress {
+  readonly scope: VariableScope;
+  /** Name or id; the only organization, or the default project, when absent. */
+  readonly scopeId?: string | undefined;
+}
+
+/** Turns a name of the place of a variable into the place. */
+async function locate(db: Db, { scope, scopeId }: VariableAddress): Promise<Place> {
+  const needed = (): string => {
+    if (scopeId !== undefined) return scopeId;
+    throw new WindlassError('invalidInput', `Which ${scope}? scopeId names it`, { problems: [{ path: 'query.scopeId', message: 'is needed here' }] });
+  };
+  switch (scope) {
+    case 'organization': {
+      const { id } = await findOrganization(db, scopeId);
+      return { scope, scopeId: id, projectId: null, environment: null };
+    }
+    case 'project': {
+      const { id } = await resolveProject(db, scopeId);
+      return { scope, scopeId: id, projectId: id, environment: null };
+    }
+    case 'template': {
+      const template = await findTemplate(db, needed());
+      return { scope, scopeId: template.id, projectId: template.projectId, environment: null };
+    }
+    case 'environment': {
+      const environment = await findEnvironment(db, needed());
+      return { scope, scopeId: environment.id, projectId: environment.projectId, environment };
+    }
+    default:
+      return assertNever(scope, 'scope of variables');
+  }
+}
+
+function requireView(actor: Asked['actor'], place: Place): void {
+  if (place.projectId === null) authorize(actor, 'view');
+  else authorize(actor, 'view', place.projectId);
+}
+
+function requireChange(actor: Asked['actor'], place: Place): void {
+  if (place.projectId === null) authorize(actor, 'organization.manage');
+  else authorize(actor, place.scope === 'environment' ? 'execute' : 'project.manage', place.projectId);
+}
+
+function checkName(input: VariableInput): void {
+  const message = variableNameProblem(input);
+  if (message !== null) throw new WindlassError('invalidInput', `"${input.name}" ${message}`, { problems: [{ path: 'name', message }] });
+}
+
+/** Layers that reach an environment, decrypted. `alias` is a node of it. */
+async function layersOf(context: Context, environment: Environment, alias: string | null): Promise<VariableLayer[]> {
+  const { db, secrets } = context;
+  const project = await findProject(db.sql, environment.projectId);
+  const isNode = environment.parentId !== null && environment.alias !== null;
+  const parent = isNode && environment.parentId !== null ? await getEnvironment(db.sql, environment.parentId) : null;
+  return loadVariableLayers(db.sql, secrets, {
+    organizationId: project.organizationId,
+    projectId: project.id,
+    templateId: environment.templateId,
+    ...(parent ? { workflowTemplateId: parent.templateId } : {}),
+    workflowEnvironmentId: parent?.id ?? environment.id,
+    nodeEnvironmentId: parent ? environment.id : null,
+    alias: alias ?? environment.alias,
+  });
+}
+
+const levelOf: Readonly<Record<VariableScope, VariableLevel>> = {
+  organization: 'organization',
+  project: 'project',
+  template: 'template',
+  environment: 'environment',
+};
+
+/** Checks a value against its own rules, and for an environment against those of the levels above. */
+async function checkValue(context: Context, place: Place, input: VariableInput): Promise<void> {
+  checkName(input);
+  const own: VariableLayer = {
+    level: place.environment?.parentId || input.alias !== undefined ? 'node' : levelOf[place.scope],
+    // A declaration without a value is checked when a nearer level gives one.
+    variables: [{ ...input, required: input.value === undefined ? false : input.required }],
+  };
+  const above = place.environment === null ? [] : await layersOf(context, place.environment, input.alias ?? null);
+  const farther = above.map((layer) => ({
+    ...layer,
+    variables: layer.variables.filter(
+      (variable) =>
+        variable.name === input.name &&
+        variable.kind === input.kind &&
+        !('scopeId' in variable && variable.scopeId === place.scopeId && 'alias' in variable && (variable.alias ?? undefined) === input.alias),
+    ),
+  }));
+  const { problems } = resolveVariables([...farther, own]);
+  const [first] = problems;
+  if (first === undefined) return;
+  throw new WindlassError('invalidInput', `The variable does not fit: ${problems.map((problem) => problem.message).join('; ')}`, {
+    problems: problems.map(({ message }) => ({ message, path: 'value' })),
+  });
+}
+
+export interface VariablePatch {
+  readonly value?: VariableInput['value'];
+  readonly sensitive?: boolean | undefined;
+  readonly readOnly?: boolean | undefined;
+  readonly required?: boolean | undefined;
+  readonly regex?: string | null | undefined;
+  readonly allowed?: VariableInput['allowed'] | null;
+  readonly description?: string | null | undefined;
+}
+
+/** The stored variable with the change, as it would be given anew. */
+function merged(before: VariableDto, patch: VariablePatch): VariableInput {
+  const keep = <T>(given: T | null | undefined, known: T | null): T | undefined => (given === undefined ? known : given) ?? undefined;
+  return {
+    name: before.name,
+    kind: before.kind,
+    type: before.type,
+    value: patch.value === undefined ? (before.hasValue && !before.sensitive ? (before.value ?? undefined) : undefined) : patch.value,
+    sensitive: patch.sensitive ?? before.sensitive,
+    readOnly: patch.readOnly ?? before.readOnly,
+    required: patch.required ?? before.required,
+    regex: keep(patch.regex, before.regex),
+    allowed: keep(patch.allowed, before.allowed),
+    description: keep(patch.description, before.description),
+    ...(before.alias === null ? {} : { alias: before.alias }),
+  };
+}
+
+/** Variables at every level. Values of sensitive ones go in and never come out. */
+export function variableOperations(context: Context) {
+  const { db, secrets } = context;
+  return {
+    async listVariables({
+      actor,
+      alias,
+      name,
+      cursor,
+      limit,
+      ...address
+    }: Asked & VariableAddress & PageRequest & { alias?: string | undefined; name?: string | undefined }): Promise<Page<VariableDto>> {
+      const place = await locate(db.sql, address);
+      requireView(actor, place);
+      const page = await readVariables(db.sql, { scope: place.scope, scopeId: place.scopeId, name, cursor, limit });
+      return alias === undefined ? page : { ...page, items: page.items.filter((variable) => variable.alias === alias) };
+    },
+
+    /** Creates a variable. Throws `conflict` when there is one of this kind, name and alias. */
+    async createVariable({ actor, input, ...address }: Asked & VariableAddress & { input: VariableInput }): Promise<VariableDto> {
+      const place = await locate(db.sql, address);
+      requireChange(actor, place);
+      await checkValue(context, place, input);
+      return db.transaction(async (tx) => {
+        const { items } = await readVariables(tx, { scope: place.scope, scopeId: place.scopeId, name: input.name, limit: 200 });
+        const known = items.find((variable) => variable.kind === input.kind && variable.alias === (input.alias ?? null));
+        if (known) {
+          throw new WindlassError('conflict', `The ${place.scope} already has the variable "${input.name}"`, {
+            hint: `change it: PATCH /api/v1/variables/${known.id}`,
+          });
+        }
+        const variable = await upsertVariable(tx, secrets, place, input);
+        await audit(tx, actor, {
+          action: 'variable.create',
+          targetType: 'variable',
+          targetId: variable.id,
+          projectId: place.projectId,
+          after: variable,
+        });
+        return variable;
+      });
+    },
+
+    async updateVariable({ actor, id, patch }: Asked & { id: string; patch: VariablePatch }): Promise<VariableDto> {
+      const before = await getVariable(db.sql, id);
+      const place = await locate(db.sql, { scope: before.scope, scopeId: before.scopeId });
+      requireChange(actor, place);
+      const input = merged(before, patch);
+      if (before.sensitive && !input.sensitive && patch.value === undefined) {
+        throw new WindlassError('invalidInput', `"${before.name}" stays sensitive unless its value is given anew`, {
+          hint: 'a stored secret is never shown: send the value with sensitive: false',
+        });
+      }
+      await checkValue(context, place, input);
+      const keepsSecret = before.sensitive && before.hasValue && patch.value === undefined;
+      return db.transaction(async (tx) => {
+        let after: VariableDto;
+        if (keepsSecret) {
+          await tx
+            .updateTable('variables')
+            .set({
+              read_only: input.readOnly,
+              required: input.required,
+              regex: input.regex ?? null,
+              allowed: toNullableJson(input.allowed),
+              description: input.description ?? null,
+              updated_at: new Date(context.clock()),
+            })
+            .where('id', '=', id)
+            .execute();
+          after = await getVariable(tx, id);
+        } else after = await upsertVariable(tx, secrets, place, input);
+        await audit(tx, actor, {
+          action: 'variable.update',
+          targetType: 'variable',
+          targetId: id,
+          projectId: place.projectId,
+          before,
+          after: patch.value === undefined ? after : { ...after, valueChanged: true },
+        });
+        return after;
+      });
+    },
+
+    async deleteVariable({ actor, id }: Asked & { id: string }): Promise<void> {
+      const known = await getVariable(db.sql, id);
+      const place = await locate(db.sql, { scope: known.scope, scopeId: known.scopeId });
+      requireChange(actor, place);
+      await db.transaction(async (tx) => {
+        const before = await removeVariable(tx, id);
+        await audit(tx, actor, { action: 'variable.delete', targetType: 'variable', targetId: id, projectId: place.projectId, before });
+      });
+    },
+
+    /** What is in force in an environment and where each value comes from; secrets without their values. */
+    async effectiveVariables({ actor, ref, alias }: Asked & { ref: string; alias?: string | undefined }): Promise<Page<EffectiveVariable>> {
+      const environment = await findEnvironment(db.sql, ref);
+      authorize(actor, 'view', environment.projectId);
+      const { effective } = resolveVariables(await layersOf(context, environment, alias ?? null));
+      return { items: effective.map((variable) => (variable.sensitive ? { ...variable, value: null } : variable)), next: null };
+    },
+  };
+}

@@ -1,0 +1,225 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { ToolError } from '../runner.ts';
+import { readManagedState } from './managed-state.ts';
+import { invoke, toToolError } from './invoke.ts';
+import {
+  earlierChoice,
+  hasProviders,
+  offerProviders,
+  providerCache,
+  rememberChoice,
+  shareProviders,
+  whileInstalling,
+} from './provider-cache.ts';
+import { backendFile, backendText, providerStaging } from './session.ts';
+import type { Session } from './session.ts';
+
+const initRecordSchema = z.object({ fingerprint: z.string() });
+const backendStateSchema = z.object({ backend: z.object({ type: z.string() }).nullish() });
+
+function readText(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return null;
+  }
+}
+
+/** Changes when another program lies at the path. */
+function toolStamp(path: string): string {
+  const { size, mtimeMs } = statSync(path);
+  return `${path}:${size}:${mtimeMs}`;
+}
+
+/** Everything `init` depends on. The lock file is part of it, so it is taken after `init` has completed that. */
+function fingerprint(session: Session, stackFingerprint: string): string {
+  const { run, facts, managed, toolPath } = session;
+  const backend = facts.backend ?? (managed ? 'managed' : 'none');
+  return createHash('sha256')
+    .update([stackFingerprint, backend, run.workspace ?? '', toolStamp(toolPath)].join('\0'))
+    .digest('hex');
+}
+
+function recordPath(session: Session): string {
+  return join(session.run.workDirectory, 'init.json');
+}
+
+function isInitialised(session: Session): boolean {
+  const text = readText(recordPath(session));
+  if (text === null || !existsSync(join(session.directory, '.terraform'))) return false;
+  try {
+    return initRecordSchema.parse(JSON.parse(text)).fingerprint === fingerprint(session, session.facts.fingerprint);
+  } catch {
+    return false;
+  }
+}
+
+/** Makes the work directory ready with as little as possible. `again` when the tool itself asked for `init`. */
+export async function ensureInit(session: Session, reread: () => Promise<Session>, again = false): Promise<void> {
+  if (!again && !session.managed && session.facts.selfContained && session.facts.backend === null) return;
+  await guardBackendChange(session);
+  if (!again && session.managed && session.facts.selfContained) return placeBackendState(session);
+  if (!again && isInitialised(session)) return;
+  await rm(recordPath(session), { force: true });
+  await installAndInit(session);
+  if (!session.managed && session.facts.backend !== null && session.run.workspace !== null) await selectWorkspace(session);
+  const after = await reread();
+  await writeFile(recordPath(session), JSON.stringify({ fingerprint: fingerprint(after, after.facts.fingerprint) }), {
+    mode: 0o600,
+  });
+}
+
+async function installAndInit(session: Session): Promise<void> {
+  const { run, directory, facts } = session;
+  if (!facts.usesProviders) {
+    await mkdir(providerStaging(run), { recursive: true });
+    return runInit(session);
+  }
+  const cache = providerCache(session.cacheDirectory, providerStaging(run));
+  const lockFile = join(directory, '.terraform.lock.hcl');
+  const takeChoice = async (): Promise<void> => {
+    if (facts.providerKey === null || existsSync(lockFile)) return;
+    const choice = await earlierChoice(cache, facts.providerKey);
+    if (choice !== null) await writeFile(lockFile, choice);
+  };
+  await takeChoice();
+  if (hasProviders(cache, readText(lockFile) ?? '')) {
+    await offerProviders(cache);
+    await runInit(session);
+    return shareProviders(cache);
+  }
+  await whileInstalling(cache, run.signal, async () => {
+    await takeChoice();
+    await offerProviders(cache);
+    await runInit(session);
+    await shareProviders(cache);
+    const chosen = readText(lockFile);
+    if (facts.providerKey !== null && chosen !== null) await rememberChoice(cache, facts.providerKey, chosen);
+  });
+}
+
+async function runInit(session: Session): Promise<void> {
+  const invocation = await invoke(session, { stage: 'init', args: ['init', '-input=false', '-no-color'] });
+  if (invocation.code !== 0) throw toToolError(session, invocation, false);
+}
+
+async function selectWorkspace(session: Session): Promise<void> {
+  const invocation = await invoke(session, {
+    stage: 'init',
+    enter: false,
+    args: ['workspace', 'select', '-or-create', '-no-color', '--', session.run.workspace ?? 'default'],
+  });
+  if (invocation.code !== 0) throw toToolError(session, invocation, false);
+}
+
+// ---- what init would write for the managed backend ----------------------------------------------
+
+const inTheMaking = new Map<string, Promise<string>>();
+
+/** What `init` writes for the managed backend: the same for every stack, as all settings are in the environment. */
+async function managedBackendState(session: Session): Promise<string> {
+  const key = createHash('sha256').update(`${toolStamp(session.toolPath)}\0${backendText}`).digest('hex').slice(0, 32);
+  const path = join(session.cacheDirectory, `backend-${key}.json`);
+  const known = readText(path);
+  if (known !== null) return known;
+  const making = inTheMaking.get(path) ?? makeBackendState(session, path).finally(() => inTheMaking.delete(path));
+  inTheMaking.set(path, making);
+  return making;
+}
+
+async function makeBackendState(session: Session, path: string): Promise<string> {
+  await mkdir(session.cacheDirectory, { recursive: true, mode: 0o700 });
+  const directory = await mkdtemp(join(session.cacheDirectory, 'init-'));
+  try {
+    await writeFile(join(directory, backendFile), backendText);
+    const { run } = session;
+    const quiet = {
+      ...session,
+      directory,
+      run: {
+        ...run,
+        workDirectory: directory,
+        log: () => undefined,
+        enter: () => Promise.resolve(),
+        // Others wait for it too, and it is short.
+        signal: new AbortController().signal,
+      },
+    };
+    await mkdir(providerStaging(quiet.run), { recursive: true });
+    const environment = { ...session.environment, TF_PLUGIN_CACHE_DIR: providerStaging(quiet.run) };
+    await runInit({ ...quiet, environment });
+    const text = await readFile(join(directory, '.terraform', 'terraform.tfstate'), 'utf8');
+    const draft = `${path}.${randomUUID()}`;
+    await writeFile(draft, text, { mode: 0o600 });
+    await rename(draft, path);
+    return text;
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+async function placeBackendState(session: Session): Promise<void> {
+  const wanted = await managedBackendState(session);
+  const path = join(session.directory, '.terraform', 'terraform.tfstate');
+  if (readText(path) === wanted) return;
+  await mkdir(join(session.directory, '.terraform'), { recursive: true });
+  await writeFile(path, wanted);
+}
+
+// ---- a stack that got or lost a backend of its own ----------------------------------------------
+
+/** Refuses to start with an empty state while the resources are in another one. */
+async function guardBackendChange(session: Session): Promise<void> {
+  const { directory, facts, managed, run } = session;
+  const path = join(directory, '.terraform', 'terraform.tfstate');
+  const text = readText(path);
+  if (text === null) return;
+  let before: string;
+  try {
+    before = backendStateSchema.parse(JSON.parse(text)).backend?.type ?? 'none';
+  } catch {
+    before = 'none';
+  }
+  const now = managed ? 'http' : (facts.backend ?? 'none');
+  if (before === 'none' || before === now) return;
+  const state = run.state === null ? null : await readManagedState(run.state, run.signal);
+  if (managed && state === null) {
+    throw new ToolError(
+      {
+        class: 'definition',
+        message: `the stack no longer has its backend "${before}", in which its state lies; Windlass has none of it`,
+        hint: `Put the backend back, or move the state: "state pull" with the old code, then save it as a version of this environment's state.`,
+      },
+      false,
+    );
+  }
+  if (before === 'http' && state !== null && !managed) {
+    throw new ToolError(
+      {
+        class: 'definition',
+        message: `the stack now has the backend "${now}", but its state lies in Windlass`,
+        hint: 'Take the backend out again, or push the state of this environment to the new backend and delete it here.',
+      },
+      false,
+    );
+  }
+  // Nothing is left behind, so the new one may start afresh.
+  await rm(path, { force: true });
+}
+
+/** Writes or removes the file that says who keeps the state. */
+export async function placeBackendFile(session: Session): Promise<void> {
+  const path = join(session.directory, backendFile);
+  if (session.managed) {
+    if (readText(path) !== backendText) await writeFile(path, backendText);
+    return;
+  }
+  await rm(path, { force: true });
+  if (session.facts.backend === null) {
+    session.run.log('This stack has no backend and no managed state: its state stays in a directory that can be lost.\n');
+  }
+}

@@ -1,0 +1,146 @@
+import { join } from 'node:path';
+import type { Stage } from '../../model/index.ts';
+import { ToolError } from '../runner.ts';
+import type { StackRun } from '../runner.ts';
+import { adopt, inspect, launch, readOutput, readRecord, removeRunDirectory } from '../process/index.ts';
+import type { ProcessEnd, StopLadder, WatchOptions } from '../process/index.ts';
+import { createEventReader } from './events.ts';
+import type { ToolReport } from './events.ts';
+import { describeFailure } from './failures.ts';
+import type { Failure } from './failures.ts';
+import type { Session } from './session.ts';
+
+/** What a call of the tool ended with. */
+export interface Invocation {
+  readonly code: number | null;
+  readonly report: ToolReport;
+  readonly failure: Failure;
+}
+
+export interface InvokeOptions {
+  readonly stage: Stage;
+  readonly args: readonly string[];
+  /** Resources may be changed by it. */
+  readonly changes?: boolean;
+  /** False when the stage was entered by the call before. */
+  readonly enter?: boolean;
+  /** False keeps the output out of the log. */
+  readonly log?: boolean;
+  /** Name of the run directory; the stage's when absent. */
+  readonly name?: string;
+}
+
+export function runDirectory(run: Pick<StackRun, 'workDirectory'>, name: string): string {
+  return join(run.workDirectory, `run-${name}`);
+}
+
+/** The end of the output that is not JSON, enough to find errors in. */
+const keptText = 64 * 1024;
+
+interface Collector {
+  readonly onOutput: WatchOptions['onOutput'];
+  end(end: ProcessEnd): Invocation;
+}
+
+function collector(run: StackRun, stage: string, log: boolean): Collector {
+  let text = '';
+  const say = (line: string) => {
+    if (log) run.log(line);
+  };
+  const keep = (line: string) => {
+    text = (text + line).slice(-keptText);
+  };
+  const reader = createEventReader({
+    onText: (line) => {
+      keep(line);
+      say(line);
+    },
+    onProgress: run.progress,
+  });
+  return {
+    onOutput(stream, piece, fresh) {
+      if (stream === 'stdout') return reader.write(piece, fresh);
+      keep(piece);
+      if (fresh) say(piece);
+    },
+    end(end) {
+      const report = reader.end();
+      const failure = { diagnostics: report.diagnostics, text, code: end.code, stopped: end.stopped, stage };
+      return { code: end.code, report, failure };
+    },
+  };
+}
+
+function watchOptions(run: StackRun, ladder: StopLadder, directory: string, collect: Collector) {
+  return {
+    directory,
+    onOutput: collect.onOutput,
+    onNotice: (text: string) => run.log(`${text}\n`),
+    signal: run.signal,
+    ladder,
+    scope: 'tool',
+    timeoutMs: run.timeoutMs,
+  } as const;
+}
+
+/** Makes place for a new run in this directory. Throws when a process of the last one still runs. */
+async function clear(directory: string): Promise<void> {
+  const last = await inspect(directory);
+  if (last.kind === 'running') {
+    throw new ToolError(
+      {
+        class: 'lock',
+        message: `an earlier call of the tool for this environment still runs (${readRecord(directory)?.id ?? 'unknown'})`,
+        hint: 'Wait for its end, or stop it.',
+      },
+      false,
+    );
+  }
+  await removeRunDirectory(directory);
+}
+
+/** Runs the tool once. Never throws because of how it ended; its run directory stays until the next call. */
+export async function invoke(session: Session, options: InvokeOptions): Promise<Invocation> {
+  const { run, ladder } = session;
+  const { stage, args, changes = false, enter = true, log = true, name = stage } = options;
+  const directory = runDirectory(run, name);
+  // Before the stage is entered: what lies here afterwards is certainly of this call.
+  await clear(directory);
+  if (enter) await run.enter(stage, { changes });
+  const collect = collector(run, stage, log);
+  const end = await launch({
+    ...watchOptions(run, ladder, directory, collect),
+    id: run.id,
+    argv: [session.toolPath, ...args],
+    cwd: session.directory,
+    env: session.environment,
+  });
+  return collect.end(end);
+}
+
+/** Runs the tool for its standard output. */
+export async function invokeForText(session: Session, options: InvokeOptions): Promise<string> {
+  const name = options.name ?? options.stage;
+  const invocation = await invoke(session, { ...options, log: false });
+  if (invocation.code !== 0) throw toToolError(session, invocation, false);
+  const text = readOutput(runDirectory(session.run, name), 'stdout');
+  await removeRunDirectory(runDirectory(session.run, name));
+  return text;
+}
+
+/** Follows a run that another worker has started, or reads one that has ended unseen. */
+export async function follow(run: StackRun, ladder: StopLadder, stage: Stage): Promise<Invocation> {
+  const directory = runDirectory(run, stage);
+  const collect = collector(run, stage, true);
+  const startedAtMs = readRecord(directory)?.startedAtMs ?? Date.now();
+  const timeoutMs = Math.max(0, startedAtMs + run.timeoutMs - Date.now());
+  return collect.end(await adopt({ ...watchOptions(run, ladder, directory, collect), timeoutMs }));
+}
+
+/** The error of a call that did not end well. */
+export function toToolError(session: Pick<Session, 'managed'>, invocation: Invocation, mayHaveChanged: boolean): ToolError {
+  const { report, failure, code } = invocation;
+  // A tool says that it begins with a resource before it does, so without such a word nothing was changed.
+  const changed = mayHaveChanged && (report.applyStarted || code === null);
+  return new ToolError(describeFailure(failure, session.managed), changed);
+}

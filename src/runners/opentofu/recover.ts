@@ -1,0 +1,120 @@
+import { existsSync } from 'node:fs';
+import { inspect, readRecord, stopRun } from '../process/index.ts';
+import type { StopLadder } from '../process/index.ts';
+import type { CrashEvidence, Recovery, StackRun } from '../runner.ts';
+import { follow, runDirectory, toToolError } from './invoke.ts';
+import type { Invocation } from './invoke.ts';
+import { forceUnlock, hasLeftState, isOurs, probeLock, rescueState } from './rescue.ts';
+import { toApplyResult } from './results.ts';
+import type { Session } from './session.ts';
+
+/** A tool that only reads is not asked for long. */
+const shortLadder: StopLadder = { interruptMs: 10_000, terminateMs: 5_000 };
+
+/** Stages after a change that are part of it as long as their call has not ended. */
+function runName(stage: CrashEvidence['stage']): 'apply' | 'destroy' {
+  return stage === 'destroy' ? 'destroy' : 'apply';
+}
+
+async function stopReaders(run: StackRun): Promise<void> {
+  for (const name of ['init', 'plan', 'show-text', 'show-json', 'outputs', 'recover']) {
+    await stopRun({
+      directory: runDirectory(run, name),
+      ladder: shortLadder,
+      onNotice: (text) => run.log(`A process of an earlier call (${name}): ${text}\n`),
+    });
+  }
+}
+
+/**
+ * Finds out what a call that ended unseen has done. `open` reads the work directory, which may not be there.
+ * Throws a ToolError when the tool is found to have failed, and LeftRunningError when it is left running again.
+ */
+export async function recover(
+  run: StackRun,
+  evidence: CrashEvidence,
+  context: { readonly ladder: StopLadder; readonly open: () => Promise<Session> },
+): Promise<Recovery> {
+  await stopReaders(run);
+  if (!evidence.changes) return { kind: 'clean' };
+  const name = runName(evidence.stage);
+  const directory = runDirectory(run, name);
+  const record = readRecord(directory);
+  const found = await inspect(directory, run.id);
+  switch (found.kind) {
+    case 'running':
+      run.log('The tool still runs; waiting for its end.\n');
+      return conclude(await context.open(), await follow(run, context.ladder, name));
+    case 'exited':
+      return conclude(await context.open(), await follow(run, context.ladder, name));
+    case 'vanished':
+      return killed(await context.open(), record?.startedAtMs ?? 0);
+    case 'elsewhere':
+      return fromAfar(run, evidence, context.open);
+    case 'none':
+      // The record is written before the tool is started, in a directory that was made before the stage was entered.
+      if (evidence.sameHost && existsSync(run.workDirectory)) return { kind: 'clean' };
+      return fromAfar(run, evidence, context.open);
+  }
+}
+
+async function conclude(session: Session, invocation: Invocation): Promise<Recovery> {
+  if (invocation.code === 0) return { kind: 'finished', result: await toApplyResult(session, invocation.report) };
+  if (invocation.code === null && invocation.failure.stopped === null) {
+    return killed(session, readRecord(runDirectory(session.run, invocation.failure.stage))?.startedAtMs ?? 0);
+  }
+  if (hasLeftState(session.directory)) await rescueState(session);
+  throw toToolError(session, invocation, true);
+}
+
+/** The tool is proven over and nobody wrote down how. */
+async function killed(session: Session, startedAtMs: number): Promise<Recovery> {
+  const detail = 'the tool was killed on this machine before it could end';
+  if (session.managed) {
+    // The lock belongs to the dead call's grant, which the caller takes away; `prepare` then saves what was left behind.
+    const left = hasLeftState(session.directory) ? '; it left a state behind, which is saved before going on' : '';
+    return { kind: 'interrupted', detail: `${detail}${left}`, lockId: null };
+  }
+  const probe = await probeLock(session);
+  let lockId: string | null = null;
+  if (probe.kind === 'held') {
+    lockId = probe.lock?.id ?? null;
+    const ours = probe.lock !== null && isOurs(probe.lock, startedAtMs, Date.now());
+    if (!ours || !(await forceUnlock(session, probe.lock.id))) {
+      return {
+        kind: 'unknown',
+        detail: `${detail}, and the state is locked by ${probe.lock?.who ?? 'somebody'}, who cannot be proven to be that tool`,
+        lockId,
+      };
+    }
+  } else if (probe.kind === 'unknown') {
+    return { kind: 'unknown', detail: `${detail}, and its state cannot be reached: ${probe.message}`, lockId: null };
+  }
+  const rescue = await rescueState(session);
+  if (rescue.kind === 'kept') {
+    return { kind: 'unknown', detail: `${detail}, and the state it left could not be saved: ${rescue.reason}`, lockId };
+  }
+  return { kind: 'interrupted', detail, lockId };
+}
+
+/** The call ran where this process cannot look. */
+async function fromAfar(run: StackRun, evidence: CrashEvidence, open: () => Promise<Session>): Promise<Recovery> {
+  const detail = 'the tool ran on another machine';
+  if (!evidence.workerDead) return { kind: 'unknown', detail: `${detail}, whose worker may still live`, lockId: null };
+  const session = await open().catch(() => null);
+  // Without its grant the old call cannot write the managed state any more, wherever it is.
+  if (session?.managed ?? run.state !== null) {
+    return { kind: 'interrupted', detail: `${detail}, whose worker is dead`, lockId: null };
+  }
+  if (session === null) return { kind: 'unknown', detail: `${detail}, and its state cannot be looked at from here`, lockId: null };
+  const probe = await probeLock(session);
+  if (probe.kind === 'free') return { kind: 'interrupted', detail: `${detail}, whose worker is dead, and the state is free`, lockId: null };
+  return {
+    kind: 'unknown',
+    detail:
+      probe.kind === 'held'
+        ? `${detail} and may go on without its worker: the state is locked by ${probe.lock?.who ?? 'somebody'}`
+        : `${detail}, and its state cannot be reached: ${probe.message}`,
+    lockId: probe.kind === 'held' ? (probe.lock?.id ?? null) : null,
+  };
+}

@@ -1,0 +1,143 @@
+import { chmod, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ResourceChange, Stage } from '../../model/index.ts';
+import type { RunnerOptions } from '../options.ts';
+import { defaultLadder } from '../process/index.ts';
+import { ToolError } from '../runner.ts';
+import type { ApplyResult, Drift, PlanResult, StackRun, StackRunner } from '../runner.ts';
+import { buildWorkTree } from '../work-tree.ts';
+import { needsInit } from './failures.ts';
+import { ensureInit, placeBackendFile } from './init.ts';
+import { invoke, toToolError } from './invoke.ts';
+import type { Invocation, InvokeOptions } from './invoke.ts';
+import { recover } from './recover.ts';
+import { hasLeftState, rescueState } from './rescue.ts';
+import { planPath, readPlan, toApplyResult } from './results.ts';
+import { openSession, variablesName } from './session.ts';
+import type { Session } from './session.ts';
+import { variablesFile } from './values.ts';
+
+const common = ['-input=false', '-json'];
+
+/** Runs OpenTofu and Terraform stacks with the real programs. */
+export function createOpenTofuRunner(options: RunnerOptions): StackRunner {
+  // Reading a stack twice within one run is saved; what is lost with this map is read again.
+  const sessions = new WeakMap<StackRun, Session>();
+
+  async function open(run: StackRun): Promise<Session> {
+    const session = sessions.get(run) ?? (await openSession(run, options));
+    sessions.set(run, session);
+    return session;
+  }
+
+  async function reopen(run: StackRun): Promise<Session> {
+    sessions.delete(run);
+    return open(run);
+  }
+
+  /** Calls the tool with the variables in place, and once more after `init` when it asks for that. */
+  async function call(session: Session, what: InvokeOptions, again = false): Promise<Invocation> {
+    const file = join(session.directory, variablesName);
+    const text = variablesFile(session.run.variables, session.facts.variables);
+    await rm(file, { force: true });
+    if (text !== null) {
+      await writeFile(file, text, { mode: 0o600, flag: 'wx' });
+      await chmod(file, 0o600);
+    }
+    const invocation = await invoke(session, what);
+    // Left where it is when the tool goes on without us: LeftRunningError passes this line.
+    await rm(file, { force: true });
+    if (invocation.code === 0 || again || invocation.report.applyStarted || !needsInit(invocation.failure)) return invocation;
+    session.run.log('It asks for init, which is run now.\n');
+    await ensureInit(session, () => reopen(session.run), true);
+    return call(await reopen(session.run), what, true);
+  }
+
+  async function change(run: StackRun, stage: Stage, args: readonly string[]): Promise<ApplyResult> {
+    const session = await open(run);
+    const invocation = await call(session, { stage, args, changes: true });
+    if (invocation.code === 0) return toApplyResult(session, invocation.report);
+    if (hasLeftState(session.directory)) await rescueState(session);
+    throw toToolError(session, invocation, true);
+  }
+
+  async function makePlan(run: StackRun, flags: readonly string[]) {
+    const session = await open(run);
+    const path = planPath(session);
+    await rm(path, { force: true });
+    try {
+      const invocation = await call(session, {
+        stage: 'plan',
+        args: ['plan', `-out=${path}`, '-detailed-exitcode', ...flags, ...common],
+      });
+      if (invocation.code !== 0 && invocation.code !== 2) throw toToolError(session, invocation, false);
+      return await readPlan(session, invocation.code === 2);
+    } finally {
+      await rm(path, { force: true });
+    }
+  }
+
+  async function plan(run: StackRun, flags: readonly string[]): Promise<PlanResult> {
+    const { plan: made, artifact, text, json } = await makePlan(run, flags);
+    return { plan: made, artifact, text, json };
+  }
+
+  return {
+    types: ['opentofu', 'terraform'],
+
+    async prepare(run) {
+      await buildWorkTree(run);
+      const session = await reopen(run);
+      await placeBackendFile(session);
+      await ensureInit(session, () => reopen(run));
+      if (hasLeftState(session.directory)) await rescueOrStop(await open(run));
+    },
+
+    plan: (run) => plan(run, []),
+    planDestroy: (run) => plan(run, ['-destroy']),
+
+    async apply(run, artifact) {
+      const session = await open(run);
+      const path = planPath(session);
+      await rm(path, { force: true });
+      await writeFile(path, artifact, { mode: 0o600, flag: 'wx' });
+      const result = await change(run, 'apply', ['apply', ...common, path]);
+      await rm(path, { force: true });
+      return result;
+    },
+
+    deploy: (run) => change(run, 'apply', ['apply', '-auto-approve', ...common]),
+    destroy: (run) => change(run, 'destroy', ['apply', '-destroy', '-auto-approve', ...common]),
+
+    async detectDrift(run): Promise<Drift> {
+      const made = await makePlan(run, ['-lock=false']);
+      const resources = driftedResources(made.plan.resources, made.drift);
+      const { artifact, text, json } = made;
+      return { drifted: made.plan.hasChanges, plan: { plan: { ...made.plan, resources }, artifact, text, json } };
+    },
+
+    recover: (run, evidence) =>
+      recover(run, evidence, { ladder: options.ladder ?? defaultLadder, open: () => reopen(run) }),
+  };
+}
+
+/** A resource that moved is shown as it was and as it is; the others as a deploy would change them. */
+function driftedResources(planned: readonly ResourceChange[], drift: readonly ResourceChange[]): ResourceChange[] {
+  const moved = new Map(drift.map((change) => [change.address, change]));
+  const rest = planned.filter((change) => !moved.has(change.address));
+  return planned.length === 0 ? [] : [...moved.values(), ...rest];
+}
+
+/** Nothing may run on a state that lacks what an earlier call has made. */
+async function rescueOrStop(session: Session): Promise<void> {
+  const rescue = await rescueState(session);
+  if (rescue.kind !== 'kept' || !hasLeftState(session.directory)) return;
+  throw new ToolError(
+    {
+      class: 'lock',
+      message: `an earlier call left a state that cannot be saved: ${rescue.reason}`,
+      hint: `It is kept in ${rescue.file} on this machine. Free the lock or the backend, then resume the run.`,
+    },
+    false,
+  );
+}

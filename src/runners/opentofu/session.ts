@@ -1,0 +1,116 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { WindlassError } from '../../model/index.ts';
+import type { RunnerOptions } from '../options.ts';
+import { defaultLadder } from '../process/index.ts';
+import type { StopLadder } from '../process/index.ts';
+import type { StackRun } from '../runner.ts';
+import type { ToolName } from '../tools.ts';
+import { stackDirectory } from '../work-tree.ts';
+import { readStackFacts } from './stack-facts.ts';
+import type { StackFacts } from './stack-facts.ts';
+
+/** Name of the file that says that Windlass keeps the state. */
+export const backendFile = 'windlass_backend.tf';
+/** What stands in it: all settings come from the environment, so it is the same for every stack. */
+export const backendText = 'terraform {\n  backend "http" {}\n}\n';
+/** Sorts behind other `.auto.tfvars` files, so that Windlass's values win. */
+export const variablesName = 'zz-windlass.auto.tfvars.json';
+
+/** Everything a call of the tool needs to know about the stack. */
+export interface Session {
+  readonly run: StackRun;
+  readonly tool: ToolName;
+  readonly toolPath: string;
+  /** Private copy of the stack's directory, in which the tool runs. */
+  readonly directory: string;
+  readonly facts: StackFacts;
+  /** Windlass keeps the state. */
+  readonly managed: boolean;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly cacheDirectory: string;
+  readonly ladder: StopLadder;
+}
+
+/** Variables of the tools that would lead them away from what a session relies on. */
+const ours = ['TF_DATA_DIR', 'TF_CLI_CONFIG_FILE', 'TF_PLUGIN_CACHE_DIR', 'TF_INPUT', 'TF_IN_AUTOMATION', 'TERRAFORM_CONFIG'];
+
+function cliConfigFile(options: RunnerOptions): string {
+  if (options.cliConfig) return options.cliConfig;
+  const path = join(options.cacheDirectory, 'cli.tfrc');
+  const text = 'disable_checkpoint = true\n';
+  try {
+    if (readFileSync(path, 'utf8') === text) return path;
+  } catch {
+    mkdirSync(options.cacheDirectory, { recursive: true, mode: 0o700 });
+  }
+  writeFileSync(path, text, { mode: 0o600 });
+  return path;
+}
+
+/** Directory in which `init` finds and puts providers; see provider-cache.ts. */
+export function providerStaging(run: StackRun): string {
+  return join(run.workDirectory, 'providers');
+}
+
+/**
+ * A restart of the API takes a minute at most; the waits are 1, 2, 4, 8, then 10 seconds, about three minutes in all.
+ * Only missing answers and server errors are tried again: a lock that somebody holds is refused at once.
+ */
+const patience = { TF_HTTP_RETRY_MAX: '20', TF_HTTP_RETRY_WAIT_MIN: '1', TF_HTTP_RETRY_WAIT_MAX: '10' };
+
+function toolEnvironment(run: StackRun, options: RunnerOptions, facts: StackFacts, managed: boolean): Record<string, string> {
+  const environment: Record<string, string> = { ...run.environment };
+  for (const name of ours) delete environment[name];
+  Object.assign(environment, {
+    TF_CLI_CONFIG_FILE: run.environment['TF_CLI_CONFIG_FILE'] ?? cliConfigFile(options),
+    TF_IN_AUTOMATION: '1',
+    TF_INPUT: '0',
+    CHECKPOINT_DISABLE: '1',
+    TF_PLUGIN_CACHE_DIR: providerStaging(run),
+    TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE: '1',
+  });
+  // A tool without providers lives for milliseconds with little memory: collecting garbage is a third of its work.
+  if (facts.selfContained) environment['GOGC'] ??= '800';
+  if (!managed || run.state === null) return environment;
+  const { address, username, password } = run.state;
+  delete environment['TF_WORKSPACE'];
+  return {
+    ...environment,
+    ...patience,
+    TF_HTTP_ADDRESS: address,
+    TF_HTTP_LOCK_ADDRESS: address,
+    TF_HTTP_UNLOCK_ADDRESS: address,
+    TF_HTTP_LOCK_METHOD: 'LOCK',
+    TF_HTTP_UNLOCK_METHOD: 'UNLOCK',
+    TF_HTTP_UPDATE_METHOD: 'POST',
+    TF_HTTP_USERNAME: username,
+    TF_HTTP_PASSWORD: password,
+  };
+}
+
+/** Reads what lies in the work directory. `prepare` must have been there. */
+export async function openSession(run: StackRun, options: RunnerOptions): Promise<Session> {
+  const tool: ToolName = run.type === 'terraform' ? 'terraform' : 'tofu';
+  const toolPath = await options.tools.find(tool, run.config.version);
+  const directory = stackDirectory(run);
+  const facts = readStackFacts(directory, tool, backendFile);
+  if (!facts.hasFiles) {
+    throw new WindlassError('invalidDefinition', `the directory "${run.path}" has no ${tool === 'tofu' ? '.tf or .tofu' : '.tf'} files`, {
+      class: 'definition',
+      hint: 'Correct the path of the template, or push the files to the revision it uses.',
+    });
+  }
+  const managed = facts.backend === null && run.state !== null;
+  return {
+    run,
+    tool,
+    toolPath,
+    directory,
+    facts,
+    managed,
+    environment: toolEnvironment(run, options, facts, managed),
+    cacheDirectory: options.cacheDirectory,
+    ladder: options.ladder ?? defaultLadder,
+  };
+}

@@ -1,0 +1,308 @@
+import { sql } from 'kysely';
+import { z } from 'zod';
+import type { Actor, Approval, ApprovalEnvelope, Page, Plan } from '../model/index.ts';
+import {
+  actorSchema,
+  approvalEnvelopeSchema,
+  approvalSchema,
+  changeCountsSchema,
+  newId,
+  resourceActions,
+  WindlassError,
+} from '../model/index.ts';
+import type { Db } from './database.ts';
+import { recordEvent } from './events.ts';
+import { fromJson, iso, toJson } from './json.ts';
+import { missing } from './lookup.ts';
+import type { PageRequest, Paging } from './paging.ts';
+import { afterCursor, limitOf, orderBy, toPage } from './paging.ts';
+import type { ApprovalRow } from './schema.ts';
+import { inTransaction } from './transactions.ts';
+
+/** One person's word, as it is kept; `by` is the name, `id` says who it was. */
+const decisionSchema = z.object({
+  id: z.string(),
+  by: z.string(),
+  decision: z.enum(['approve', 'reject']),
+  comment: z.string().nullable(),
+  envelope: approvalEnvelopeSchema.nullable().default(null),
+  at: z.string(),
+});
+type StoredDecision = z.infer<typeof decisionSchema>;
+
+const planSchema = z.object({
+  counts: changeCountsSchema,
+  resources: z.array(z.object({ address: z.string(), type: z.string(), action: z.enum(resourceActions) })).default([]),
+});
+
+const decisionsOf = (row: ApprovalRow): StoredDecision[] => fromJson(z.array(decisionSchema), row.decisions, `approval ${row.id}`);
+
+/** Identifies a person or key over time; names may be given again. */
+const identityOf = (actor: Actor): string => `${actor.kind}:${actor.id}`;
+
+function toApproval(row: ApprovalRow & { alias: string | null }): Approval {
+  const place = `approval ${row.id}`;
+  const plan = fromJson(planSchema, row.plan, place);
+  return {
+    id: row.id,
+    deploymentId: row.deployment_id,
+    environmentId: row.environment_id,
+    alias: row.alias ?? '',
+    status: fromJson(approvalSchema.shape.status, row.status, place),
+    reason: row.reason,
+    required: row.required,
+    forbidRequester: row.forbid_requester,
+    counts: plan.counts,
+    resources: plan.resources,
+    decisions: decisionsOf(row).map(({ by, decision, comment, at }) => ({ by, decision, comment, at })),
+    createdAt: iso(row.created_at),
+    expiresAt: iso(row.expires_at),
+  };
+}
+
+export interface ApprovalNode {
+  readonly deploymentId: string;
+  readonly index: number;
+  readonly compensation: boolean;
+}
+
+export interface NewApproval extends ApprovalNode {
+  /** The node's own environment. */
+  readonly environmentId: string;
+  /** The environment its run belongs to. */
+  readonly entityId: string;
+  readonly alias: string;
+  /** How many people have to approve. */
+  readonly required: number;
+  readonly forbidRequester: boolean;
+  /** Why a person is asked. */
+  readonly reason: string;
+  readonly planArtifact: string | null;
+  readonly plan: Plan;
+  readonly expiresAt: Date;
+}
+
+/** Asks for a decision on a node's plan; one that was asked for before is superseded. Answers the id. */
+export async function createApproval(db: Db, input: NewApproval): Promise<string> {
+  const id = newId('apr');
+  await inTransaction(db, async (tx) => {
+    await supersedeApprovals(tx, input);
+    await tx
+      .insertInto('approvals')
+      .values({
+        id,
+        deployment_id: input.deploymentId,
+        index: input.index,
+        compensation: input.compensation,
+        environment_id: input.environmentId,
+        required: input.required,
+        forbid_requester: input.forbidRequester,
+        reason: input.reason,
+        plan_artifact: input.planArtifact,
+        plan: toJson(input.plan),
+        expires_at: input.expiresAt,
+      })
+      .execute();
+    await recordEvent(tx, {
+      type: 'approval.requested',
+      environmentId: input.environmentId,
+      deploymentId: input.deploymentId,
+      alias: input.alias,
+      data: {
+        approvalId: id,
+        index: input.index,
+        compensation: input.compensation,
+        reason: input.reason,
+        counts: input.plan.counts,
+        expiresAt: input.expiresAt.toISOString(),
+      },
+    });
+  });
+  return id;
+}
+
+/** Ends what is still pending for a node: its plan is not the one to decide on any more. */
+export async function supersedeApprovals(db: Db, node: ApprovalNode): Promise<void> {
+  await db
+    .updateTable('approvals')
+    .set({ status: 'superseded', decided_at: sql<Date>`now()` })
+    .where('deployment_id', '=', node.deploymentId)
+    .where('index', '=', node.index)
+    .where('compensation', '=', node.compensation)
+    .where('status', '=', 'pending')
+    .execute();
+}
+
+/** Marks one as expired, if it is still pending; answers whether it was. */
+export async function expireApproval(db: Db, id: string): Promise<boolean> {
+  const row = await db
+    .updateTable('approvals')
+    .set({ status: 'expired', decided_at: sql<Date>`now()` })
+    .where('id', '=', id)
+    .where('status', '=', 'pending')
+    .returning('id')
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+const selectApprovals = (db: Db) =>
+  db
+    .selectFrom('approvals')
+    .leftJoin('node_runs', (join) =>
+      join
+        .onRef('node_runs.deployment_id', '=', 'approvals.deployment_id')
+        .onRef('node_runs.index', '=', 'approvals.index')
+        .onRef('node_runs.compensation', '=', 'approvals.compensation'),
+    )
+    .selectAll('approvals')
+    .select('node_runs.alias');
+
+/** By its exact id. */
+export async function getApproval(db: Db, id: string): Promise<Approval> {
+  const row = await selectApprovals(db).where('approvals.id', '=', id).executeTakeFirst();
+  if (!row) throw missing('approval', id, []);
+  return toApproval(row);
+}
+
+export interface ApprovalFilter extends PageRequest {
+  readonly deploymentId?: string | undefined;
+  /** Of the node, or of the environment its run belongs to. */
+  readonly environmentId?: string | undefined;
+  readonly projectId?: string | undefined;
+  readonly status?: Approval['status'] | undefined;
+}
+
+/** Newest first. */
+export async function listApprovals(db: Db, filter: ApprovalFilter = {}): Promise<Page<Approval>> {
+  const limit = limitOf(filter);
+  const paging: Paging = { request: filter, columns: [{ sql: 'approvals.id', type: 'text' }], direction: 'descending' };
+  let query = selectApprovals(db).where(afterCursor(paging));
+  if (filter.deploymentId !== undefined) query = query.where('approvals.deployment_id', '=', filter.deploymentId);
+  if (filter.status !== undefined) query = query.where('approvals.status', '=', filter.status);
+  if (filter.environmentId !== undefined) {
+    const id = filter.environmentId;
+    query = query.where(
+      sql<boolean>`approvals.environment_id IN (SELECT e.id FROM environments e WHERE e.id = ${id} OR e.parent_id = ${id})`,
+    );
+  }
+  if (filter.projectId !== undefined) {
+    const id = filter.projectId;
+    query = query.where(sql<boolean>`approvals.environment_id IN (SELECT e.id FROM environments e WHERE e.project_id = ${id})`);
+  }
+  const rows = await query.orderBy(orderBy(paging)).limit(limit + 1).execute();
+  return toPage(rows, { limit, key: (row) => [row.id], map: toApproval });
+}
+
+export interface ApprovalDecision {
+  readonly approvalId: string;
+  readonly actor: Actor;
+  readonly decision: 'approve' | 'reject';
+  readonly comment?: string | undefined;
+  /** Bounds inside which later nodes of the run go on by themselves. */
+  readonly envelope?: ApprovalEnvelope | undefined;
+}
+
+export interface DecidedApproval extends ApprovalNode {
+  readonly approval: Approval;
+  /** No further decision is needed: it is rejected, or enough people have approved. */
+  readonly complete: boolean;
+  /** The same person had said the same before; nothing was changed. */
+  readonly repeated: boolean;
+}
+
+/**
+ * Adds one person's decision. Saying the same again changes nothing. Throws `forbidden` for the requester when barred,
+ * and `conflict` when it is decided, over, or decided differently by the same person.
+ */
+export async function decideApproval(db: Db, input: ApprovalDecision): Promise<DecidedApproval> {
+  return inTransaction(db, async (tx) => {
+    // Others that decide at this moment wait here.
+    await sql`SELECT 1 FROM approvals WHERE id = ${input.approvalId} FOR UPDATE`.execute(tx);
+    const row = await selectApprovals(tx)
+      .innerJoin('deployments', 'deployments.id', 'approvals.deployment_id')
+      .select(['deployments.requested_by', sql<boolean>`approvals.expires_at <= now()`.as('overdue')])
+      .where('approvals.id', '=', input.approvalId)
+      .executeTakeFirst();
+    if (!row) throw missing('approval', input.approvalId, []);
+    const node = { deploymentId: row.deployment_id, index: row.index, compensation: row.compensation };
+    const decisions = decisionsOf(row);
+    const who = identityOf(input.actor);
+    const own = decisions.find((decision) => decision.id === who);
+    if (own?.decision === input.decision && row.status !== 'superseded' && row.status !== 'expired') {
+      return { ...node, approval: toApproval(row), complete: row.status !== 'pending', repeated: true };
+    }
+    refuse(row, own);
+    const requester = fromJson(actorSchema, row.requested_by, `deployment ${row.deployment_id}`);
+    if (input.decision === 'approve' && row.forbid_requester && identityOf(requester) === who) {
+      throw new WindlassError('forbidden', `"${row.alias}" may not be approved by ${requester.name}, who asked for the run`, {
+        hint: 'somebody else has to approve it',
+      });
+    }
+    decisions.push({
+      id: who,
+      by: input.actor.name,
+      decision: input.decision,
+      comment: input.comment ?? null,
+      envelope: input.envelope ?? null,
+      at: new Date().toISOString(),
+    });
+    const approvals = decisions.filter((decision) => decision.decision === 'approve').length;
+    const status = input.decision === 'reject' ? 'rejected' : approvals >= row.required ? 'approved' : 'pending';
+    const complete = status !== 'pending';
+    const changes = { status, decisions: toJson(decisions), decided_at: complete ? sql<Date>`now()` : null };
+    await tx.updateTable('approvals').set(changes).where('id', '=', row.id).execute();
+    await recordEvent(tx, {
+      type: 'approval.decided',
+      environmentId: row.environment_id,
+      deploymentId: row.deployment_id,
+      alias: row.alias,
+      data: { approvalId: row.id, index: row.index, compensation: row.compensation, decision: input.decision, by: input.actor.name, status, complete },
+    });
+    return { ...node, approval: toApproval({ ...row, status, decisions }), complete, repeated: false };
+  });
+}
+
+function refuse(row: ApprovalRow & { alias: string | null; overdue: boolean }, own: StoredDecision | undefined): void {
+  const thing = `the approval of "${row.alias}"`;
+  if (row.status === 'superseded') {
+    throw new WindlassError('conflict', `${thing} is out of date: the node was planned again or is not waiting any more`, {
+      hint: 'look at the plan that waits now: windlass plan show',
+    });
+  }
+  if (row.status === 'expired' || (row.status === 'pending' && row.overdue)) {
+    throw new WindlassError('conflict', `${thing} expired on ${row.expires_at.toISOString()}`, { hint: 'deploy again to get a new plan' });
+  }
+  if (own) throw new WindlassError('conflict', `${own.by} has already decided to ${own.decision} "${row.alias}"`);
+  if (row.status !== 'pending') throw new WindlassError('conflict', `"${row.alias}" is already ${row.status}`);
+}
+
+/** The artifact of the plan that was approved last for a node; null when there is none. */
+export async function approvedPlan(db: Db, node: ApprovalNode): Promise<string | null> {
+  const row = await db
+    .selectFrom('approvals')
+    .select('plan_artifact')
+    .where('deployment_id', '=', node.deploymentId)
+    .where('index', '=', node.index)
+    .where('compensation', '=', node.compensation)
+    .where('status', '=', 'approved')
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return row?.plan_artifact ?? null;
+}
+
+/** The bounds that an approver of this run gave last; null when nobody gave any. */
+export async function findEnvelope(db: Db, deploymentId: string): Promise<ApprovalEnvelope | null> {
+  const rows = await db
+    .selectFrom('approvals')
+    .selectAll()
+    .where('deployment_id', '=', deploymentId)
+    .where('status', '=', 'approved')
+    .orderBy('decided_at', 'desc')
+    .execute();
+  for (const row of rows) {
+    const envelope = decisionsOf(row).findLast((decision) => decision.decision === 'approve' && decision.envelope !== null)?.envelope;
+    if (envelope) return envelope;
+  }
+  return null;
+}

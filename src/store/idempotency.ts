@@ -1,0 +1,78 @@
+import { sql } from 'kysely';
+import { WindlassError } from '../model/index.ts';
+import type { Db } from './database.ts';
+import { toJson } from './json.ts';
+
+export interface IdempotencyKey {
+  /** Who sent it: the same key of another is another key. */
+  readonly actor: string;
+  readonly key: string;
+}
+
+export interface IdempotencyClaim extends IdempotencyKey {
+  /** Hash of method, path and body. */
+  readonly requestHash: string;
+  /** A claim this old without an answer was left by a crash and is taken over; 60 s when absent. */
+  readonly staleAfterMs?: number | undefined;
+}
+
+export type ClaimAnswer = { readonly state: 'new' } | { readonly state: 'answered'; readonly status: number; readonly body: unknown };
+
+const defaultStaleAfterMs = 60_000;
+
+/**
+ * Takes a key for a request. `new`: do it, then `completeIdempotencyKey`. `answered`: it was done, answer the same.
+ * Throws `idempotencyMismatch` when the key came with another request, and `conflict` while the first is being done.
+ */
+export async function claimIdempotencyKey(db: Db, claim: IdempotencyClaim): Promise<ClaimAnswer> {
+  const staleAfterMs = claim.staleAfterMs ?? defaultStaleAfterMs;
+  const { rows } = await sql`
+    INSERT INTO idempotency_keys AS k (actor, key, request_hash) VALUES (${claim.actor}, ${claim.key}, ${claim.requestHash})
+    ON CONFLICT (actor, key) DO UPDATE SET created_at = clock_timestamp()
+      WHERE k.request_hash = excluded.request_hash AND k.response_status IS NULL
+        AND k.created_at <= clock_timestamp() - ${staleAfterMs} * interval '1 millisecond'
+    RETURNING key`.execute(db);
+  if (rows.length > 0) return { state: 'new' };
+  const row = await db.selectFrom('idempotency_keys').selectAll().where('actor', '=', claim.actor).where('key', '=', claim.key).executeTakeFirst();
+  // Released between the two statements: the next try gets it.
+  if (!row) throw inProgress(claim.key);
+  if (row.request_hash !== claim.requestHash) {
+    throw new WindlassError('idempotencyMismatch', `the idempotency key "${claim.key}" was used for another request`, {
+      hint: 'use a new key for every new request, and the same only to repeat one',
+    });
+  }
+  if (row.response_status === null) throw inProgress(claim.key);
+  return { state: 'answered', status: row.response_status, body: row.response_body };
+}
+
+function inProgress(key: string): WindlassError {
+  return new WindlassError('conflict', `the request with the idempotency key "${key}" is still being worked on`, {
+    hint: 'repeat it in a few seconds to get its answer',
+  });
+}
+
+/** Keeps the answer for repeats. It is stored as it is: bodies with secrets do not belong here. */
+export async function completeIdempotencyKey(db: Db, key: IdempotencyKey, answer: { readonly status: number; readonly body: unknown }): Promise<void> {
+  await db
+    .updateTable('idempotency_keys')
+    .set({ response_status: answer.status, response_body: toJson(answer.body) })
+    .where('actor', '=', key.actor)
+    .where('key', '=', key.key)
+    .execute();
+}
+
+/** Gives a key back whose request failed without an effect, so that a repeat tries again. */
+export async function releaseIdempotencyKey(db: Db, key: IdempotencyKey): Promise<void> {
+  await db
+    .deleteFrom('idempotency_keys')
+    .where('actor', '=', key.actor)
+    .where('key', '=', key.key)
+    .where('response_status', 'is', null)
+    .execute();
+}
+
+/** Forgets keys older than a date; answers how many. */
+export async function pruneIdempotencyKeys(db: Db, before: Date): Promise<number> {
+  const result = await db.deleteFrom('idempotency_keys').where('created_at', '<', before).executeTakeFirst();
+  return Number(result.numDeletedRows);
+}

@@ -1,0 +1,73 @@
+import { sql } from 'kysely';
+import { z } from 'zod';
+import type { LogChunk, Stage } from '../model/index.ts';
+import { stages } from '../model/index.ts';
+import type { Db } from './database.ts';
+import { logChannel } from './events.ts';
+import { completeUpTo } from './growing-table.ts';
+import { fromJson, iso, toJson } from './json.ts';
+
+export interface NewLogChunk {
+  readonly stage: Stage;
+  /** Already masked. */
+  readonly text: string;
+  /** When it was said; now when absent. */
+  readonly at?: Date | undefined;
+}
+
+export interface LogOwner {
+  readonly deploymentId: string;
+  readonly index: number;
+  readonly compensation: boolean;
+  readonly try: number;
+}
+
+/** Writes chunks of one node's log in their order and announces them, in one statement. */
+export async function appendLog(db: Db, owner: LogOwner, chunks: readonly NewLogChunk[]): Promise<void> {
+  if (chunks.length === 0) return;
+  const rows = toJson(chunks.map(({ stage, text, at }) => ({ stage, text, at: (at ?? new Date()).toISOString() })));
+  await sql`
+    WITH added AS (
+      INSERT INTO log_chunks (deployment_id, index, compensation, try, stage, at, text)
+      SELECT ${owner.deploymentId}, ${owner.index}, ${owner.compensation}, ${owner.try}, c.stage, c.at, c.text
+      FROM ROWS FROM (jsonb_to_recordset(${rows}::jsonb) AS (stage text, at timestamptz, text text)) WITH ORDINALITY
+        AS c(stage, at, text, position)
+      ORDER BY c.position
+    )
+    SELECT pg_notify(${logChannel}, json_build_object('deploymentId', ${owner.deploymentId}::text)::text)`.execute(db);
+}
+
+export interface LogFilter {
+  readonly deploymentId: string;
+  readonly alias?: string | undefined;
+  readonly stage?: Stage | undefined;
+  readonly compensation?: boolean | undefined;
+  readonly try?: number | undefined;
+  /** Id of the last chunk already seen; 0 begins with the first. */
+  readonly afterId: number;
+  /** 200 when absent. */
+  readonly limit?: number | undefined;
+}
+
+/** Chunks after the last one seen, in the order they were written. Reading on with the last id loses none. */
+export async function readLog(db: Db, filter: LogFilter): Promise<LogChunk[]> {
+  const upTo = await completeUpTo(db, 'log_chunks');
+  let query = db
+    .selectFrom('log_chunks as c')
+    .innerJoin('node_runs as n', (join) =>
+      join.onRef('n.deployment_id', '=', 'c.deployment_id').onRef('n.index', '=', 'c.index').onRef('n.compensation', '=', 'c.compensation'),
+    )
+    .where('c.deployment_id', '=', filter.deploymentId)
+    .where('c.id', '>', filter.afterId)
+    .where('c.id', '<=', upTo);
+  if (filter.alias !== undefined) query = query.where('n.alias', '=', filter.alias);
+  if (filter.stage !== undefined) query = query.where('c.stage', '=', filter.stage);
+  if (filter.compensation !== undefined) query = query.where('c.compensation', '=', filter.compensation);
+  if (filter.try !== undefined) query = query.where('c.try', '=', filter.try);
+  const rows = await query
+    .select(['c.id', 'n.alias', 'c.stage', 'c.compensation', 'c.try', 'c.at', 'c.text'])
+    .orderBy('c.id')
+    .limit(filter.limit ?? 200)
+    .execute();
+  return rows.map((row) => ({ ...row, stage: fromJson(z.enum(stages), row.stage, `log chunk ${row.id}`), at: iso(row.at) }));
+}

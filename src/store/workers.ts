@@ -1,0 +1,63 @@
+import { sql } from 'kysely';
+import type { Db } from './database.ts';
+
+export interface WorkerRecord {
+  readonly id: string;
+  readonly host: string;
+  readonly bootId: string;
+  readonly pid: number;
+  readonly startedAt: Date;
+  readonly seenAt: Date;
+  /** Set when it left in good order. */
+  readonly stoppedAt: Date | null;
+}
+
+export interface NewWorker {
+  readonly id: string;
+  readonly host: string;
+  /** Changes with every start of the machine. */
+  readonly bootId: string;
+  readonly pid: number;
+}
+
+/** Writes down a worker that starts. */
+export async function registerWorker(db: Db, worker: NewWorker): Promise<void> {
+  const values = { host: worker.host, boot_id: worker.bootId, pid: worker.pid, seen_at: sql<Date>`now()`, stopped_at: null };
+  await db
+    .insertInto('workers')
+    .values({ id: worker.id, ...values })
+    .onConflict((conflict) => conflict.column('id').doUpdateSet({ ...values, started_at: sql<Date>`now()` }))
+    .execute();
+}
+
+/** Says that a worker lives. Answers false when nobody knows it: it has to register. */
+export async function heartbeatWorker(db: Db, id: string): Promise<boolean> {
+  const row = await db
+    .updateTable('workers')
+    .set({ seen_at: sql<Date>`now()` })
+    .where('id', '=', id)
+    .where('stopped_at', 'is', null)
+    .returning('id')
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+/** Says that a worker has left in good order. */
+export async function stopWorker(db: Db, id: string): Promise<void> {
+  await db.updateTable('workers').set({ stopped_at: sql<Date>`now()` }).where('id', '=', id).where('stopped_at', 'is', null).execute();
+}
+
+const columns = ['id', 'host', 'boot_id as bootId', 'pid', 'started_at as startedAt', 'seen_at as seenAt', 'stopped_at as stoppedAt'] as const;
+
+export async function findWorker(db: Db, id: string): Promise<WorkerRecord | null> {
+  return (await db.selectFrom('workers').select(columns).where('id', '=', id).executeTakeFirst()) ?? null;
+}
+
+/** Newest first; only those that have not stopped and were seen this recently, when given. */
+export async function listWorkers(db: Db, options: { readonly seenWithinMs?: number } = {}): Promise<WorkerRecord[]> {
+  let query = db.selectFrom('workers').select(columns);
+  if (options.seenWithinMs !== undefined) {
+    query = query.where('stopped_at', 'is', null).where(sql<boolean>`seen_at > now() - ${options.seenWithinMs} * interval '1 millisecond'`);
+  }
+  return query.orderBy('started_at', 'desc').orderBy('id').limit(1000).execute();
+}
