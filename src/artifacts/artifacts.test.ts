@@ -6,12 +6,13 @@ import { createArtifacts, maxArtifactBytes } from './index.ts';
 
 let db: Database;
 beforeAll(async () => {
-  db = await openDatabase({ kind: 'pglite', directory: null });
+  const url = process.env['WINDLASS_TEST_DATABASE_URL'];
+  db = await openDatabase(url ? { kind: 'postgres', url } : { kind: 'pglite', directory: null });
 }, 60_000);
 afterAll(() => db.close());
 
 const secrets = createSecretBox(randomBytes(32));
-const plan = { deploymentId: 'dep_1', index: 3, kind: 'plan' } as const;
+const plan = { deploymentId: `dep_${randomBytes(4).toString('hex')}`, index: 3, kind: 'plan' } as const;
 
 test('an artifact comes back as it was put, and lies encrypted', async () => {
   const artifacts = createArtifacts({ db, secrets });
@@ -19,14 +20,14 @@ test('an artifact comes back as it was put, and lies encrypted', async () => {
   const id = await artifacts.put({ ...plan, body });
   const found = await artifacts.get(id);
   expect(Buffer.from(found.body).equals(body)).toBe(true);
-  expect(found).toMatchObject({ id, deploymentId: 'dep_1', index: 3, kind: 'plan', size: body.length });
+  expect(found).toMatchObject({ id, deploymentId: plan.deploymentId, index: 3, kind: 'plan', size: body.length });
   const row = await db.sql.selectFrom('artifacts').select('body').where('id', '=', id).executeTakeFirstOrThrow();
   expect(Buffer.from(row.body).includes('hunter2')).toBe(false);
 });
 
 test('the newest of its kind is found', async () => {
   const artifacts = createArtifacts({ db, secrets });
-  const query = { ...plan, deploymentId: 'dep_2' };
+  const query = { ...plan, deploymentId: `${plan.deploymentId}_2` };
   expect(await artifacts.find(query)).toBeNull();
   const old = await artifacts.put({ ...query, body: Buffer.from('old') });
   await db.sql

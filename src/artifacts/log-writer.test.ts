@@ -8,13 +8,16 @@ import type { LogOptions } from './index.ts';
 
 let db: Database;
 beforeAll(async () => {
-  db = await openDatabase({ kind: 'pglite', directory: null });
+  const url = process.env['WINDLASS_TEST_DATABASE_URL'];
+  db = await openDatabase(url ? { kind: 'postgres', url } : { kind: 'pglite', directory: null });
 }, 60_000);
 afterAll(() => db.close());
 
+// another prefix each time, since the database may be a server that is kept
+const prefix = randomBytes(4).toString('hex');
 let counter = 0;
 function setup(options: Partial<LogOptions> = {}) {
-  const deploymentId = `dep_${counter++}`;
+  const deploymentId = `dep_${prefix}_${counter++}`;
   const masker = new Masker();
   const log = openLog({ db, masker, deploymentId, index: 1, compensation: false, try: 1, ...options });
   const stored = async () =>

@@ -171,7 +171,7 @@ export function pathOf(command: Command): string {
 
 function renderExamples(examples: CommandSpec<z.ZodType>['examples']): string {
   const size = Math.max(...examples.map(([command]) => command.length));
-  return examples.map(([command, what]) => `  ${command.padEnd(size)}   ${what}`).join('\n');
+  return examples.map(([command, what]) => `  ${command.padEnd(size)}   ${what}`.trimEnd()).join('\n');
 }
 
 function toOption(flag: Flag): Option {

@@ -19,12 +19,13 @@ export function placeOf(problem: Problem): string {
 
 /**
  * What a person sees of a failure: the message, the places, the next step. A stack is shown with WINDLASS_DEBUG=1 only.
- * Answers null when commander has already said it.
+ * Without lines when commander has already said it.
  */
-export function describeFailure(error: unknown, style: Style, debug: boolean): Failure | null {
+export function describeFailure(error: unknown, style: Style, debug: boolean): Failure {
   if (error instanceof CommanderError) {
-    const help = ['commander.help', 'commander.helpDisplayed', 'commander.version'].includes(error.code);
-    return error.exitCode === 0 || help ? { exitCode: error.code === 'commander.help' ? exitCodes.usage : exitCodes.done, lines: [] } : { exitCode: exitCodes.usage, lines: [] };
+    // A noun without a verb shows its help, which is what was missing.
+    const asked = error.exitCode === 0 && error.code !== 'commander.help';
+    return { exitCode: asked ? exitCodes.done : exitCodes.usage, lines: [] };
   }
   const { colors } = style;
   const stack = debug && error instanceof Error && error.stack ? safeText(error.stack).split('\n') : [];

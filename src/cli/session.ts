@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { loadConfig } from '../config.ts';
@@ -69,9 +71,21 @@ export async function openSession(options: OpenOptions): Promise<Session> {
   if (profile && !profile.embedded) return remote(profile.url, token ?? profile.token);
   const config = loadConfig(io.env, { mode: 'embedded' });
   const running = await waitForStart(options, config.dataDirectory);
-  if (running) return { ...remote(running.url, token ?? profile?.token ?? null), temporalUrl: running.temporalUrl };
+  if (running) {
+    const own = token ?? readAdministratorToken(config.dataDirectory) ?? profile?.token ?? null;
+    return { ...remote(running.url, own), temporalUrl: running.temporalUrl };
+  }
   if (options.mayStart === false) throw new CliError('no server is running', { code: 'unreachable', hint: 'start one: windlass up' });
   return startEmbeddedSession(options, config, token);
+}
+
+/** The key that the embedded server leaves for whoever owns its data; null when there is none. */
+function readAdministratorToken(dataDirectory: string): string | null {
+  try {
+    return readFileSync(join(dataDirectory, 'administrator.token'), 'utf8').trim() || null;
+  } catch {
+    return null;
+  }
 }
 
 const longestStartMs = 600_000;

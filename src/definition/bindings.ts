@@ -34,7 +34,8 @@ export function parseInputTemplate(text: string, variables?: Readonly<Record<str
     template += escapeText(plain) + source;
     plain = '';
   };
-  const parts = splitText(text.trim().startsWith('${environments') ? text.trim() : text);
+  const trimmed = splitText(text.trim());
+  const parts = trimmed.length === 1 && trimmed[0]?.kind === 'output' ? trimmed : splitText(text);
   for (const part of parts) {
     switch (part.kind) {
       case 'literal':

@@ -3,7 +3,7 @@ import { counted, nearest, quote } from './text.ts';
 
 const mostProblems = 200;
 /** Letters compared for suggestions in one file; a hostile file must not buy minutes of comparing. */
-const comparisonBudget = 2_000_000;
+const comparisonBudget = 300_000;
 
 /** Gathers the problems of one file. */
 export interface ProblemList {

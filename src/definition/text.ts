@@ -5,8 +5,8 @@ const unsafeCharacters = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028\u2029\u2
 const longestShown = 80;
 
 /** What a user wrote, cut to a readable length and without characters that a terminal obeys. */
-export function shown(text: string): string {
-  const letters = text.length > longestShown ? `${text.slice(0, longestShown - 1)}…` : text;
+export function shown(text: string, longest = longestShown): string {
+  const letters = text.length > longest ? `${text.slice(0, longest - 1)}…` : text;
   return letters.replace(unsafeCharacters, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 

@@ -42,7 +42,7 @@ export function readFields(
     const hint = options.elsewhere?.(entry.key) ?? context.problems.suggest(entry.key, options.known);
     context.problems.add(
       entry.keyPosition,
-      `unknown key ${quote(entry.key)} in ${options.what}${hint || `; known are ${listed(options.known, 'and', 16)}`}`,
+      `unknown key ${quote(entry.key)} in ${options.what}${hint || `; known ${options.known.length === 1 ? 'is' : 'are'} ${listed(options.known, 'and', 16)}`}`,
     );
   }
   return fields;

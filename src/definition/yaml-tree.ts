@@ -6,7 +6,7 @@ import { Composer, isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, Parser }
 import type { CST, Document, ParsedNode } from 'yaml';
 import type { Position } from '../model/index.ts';
 import type { ProblemList } from './problems.ts';
-import { counted, quote } from './text.ts';
+import { counted, quote, shown } from './text.ts';
 
 export interface YamlScalar {
   readonly kind: 'scalar';
@@ -115,7 +115,7 @@ function reportSyntax(document: Document.Parsed<ParsedNode>, lines: LineCounter,
     return fresh;
   });
   for (const error of errors.slice(0, mostSyntaxErrors)) {
-    problems.add(positionAt(lines, error.pos[0]), syntaxMessage(error.code, error.message));
+    problems.add(positionAt(lines, error.pos[0]), shown(syntaxMessage(error.code, error.message), 300));
   }
   const rest = errors[mostSyntaxErrors];
   if (rest !== undefined) {
@@ -171,13 +171,14 @@ function makeTree(contents: ParsedNode, lines: LineCounter, problems: ProblemLis
   const follow = (name: string, position: Position, depth: number): YamlNode => {
     const target = anchors.get(name);
     if (target === undefined || target === 'open') {
-      const why = target === undefined ? `no anchor &${name} stands before it` : 'it stands inside of what it repeats';
-      problems.add(position, `the alias *${name} cannot be used: ${why}`);
+      const why =
+        target === undefined ? `no anchor &${shown(name)} stands before it` : 'it stands inside of what it repeats';
+      problems.add(position, `the alias *${shown(name)} cannot be used: ${why}`);
       return nothing(position);
     }
     const { size, height } = extents.get(target) ?? { size: 1, height: 1 };
     if (depth + height - 1 > deepest) {
-      problems.add(position, `with the alias *${name}, this is nested more than ${deepest} levels deep`);
+      problems.add(position, `with the alias *${shown(name)}, this is nested more than ${deepest} levels deep`);
       return nothing(position);
     }
     aliased += size;

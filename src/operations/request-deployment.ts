@@ -136,8 +136,8 @@ async function found(db: Db, id: string): Promise<PreparedDeployment> {
   return { deployment, root, queued: queuedRunOf(deployment, root) };
 }
 
-/** Ends a run that the environment's workflow has refused, so that it is not sent again. */
-async function dropRefused(context: Context, deployment: Deployment, reason: string): Promise<void> {
+/** Ends a run that is still queued here and not known to its environment's workflow, so that it is not sent again. */
+export async function dropQueued(context: Context, deployment: Deployment, reason: string): Promise<void> {
   await context.db.transaction(async (tx) => {
     const changed = await tx
       .updateTable('deployments')
@@ -177,7 +177,7 @@ export async function submitQueued(context: Context, { deployment, root, queued 
         return;
       }
     }
-    await dropRefused(context, deployment, thrown.message);
+    await dropQueued(context, deployment, thrown.message);
     throw thrown;
   }
 }

@@ -96,7 +96,7 @@ function refusal(error: WorkflowUpdateFailedError, what: string): WindlassError 
         cause: error,
       });
     }
-    return new WindlassError('conflict', cause.message, { cause: error });
+    return new WindlassError(cause.type === 'locked' ? 'locked' : 'conflict', cause.message, { cause: error });
   }
   return new WindlassError('conflict', cause ? messageOf(cause) : error.message, { cause: error });
 }

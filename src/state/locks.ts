@@ -48,7 +48,8 @@ export function heldMessage(environmentId: string, lock: StateLock): WindlassErr
  * Takes the lock in one statement. FOR SHARE makes it wait for a fence that is being set, and the fence for it.
  * Answers null when taken, also when this grant has this very lock already.
  */
-export async function takeLock({ db }: StateContext, grant: Grant, info: LockInfo): Promise<StateLock | null> {
+export async function takeLock(context: StateContext, grant: Grant, info: LockInfo): Promise<StateLock | null> {
+  const { db } = context;
   if (grant.readOnly) throw readOnly(grant.environmentId);
   const { rows } = await sql<{
     fenced: boolean;
@@ -73,7 +74,7 @@ export async function takeLock({ db }: StateContext, grant: Grant, info: LockInf
   if (row.lock_id === info.ID && row.grant_id === grant.id) return null;
   const holder = await lockOf(db, grant.environmentId);
   // freed since: the holder is gone, so try once more from the start
-  if (!holder) return takeLock({ db } as StateContext, grant, info);
+  if (!holder) return takeLock(context, grant, info);
   return holder.lockId === info.ID && holder.grantId === grant.id ? null : holder;
 }
 

@@ -1,15 +1,15 @@
 import { createHash } from 'node:crypto';
 import { connect } from 'node:net';
 import type { KyselyPlugin } from 'kysely';
-import { openDatabase } from '../store/index.ts';
 import type { Database } from '../store/index.ts';
-import { lockBody, resource, startStateServer, stateText } from './state.fixture.ts';
-import type { StateServer } from './state.fixture.ts';
+import { lockBody, resource, openTestDatabase, startStateServer, stateText } from './testing.ts';
+import type { StateServer } from './testing.ts';
 
+jest.setTimeout(60_000);
 let db: Database;
 let server: StateServer;
 beforeAll(async () => {
-  db = await openDatabase({ kind: 'pglite', directory: null });
+  db = await openTestDatabase();
   server = await startStateServer(db, { keepVersions: 3 });
 }, 60_000);
 afterAll(async () => {

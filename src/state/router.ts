@@ -143,13 +143,13 @@ function toError(thrown: unknown): WindlassError {
 }
 
 export interface StateRouterOptions {
-  /** Hears of failures that are not the caller's: the answer says little about them. */
-  readonly onError?: (error: WindlassError) => void;
+  /** Hears of every refusal and failure: the tools print only the number of the answer. */
+  readonly onError?: (error: WindlassError, environmentId: string, grantId: string | null) => void;
 }
 
 /**
  * The Terraform and OpenTofu HTTP backend at `/<environmentId>`; mount it at `/state`, before body parsers.
- * Basic authentication with a grant's id and token. Errors are plain text, which the tools print.
+ * Basic authentication with a grant's id and token. Errors are plain text.
  */
 export function stateRouter(store: StateStore, options: StateRouterOptions = {}): Router {
   const router = express.Router();
@@ -186,7 +186,12 @@ export function stateRouter(store: StateStore, options: StateRouterOptions = {})
   router.all('/:environmentId', (request: Request, response: Response, next: NextFunction) => {
     serve(request, response).catch((thrown: unknown) => {
       const error = toError(thrown);
-      if (error.code === 'unavailable' || error.code === 'internal') options.onError?.(error);
+      const { environmentId } = request.params;
+      options.onError?.(
+        error,
+        typeof environmentId === 'string' ? environmentId : '',
+        credentials(request)?.id ?? null,
+      );
       if (response.headersSent) return next(error);
       // the rest of a refused body is not waited for
       if (!request.complete) response.set('Connection', 'close').once('finish', () => request.destroy());

@@ -1,14 +1,15 @@
 import { sql } from 'kysely';
-import { openDatabase, readEvents } from '../store/index.ts';
+import { readEvents } from '../store/index.ts';
 import type { Database } from '../store/index.ts';
-import { actor, resource, startStateServer, stateText } from './state.fixture.ts';
-import type { Client, StateServer } from './state.fixture.ts';
+import { actor, resource, openTestDatabase, startStateServer, stateText } from './testing.ts';
+import type { Client, StateServer } from './testing.ts';
 import { withSerial } from './state-file.ts';
 
+jest.setTimeout(60_000);
 let db: Database;
 let server: StateServer;
 beforeAll(async () => {
-  db = await openDatabase({ kind: 'pglite', directory: null });
+  db = await openTestDatabase();
   server = await startStateServer(db);
 }, 60_000);
 afterAll(async () => {

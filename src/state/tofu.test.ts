@@ -3,11 +3,10 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { openDatabase } from '../store/index.ts';
 import type { Database } from '../store/index.ts';
 import { toolPath } from '../../test/support/tools.ts';
-import { startStateServer } from './state.fixture.ts';
-import type { Client, StateServer } from './state.fixture.ts';
+import { openTestDatabase, startStateServer } from './testing.ts';
+import type { Client, StateServer } from './testing.ts';
 
 const tofu = toolPath('tofu');
 let db: Database;
@@ -15,7 +14,7 @@ let server: StateServer;
 let scratch: string;
 beforeAll(async () => {
   scratch = mkdtempSync(join(tmpdir(), 'windlass-state-'));
-  db = await openDatabase({ kind: 'pglite', directory: null });
+  db = await openTestDatabase();
   server = await startStateServer(db);
 }, 60_000);
 afterAll(async () => {

@@ -76,12 +76,21 @@ export async function findApiKey(db: Db, id: string): Promise<ApiKeyRecord | nul
 
 /** Notes that a key was used. */
 export async function touchApiKey(db: Db, id: string): Promise<void> {
-  await db.updateTable('api_keys').set({ last_used_at: sql<Date>`now()` }).where('id', '=', id).execute();
+  await db
+    .updateTable('api_keys')
+    .set({ last_used_at: sql<Date>`now()` })
+    .where('id', '=', id)
+    .execute();
 }
 
 /** Keys that are not revoked, newest first; expired ones included. */
 export async function listApiKeys(db: Db): Promise<ApiKey[]> {
-  const rows = await db.selectFrom('api_keys').selectAll().where('revoked_at', 'is', null).orderBy('id', 'desc').execute();
+  const rows = await db
+    .selectFrom('api_keys')
+    .selectAll()
+    .where('revoked_at', 'is', null)
+    .orderBy('id', 'desc')
+    .execute();
   return rows.map(toApiKey);
 }
 

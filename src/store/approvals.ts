@@ -35,7 +35,8 @@ const planSchema = z.object({
   resources: z.array(z.object({ address: z.string(), type: z.string(), action: z.enum(resourceActions) })).default([]),
 });
 
-const decisionsOf = (row: ApprovalRow): StoredDecision[] => fromJson(z.array(decisionSchema), row.decisions, `approval ${row.id}`);
+const decisionsOf = (row: ApprovalRow): StoredDecision[] =>
+  fromJson(z.array(decisionSchema), row.decisions, `approval ${row.id}`);
 
 /** Identifies a person or key over time; names may be given again. */
 const identityOf = (actor: Actor): string => `${actor.kind}:${actor.id}`;
@@ -187,9 +188,14 @@ export async function listApprovals(db: Db, filter: ApprovalFilter = {}): Promis
   }
   if (filter.projectId !== undefined) {
     const id = filter.projectId;
-    query = query.where(sql<boolean>`approvals.environment_id IN (SELECT e.id FROM environments e WHERE e.project_id = ${id})`);
+    query = query.where(
+      sql<boolean>`approvals.environment_id IN (SELECT e.id FROM environments e WHERE e.project_id = ${id})`,
+    );
   }
-  const rows = await query.orderBy(orderBy(paging)).limit(limit + 1).execute();
+  const rows = await query
+    .orderBy(orderBy(paging))
+    .limit(limit + 1)
+    .execute();
   return toPage(rows, { limit, key: (row) => [row.id], map: toApproval });
 }
 
@@ -234,9 +240,13 @@ export async function decideApproval(db: Db, input: ApprovalDecision): Promise<D
     refuse(row, own);
     const requester = fromJson(actorSchema, row.requested_by, `deployment ${row.deployment_id}`);
     if (input.decision === 'approve' && row.forbid_requester && identityOf(requester) === who) {
-      throw new WindlassError('forbidden', `"${row.alias}" may not be approved by ${requester.name}, who asked for the run`, {
-        hint: 'somebody else has to approve it',
-      });
+      throw new WindlassError(
+        'forbidden',
+        `"${row.alias}" may not be approved by ${requester.name}, who asked for the run`,
+        {
+          hint: 'somebody else has to approve it',
+        },
+      );
     }
     decisions.push({
       id: who,
@@ -256,7 +266,15 @@ export async function decideApproval(db: Db, input: ApprovalDecision): Promise<D
       environmentId: row.environment_id,
       deploymentId: row.deployment_id,
       alias: row.alias,
-      data: { approvalId: row.id, index: row.index, compensation: row.compensation, decision: input.decision, by: input.actor.name, status, complete },
+      data: {
+        approvalId: row.id,
+        index: row.index,
+        compensation: row.compensation,
+        decision: input.decision,
+        by: input.actor.name,
+        status,
+        complete,
+      },
     });
     return { ...node, approval: toApproval({ ...row, status, decisions }), complete, repeated: false };
   });
@@ -265,30 +283,35 @@ export async function decideApproval(db: Db, input: ApprovalDecision): Promise<D
 function refuse(row: ApprovalRow & { alias: string | null; overdue: boolean }, own: StoredDecision | undefined): void {
   const thing = `the approval of "${row.alias}"`;
   if (row.status === 'superseded') {
-    throw new WindlassError('conflict', `${thing} is out of date: the node was planned again or is not waiting any more`, {
-      hint: 'look at the plan that waits now: windlass plan show',
-    });
+    throw new WindlassError(
+      'conflict',
+      `${thing} is out of date: the node was planned again or is not waiting any more`,
+      {
+        hint: 'look at the plan that waits now: windlass plan show',
+      },
+    );
   }
   if (row.status === 'expired' || (row.status === 'pending' && row.overdue)) {
-    throw new WindlassError('conflict', `${thing} expired on ${row.expires_at.toISOString()}`, { hint: 'deploy again to get a new plan' });
+    throw new WindlassError('conflict', `${thing} expired on ${row.expires_at.toISOString()}`, {
+      hint: 'deploy again to get a new plan',
+    });
   }
   if (own) throw new WindlassError('conflict', `${own.by} has already decided to ${own.decision} "${row.alias}"`);
   if (row.status !== 'pending') throw new WindlassError('conflict', `"${row.alias}" is already ${row.status}`);
 }
 
-/** The artifact of the plan that was approved last for a node; null when there is none. */
+/** The plan that people have approved for a node, unless it was asked for anew since; null when there is none. */
 export async function approvedPlan(db: Db, node: ApprovalNode): Promise<string | null> {
   const row = await db
     .selectFrom('approvals')
-    .select('plan_artifact')
+    .select(['status', 'plan_artifact'])
     .where('deployment_id', '=', node.deploymentId)
     .where('index', '=', node.index)
     .where('compensation', '=', node.compensation)
-    .where('status', '=', 'approved')
     .orderBy('id', 'desc')
     .limit(1)
     .executeTakeFirst();
-  return row?.plan_artifact ?? null;
+  return row?.status === 'approved' ? row.plan_artifact : null;
 }
 
 /** The bounds that an approver of this run gave last; null when nobody gave any. */
@@ -301,7 +324,9 @@ export async function findEnvelope(db: Db, deploymentId: string): Promise<Approv
     .orderBy('decided_at', 'desc')
     .execute();
   for (const row of rows) {
-    const envelope = decisionsOf(row).findLast((decision) => decision.decision === 'approve' && decision.envelope !== null)?.envelope;
+    const envelope = decisionsOf(row).findLast(
+      (decision) => decision.decision === 'approve' && decision.envelope !== null,
+    )?.envelope;
     if (envelope) return envelope;
   }
   return null;

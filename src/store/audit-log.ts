@@ -58,7 +58,8 @@ export async function listAuditEntries(db: Db, filter: AuditFilter = {}): Promis
   if (filter.targetId !== undefined) conditions.push(sql`target_id = ${filter.targetId}`);
   if (filter.projectId !== undefined) conditions.push(sql`project_id = ${filter.projectId}`);
   if (filter.action !== undefined) conditions.push(sql`action = ${filter.action}`);
-  if (filter.actor !== undefined) conditions.push(sql`(actor->>'name' = ${filter.actor} OR actor->>'id' = ${filter.actor})`);
+  if (filter.actor !== undefined)
+    conditions.push(sql`(actor->>'name' = ${filter.actor} OR actor->>'id' = ${filter.actor})`);
   if (filter.since !== undefined) conditions.push(sql`at >= ${filter.since}`);
   if (filter.until !== undefined) conditions.push(sql`at < ${filter.until}`);
   const rows = await db

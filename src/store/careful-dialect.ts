@@ -51,7 +51,8 @@ class CarefulDriver implements Driver {
 
   async commitTransaction(connection: CarefulConnection): Promise<void> {
     // PostgreSQL answers such a COMMIT by rolling back, without an error: what was written would be gone unseen.
-    if (connection.failed) throw new WindlassError('internal', 'a statement of this transaction failed before its commit');
+    if (connection.failed)
+      throw new WindlassError('internal', 'a statement of this transaction failed before its commit');
     await this.#inner.commitTransaction(connection);
   }
 

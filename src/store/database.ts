@@ -39,7 +39,8 @@ export type DatabaseOptions =
 
 /** Opens a database and brings its tables up to date. Throws `unavailable` or `conflict` with the reason. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
-  const database = options.kind === 'pglite' ? await openEmbedded(options.directory) : openServer(options.url, options.poolSize ?? 10);
+  const database =
+    options.kind === 'pglite' ? await openEmbedded(options.directory) : openServer(options.url, options.poolSize ?? 10);
   try {
     await migrate(database.sql);
     await ensureDefaults(database.sql);
@@ -51,7 +52,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 }
 
 function checkChannel(channel: string): void {
-  if (!/^[a-z_][a-z0-9_]*$/.test(channel)) throw new WindlassError('internal', `"${channel}" cannot be the name of a channel`);
+  if (!/^[a-z_][a-z0-9_]*$/.test(channel))
+    throw new WindlassError('internal', `"${channel}" cannot be the name of a channel`);
 }
 
 function openServer(url: string, poolSize: number): Database {
@@ -95,7 +97,9 @@ async function openEmbedded(directory: string | null): Promise<Database> {
   const session = new PGliteSession(pg);
   const turns = makeTurns();
   const maintenance = makeMaintenance({ session, turns });
-  const db = new Kysely<Schema>({ dialect: careful(pgliteDialect({ session, turns, onStatement: maintenance.count })) });
+  const db = new Kysely<Schema>({
+    dialect: careful(pgliteDialect({ session, turns, onStatement: maintenance.count })),
+  });
   const listening = new Map<string, number>();
 
   /** LISTEN belongs to the session and would be undone with somebody else's transaction. */

@@ -2,7 +2,14 @@ import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
 import { z } from 'zod';
 import type { Deployment, DeploymentRequest } from '../model/index.ts';
-import { actorSchema, deploymentRequestSchema, deploymentStatuses, deploymentTypes, runErrorSchema, triggers } from '../model/index.ts';
+import {
+  actorSchema,
+  deploymentRequestSchema,
+  deploymentStatuses,
+  deploymentTypes,
+  runErrorSchema,
+  triggers,
+} from '../model/index.ts';
 import type { Db } from './database.ts';
 import { fromJson, iso, isoOrNull } from './json.ts';
 import type { DeploymentRow } from './schema.ts';
@@ -54,7 +61,9 @@ function shownRequest(stored: unknown, place: string): DeploymentRequest {
   const request = fromJson(deploymentRequestSchema, stored, place);
   return {
     ...request,
-    variables: request.variables.map(({ value, ...variable }) => (variable.sensitive || value === undefined ? variable : { ...variable, value })),
+    variables: request.variables.map(({ value, ...variable }) =>
+      variable.sensitive || value === undefined ? variable : { ...variable, value },
+    ),
   };
 }
 

@@ -1,7 +1,15 @@
 import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
 import { z } from 'zod';
-import type { Actor, Deployment, DeploymentRequest, DeploymentStatus, DeploymentType, Page, Trigger } from '../model/index.ts';
+import type {
+  Actor,
+  Deployment,
+  DeploymentRequest,
+  DeploymentStatus,
+  DeploymentType,
+  Page,
+  Trigger,
+} from '../model/index.ts';
 import { deploymentRequestSchema, newId, variableValueSchema } from '../model/index.ts';
 import type { Db } from './database.ts';
 import { selectDeployments, toDeployment } from './deployment-dto.ts';
@@ -62,7 +70,9 @@ function sealRequest(secrets: Secrets, deploymentId: string, request: Deployment
   return {
     ...request,
     variables: request.variables.map((variable) =>
-      variable.sensitive && variable.value !== undefined ? { ...variable, value: secrets.seal(JSON.stringify(variable.value), context) } : variable,
+      variable.sensitive && variable.value !== undefined
+        ? { ...variable, value: secrets.seal(JSON.stringify(variable.value), context) }
+        : variable,
     ),
   };
 }
@@ -78,7 +88,14 @@ export async function readDeploymentRequest(db: Db, secrets: Secrets, id: string
     ...request,
     variables: request.variables.map((variable) =>
       variable.sensitive && variable.value !== undefined
-        ? { ...variable, value: fromJson(variableValueSchema, JSON.parse(secrets.open(fromJson(z.string(), variable.value, place), context)), place) }
+        ? {
+            ...variable,
+            value: fromJson(
+              variableValueSchema,
+              JSON.parse(secrets.open(fromJson(z.string(), variable.value, place), context)),
+              place,
+            ),
+          }
         : variable,
     ),
   };
@@ -92,22 +109,39 @@ export async function getDeployment(db: Db, id: string): Promise<Deployment> {
 }
 
 /** By id, unique beginning of one, or `environment#number`. Throws `notFound` or `ambiguous`. */
-export async function findDeployment(db: Db, reference: string, scope: { readonly projectId?: string | undefined } = {}): Promise<Deployment> {
+export async function findDeployment(
+  db: Db,
+  reference: string,
+  scope: { readonly projectId?: string | undefined } = {},
+): Promise<Deployment> {
   const numbered = /^(.+)#(\d{1,9})$/s.exec(reference);
   if (numbered?.[1] !== undefined) {
     const environment = await findEnvironment(db, numbered[1], scope);
     const owner = environment.parentId ?? environment.id;
-    const [row] = await selectDeployments(db, { where: sql<boolean>`d.environment_id = ${owner} AND d.number = ${Number(numbered[2])}` });
+    const [row] = await selectDeployments(db, {
+      where: sql<boolean>`d.environment_id = ${owner} AND d.number = ${Number(numbered[2])}`,
+    });
     if (row) return toDeployment(row);
     const last = await recentOf(db, sql<boolean>`d.environment_id = ${owner}`);
     throw missing('deployment', reference, last);
   }
   const inScope = scope.projectId === undefined ? sql<boolean>`true` : sql<boolean>`e.project_id = ${scope.projectId}`;
-  const matches = looksLikeId(reference, 'dep') ? sql<boolean>`d.id LIKE ${`${escapeLike(reference)}%`}` : sql<boolean>`d.id = ${reference.replaceAll('\0', '')}`;
-  const rows = await selectDeployments(db, { where: sql<boolean>`${inScope} AND ${matches}`, orderBy: sql`d.id`, limit: 20 });
+  const matches = looksLikeId(reference, 'dep')
+    ? sql<boolean>`d.id LIKE ${`${escapeLike(reference)}%`}`
+    : sql<boolean>`d.id = ${reference.replaceAll('\0', '')}`;
+  const rows = await selectDeployments(db, {
+    where: sql<boolean>`${inScope} AND ${matches}`,
+    orderBy: sql`d.id`,
+    limit: 20,
+  });
   const exact = rows.find((row) => row.id === reference) ?? (rows.length === 1 ? rows[0] : undefined);
   if (exact) return toDeployment(exact);
-  if (rows.length > 1) throw ambiguous('deployment', reference, rows.map((row) => ({ id: row.id, label: `${row.environment_name}#${row.number}` })));
+  if (rows.length > 1)
+    throw ambiguous(
+      'deployment',
+      reference,
+      rows.map((row) => ({ id: row.id, label: `${row.environment_name}#${row.number}` })),
+    );
   throw missing('deployment', reference, await recentOf(db, inScope));
 }
 
@@ -137,7 +171,9 @@ export async function listDeployments(db: Db, filter: DeploymentFilter = {}): Pr
   const conditions: RawBuilder<boolean>[] = [afterCursor(paging)];
   if (filter.environmentId !== undefined) {
     const id = filter.environmentId;
-    conditions.push(sql`(d.environment_id = ${id} OR d.id IN (SELECT n.deployment_id FROM node_runs n WHERE n.environment_id = ${id}))`);
+    conditions.push(
+      sql`(d.environment_id = ${id} OR d.id IN (SELECT n.deployment_id FROM node_runs n WHERE n.environment_id = ${id}))`,
+    );
   }
   if (filter.projectId !== undefined) conditions.push(sql`e.project_id = ${filter.projectId}`);
   if (filter.status !== undefined) conditions.push(sql`d.status = ANY(${[filter.status].flat()}::text[])`);
@@ -145,8 +181,14 @@ export async function listDeployments(db: Db, filter: DeploymentFilter = {}): Pr
   if (filter.since !== undefined) conditions.push(sql`d.queued_at >= ${filter.since}`);
   if (filter.until !== undefined) conditions.push(sql`d.queued_at < ${filter.until}`);
   if (filter.requestedBy !== undefined) {
-    conditions.push(sql`(d.requested_by->>'name' = ${filter.requestedBy} OR d.requested_by->>'id' = ${filter.requestedBy})`);
+    conditions.push(
+      sql`(d.requested_by->>'name' = ${filter.requestedBy} OR d.requested_by->>'id' = ${filter.requestedBy})`,
+    );
   }
-  const rows = await selectDeployments(db, { where: sql<boolean>`${sql.join(conditions, sql` AND `)}`, orderBy: orderBy(paging), limit: limit + 1 });
+  const rows = await selectDeployments(db, {
+    where: sql<boolean>`${sql.join(conditions, sql` AND `)}`,
+    orderBy: orderBy(paging),
+    limit: limit + 1,
+  });
   return toPage(rows, { limit, key: (row) => [row.id], map: toDeployment });
 }

@@ -28,7 +28,13 @@ const resourcesSchema = driftResultSchema.shape.resources;
 
 /** Keeps what a check found and sets the status of the environment, and of the workflow environment it is a node of. */
 export async function recordDriftResult(db: Db, input: NewDriftResult): Promise<void> {
-  const resources = input.resources.map(({ address, type, action, before, after }) => ({ address, type, action, before: before ?? null, after: after ?? null }));
+  const resources = input.resources.map(({ address, type, action, before, after }) => ({
+    address,
+    type,
+    action,
+    before: before ?? null,
+    after: after ?? null,
+  }));
   await inTransaction(db, async (tx) => {
     await tx
       .insertInto('drift_results')
@@ -41,7 +47,9 @@ export async function recordDriftResult(db: Db, input: NewDriftResult): Promise<
         message: input.message,
       })
       .execute();
-    await sql`UPDATE environments SET drift_status = ${input.status}, drift_checked_at = now() WHERE id = ${input.environmentId}`.execute(tx);
+    await sql`UPDATE environments SET drift_status = ${input.status}, drift_checked_at = now() WHERE id = ${input.environmentId}`.execute(
+      tx,
+    );
     if (input.entityId !== input.environmentId) {
       // Nodes of one run end beside each other: the lock lets each see what the others have written.
       await sql`SELECT 1 FROM environments WHERE id = ${input.entityId} FOR NO KEY UPDATE`.execute(tx);
@@ -75,7 +83,9 @@ export async function listDriftResults(db: Db, filter: DriftFilter): Promise<Pag
   let query = db
     .selectFrom('drift_results as r')
     .innerJoin('environments as e', 'e.id', 'r.environment_id')
-    .where((where) => where.or([where('e.id', '=', filter.environmentId), where('e.parent_id', '=', filter.environmentId)]))
+    .where((where) =>
+      where.or([where('e.id', '=', filter.environmentId), where('e.parent_id', '=', filter.environmentId)]),
+    )
     .where(afterCursor(paging));
   if (filter.deploymentId !== undefined) query = query.where('r.deployment_id', '=', filter.deploymentId);
   if (filter.status !== undefined) query = query.where('r.status', '=', filter.status);

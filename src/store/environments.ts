@@ -1,7 +1,14 @@
 import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
 import { z } from 'zod';
-import type { DriftStatus, Environment, EnvironmentLock, EnvironmentSettings, EnvironmentStatus, Page } from '../model/index.ts';
+import type {
+  DriftStatus,
+  Environment,
+  EnvironmentLock,
+  EnvironmentSettings,
+  EnvironmentStatus,
+  Page,
+} from '../model/index.ts';
 import { inlineTemplateSchema, newId, WindlassError } from '../model/index.ts';
 import type { Db } from './database.ts';
 import { selectEnvironments, toEnvironment } from './environment-dto.ts';
@@ -51,10 +58,16 @@ export async function createEnvironment(db: Db, input: NewEnvironment): Promise<
       });
     }
     if (isUniqueViolation(error, 'environments_alias')) {
-      throw new WindlassError('conflict', `the environment already has a sub-environment "${input.parent?.alias ?? ''}"`);
+      throw new WindlassError(
+        'conflict',
+        `the environment already has a sub-environment "${input.parent?.alias ?? ''}"`,
+      );
     }
     if (isForeignKeyViolation(error)) {
-      throw new WindlassError('notFound', `the project, template or parent of environment "${input.name}" is not there any more`);
+      throw new WindlassError(
+        'notFound',
+        `the project, template or parent of environment "${input.name}" is not there any more`,
+      );
     }
     throw error;
   }
@@ -82,10 +95,15 @@ function pathsOf(reference: string): { parent: string; alias: string }[] {
  * sub-environment (the name may be an id there too). Upper and lower case count only when it would be ambiguous without.
  * Throws `notFound` or `ambiguous` with what there is.
  */
-export async function findEnvironment(db: Db, reference: string, scope: { readonly projectId?: string | undefined } = {}): Promise<Environment> {
+export async function findEnvironment(
+  db: Db,
+  reference: string,
+  scope: { readonly projectId?: string | undefined } = {},
+): Promise<Environment> {
   const text = reference.replaceAll('\0', '');
   const paths = pathsOf(text);
-  const inProject = scope.projectId === undefined ? sql<boolean>`true` : sql<boolean>`e.project_id = ${scope.projectId}`;
+  const inProject =
+    scope.projectId === undefined ? sql<boolean>`true` : sql<boolean>`e.project_id = ${scope.projectId}`;
   const prefix = looksLikeId(text, 'env') ? sql`WHEN e.id LIKE ${`${escapeLike(text)}%`} THEN 3` : sql``;
   const path = paths.map(
     ({ parent, alias }) => sql`
@@ -111,16 +129,24 @@ export async function findEnvironment(db: Db, reference: string, scope: { readon
 }
 
 /** The nodes of the environment before the slash when that one is there; else the environments. */
-async function candidatesFor(db: Db, paths: readonly { parent: string }[], inProject: RawBuilder<boolean>): Promise<Candidate[]> {
+async function candidatesFor(
+  db: Db,
+  paths: readonly { parent: string }[],
+  inProject: RawBuilder<boolean>,
+): Promise<Candidate[]> {
   const parents = paths.map(({ parent }) => parent);
   if (parents.length > 0) {
     const { rows } = await sql<Candidate>`
       SELECT e.id, p.name || '/' || e.alias AS label FROM environments e JOIN environments p ON p.id = e.parent_id
-      WHERE ${inProject} AND NOT e.detached AND (p.name = ANY(${parents}::text[]) OR p.id = ANY(${parents}::text[])) ORDER BY 2 LIMIT 200`.execute(db);
+      WHERE ${inProject} AND NOT e.detached AND (p.name = ANY(${parents}::text[]) OR p.id = ANY(${parents}::text[])) ORDER BY 2 LIMIT 200`.execute(
+      db,
+    );
     if (rows.length > 0) return rows;
   }
   const { rows } = await sql<Candidate>`
-    SELECT e.id, e.name AS label FROM environments e WHERE ${inProject} AND e.parent_id IS NULL AND NOT e.archived ORDER BY 2 LIMIT 200`.execute(db);
+    SELECT e.id, e.name AS label FROM environments e WHERE ${inProject} AND e.parent_id IS NULL AND NOT e.archived ORDER BY 2 LIMIT 200`.execute(
+    db,
+  );
   return rows;
 }
 
@@ -139,22 +165,43 @@ export interface EnvironmentFilter extends PageRequest {
 /** In the order of their names. */
 export async function listEnvironments(db: Db, filter: EnvironmentFilter = {}): Promise<Page<Environment>> {
   const limit = limitOf(filter);
-  const paging: Paging = { request: filter, columns: [{ sql: 'e.name', type: 'text' }, { sql: 'e.id', type: 'text' }], direction: 'ascending' };
-  const conditions: RawBuilder<boolean>[] = [afterCursor(paging), sql<boolean>`e.archived = ${filter.archived ?? false}`];
+  const paging: Paging = {
+    request: filter,
+    columns: [
+      { sql: 'e.name', type: 'text' },
+      { sql: 'e.id', type: 'text' },
+    ],
+    direction: 'ascending',
+  };
+  const conditions: RawBuilder<boolean>[] = [
+    afterCursor(paging),
+    sql<boolean>`e.archived = ${filter.archived ?? false}`,
+  ];
   if (filter.projectId !== undefined) conditions.push(sql`e.project_id = ${filter.projectId}`);
   if (filter.status !== undefined) conditions.push(sql`e.status = ${filter.status}`);
   if (filter.name !== undefined) conditions.push(sql`e.name ILIKE ${`%${escapeLike(filter.name)}%`}`);
   if (filter.parentId === null) conditions.push(sql`e.parent_id IS NULL`);
   else if (filter.parentId !== undefined) conditions.push(sql`e.parent_id = ${filter.parentId}`);
   if (filter.drift !== undefined) conditions.push(sql`e.drift_status = ${filter.drift}`);
-  const rows = await selectEnvironments(db, { where: sql<boolean>`${sql.join(conditions, sql` AND `)}`, orderBy: orderBy(paging), limit: limit + 1 });
+  const rows = await selectEnvironments(db, {
+    where: sql<boolean>`${sql.join(conditions, sql` AND `)}`,
+    orderBy: orderBy(paging),
+    limit: limit + 1,
+  });
   return toPage(rows, { limit, key: (row) => [row.name, row.id], map: toEnvironment });
 }
 
 /** The sub-environments of one that are part of its graph, by alias; detached ones only when asked for. */
-export async function listSubEnvironments(db: Db, parentId: string, options: { readonly detached?: boolean } = {}): Promise<Environment[]> {
+export async function listSubEnvironments(
+  db: Db,
+  parentId: string,
+  options: { readonly detached?: boolean } = {},
+): Promise<Environment[]> {
   const detached = options.detached ? sql<boolean>`true` : sql<boolean>`NOT e.detached`;
-  const rows = await selectEnvironments(db, { where: sql<boolean>`e.parent_id = ${parentId} AND ${detached}`, orderBy: sql`e.alias` });
+  const rows = await selectEnvironments(db, {
+    where: sql<boolean>`e.parent_id = ${parentId} AND ${detached}`,
+    orderBy: sql`e.alias`,
+  });
   return rows.map(toEnvironment);
 }
 
@@ -187,7 +234,8 @@ export async function updateEnvironment(db: Db, id: string, patch: EnvironmentPa
       ...(patch.settings === undefined ? {} : { settings: toJson(patch.settings) }),
     });
   } catch (error) {
-    if (isUniqueViolation(error)) throw new WindlassError('conflict', `the project already has an environment "${patch.name ?? ''}"`);
+    if (isUniqueViolation(error))
+      throw new WindlassError('conflict', `the project already has an environment "${patch.name ?? ''}"`);
     if (isForeignKeyViolation(error)) throw missing('template', patch.templateId ?? '', []);
     throw error;
   }
@@ -204,13 +252,20 @@ export async function setEnvironmentExpiry(db: Db, id: string, expiresAt: Date |
   await change(db, id, { expires_at: expiresAt });
 }
 
-export async function setEnvironmentDrift(db: Db, id: string, status: DriftStatus, checkedAt: Date | null): Promise<void> {
+export async function setEnvironmentDrift(
+  db: Db,
+  id: string,
+  status: DriftStatus,
+  checkedAt: Date | null,
+): Promise<void> {
   await change(db, id, { drift_status: status, drift_checked_at: checkedAt });
 }
 
 /** Hides an environment and its nodes, and frees its name. Whether it may be is for the caller to decide. */
 export async function archiveEnvironment(db: Db, id: string): Promise<void> {
   const { rows } = await sql`
-    UPDATE environments SET archived = true, expires_at = NULL, updated_at = now() WHERE id = ${id} OR parent_id = ${id} RETURNING id`.execute(db);
+    UPDATE environments SET archived = true, expires_at = NULL, updated_at = now() WHERE id = ${id} OR parent_id = ${id} RETURNING id`.execute(
+    db,
+  );
   if (rows.length === 0) throw missing('environment', id, []);
 }

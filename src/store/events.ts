@@ -77,7 +77,9 @@ export async function readEvents(db: Db, filter: EventFilter): Promise<Event[]> 
   if (filter.deploymentId !== undefined) conditions.push(sql`deployment_id = ${filter.deploymentId}`);
   if (filter.environmentId !== undefined) {
     const id = filter.environmentId;
-    conditions.push(sql`(environment_id = ${id} OR environment_id IN (SELECT n.id FROM environments n WHERE n.parent_id = ${id}))`);
+    conditions.push(
+      sql`(environment_id = ${id} OR environment_id IN (SELECT n.id FROM environments n WHERE n.parent_id = ${id}))`,
+    );
   }
   const rows = await db
     .selectFrom('events')

@@ -16,7 +16,8 @@ export interface IdempotencyClaim extends IdempotencyKey {
   readonly staleAfterMs?: number | undefined;
 }
 
-export type ClaimAnswer = { readonly state: 'new' } | { readonly state: 'answered'; readonly status: number; readonly body: unknown };
+export type ClaimAnswer =
+  { readonly state: 'new' } | { readonly state: 'answered'; readonly status: number; readonly body: unknown };
 
 const defaultStaleAfterMs = 60_000;
 
@@ -33,7 +34,12 @@ export async function claimIdempotencyKey(db: Db, claim: IdempotencyClaim): Prom
         AND k.created_at <= clock_timestamp() - ${staleAfterMs} * interval '1 millisecond'
     RETURNING key`.execute(db);
   if (rows.length > 0) return { state: 'new' };
-  const row = await db.selectFrom('idempotency_keys').selectAll().where('actor', '=', claim.actor).where('key', '=', claim.key).executeTakeFirst();
+  const row = await db
+    .selectFrom('idempotency_keys')
+    .selectAll()
+    .where('actor', '=', claim.actor)
+    .where('key', '=', claim.key)
+    .executeTakeFirst();
   // Released between the two statements: the next try gets it.
   if (!row) throw inProgress(claim.key);
   if (row.request_hash !== claim.requestHash) {
@@ -52,7 +58,11 @@ function inProgress(key: string): WindlassError {
 }
 
 /** Keeps the answer for repeats. It is stored as it is: bodies with secrets do not belong here. */
-export async function completeIdempotencyKey(db: Db, key: IdempotencyKey, answer: { readonly status: number; readonly body: unknown }): Promise<void> {
+export async function completeIdempotencyKey(
+  db: Db,
+  key: IdempotencyKey,
+  answer: { readonly status: number; readonly body: unknown },
+): Promise<void> {
   await db
     .updateTable('idempotency_keys')
     .set({ response_status: answer.status, response_body: toJson(answer.body) })

@@ -7,6 +7,7 @@ export type { Secrets } from './secrets.ts';
 export { fromJson, toJson, toNullableJson, toText } from './json.ts';
 export { ensureDefaults } from './defaults.ts';
 export type { PageRequest } from './paging.ts';
+export { completeUpTo } from './growing-table.ts';
 export type * from './schema.ts';
 
 export * from './organizations.ts';

@@ -23,9 +23,13 @@ export function toText(text: string): string {
 export function fromJson<T extends z.ZodType>(schema: T, value: unknown, place: string): z.infer<T> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw new WindlassError('internal', `the database holds something unexpected in ${place}: ${messageOf(parsed.error)}`, {
-    hint: 'it was changed by hand or by another version of Windlass',
-  });
+  throw new WindlassError(
+    'internal',
+    `the database holds something unexpected in ${place}: ${messageOf(parsed.error)}`,
+    {
+      hint: 'it was changed by hand or by another version of Windlass',
+    },
+  );
 }
 
 /** ISO 8601 of a timestamp column. */

@@ -55,7 +55,10 @@ export async function readLog(db: Db, filter: LogFilter): Promise<LogChunk[]> {
   let query = db
     .selectFrom('log_chunks as c')
     .innerJoin('node_runs as n', (join) =>
-      join.onRef('n.deployment_id', '=', 'c.deployment_id').onRef('n.index', '=', 'c.index').onRef('n.compensation', '=', 'c.compensation'),
+      join
+        .onRef('n.deployment_id', '=', 'c.deployment_id')
+        .onRef('n.index', '=', 'c.index')
+        .onRef('n.compensation', '=', 'c.compensation'),
     )
     .where('c.deployment_id', '=', filter.deploymentId)
     .where('c.id', '>', filter.afterId)
@@ -69,5 +72,9 @@ export async function readLog(db: Db, filter: LogFilter): Promise<LogChunk[]> {
     .orderBy('c.id')
     .limit(filter.limit ?? 200)
     .execute();
-  return rows.map((row) => ({ ...row, stage: fromJson(z.enum(stages), row.stage, `log chunk ${row.id}`), at: iso(row.at) }));
+  return rows.map((row) => ({
+    ...row,
+    stage: fromJson(z.enum(stages), row.stage, `log chunk ${row.id}`),
+    at: iso(row.at),
+  }));
 }

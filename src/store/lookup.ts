@@ -30,7 +30,10 @@ export function ambiguous(what: string, reference: string, candidates: readonly 
 /** Error for a name or id that means nothing here, with what there is. */
 export function missing(what: string, reference: string, candidates: readonly Candidate[]): WindlassError {
   return new WindlassError('notFound', `there is no ${what} "${reference}"`, {
-    hint: candidates.length === 0 ? `there is no ${what} at all yet` : `there are: ${list(nearestFirst(reference, candidates))}`,
+    hint:
+      candidates.length === 0
+        ? `there is no ${what} at all yet`
+        : `there are: ${list(nearestFirst(reference, candidates))}`,
   });
 }
 
@@ -54,7 +57,11 @@ function pairsOf(text: string): Set<string> {
 }
 
 /** The best-ranked match, when it is the only one of its rank. Lower ranks are better. */
-export function pickBest<T extends Candidate & { readonly rank: number }>(what: string, reference: string, matches: readonly T[]): T | null {
+export function pickBest<T extends Candidate & { readonly rank: number }>(
+  what: string,
+  reference: string,
+  matches: readonly T[],
+): T | null {
   const best = Math.min(...matches.map((match) => match.rank));
   const equal = matches.filter((match) => match.rank === best);
   if (equal.length > 1) throw ambiguous(what, reference, equal);

@@ -35,22 +35,33 @@ export async function migrate(db: Kysely<Schema>, known: readonly Migration[] = 
 async function applyMissing(db: Kysely<Schema>, known: readonly Migration[]): Promise<void> {
   await sql`CREATE TABLE IF NOT EXISTS windlass_migrations (
     name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`.execute(db);
-  const { rows } = await sql<{ name: string; checksum: string }>`SELECT name, checksum FROM windlass_migrations`.execute(db);
+  const { rows } = await sql<{
+    name: string;
+    checksum: string;
+  }>`SELECT name, checksum FROM windlass_migrations`.execute(db);
   const applied = new Map(rows.map((row) => [row.name, row.checksum]));
   const names = new Set(known.map((migration) => migration.name));
   const newer = [...applied.keys()].filter((name) => !names.has(name)).sort();
   if (newer.length > 0) {
-    throw new WindlassError('conflict', `the database was made by a newer Windlass: this one does not know ${newer.join(', ')}`, {
-      hint: 'start the newer version, or restore a backup from before it was first started',
-    });
+    throw new WindlassError(
+      'conflict',
+      `the database was made by a newer Windlass: this one does not know ${newer.join(', ')}`,
+      {
+        hint: 'start the newer version, or restore a backup from before it was first started',
+      },
+    );
   }
   for (const migration of known) {
     const checksum = applied.get(migration.name);
     if (checksum === undefined) await apply(db, migration);
     else if (checksum !== checksumOf(migration)) {
-      throw new WindlassError('conflict', `the migration ${migration.name} of the database differs from the one in this Windlass`, {
-        hint: 'use the version that made the database; one made by an unreleased version has to be made anew',
-      });
+      throw new WindlassError(
+        'conflict',
+        `the migration ${migration.name} of the database differs from the one in this Windlass`,
+        {
+          hint: 'use the version that made the database; one made by an unreleased version has to be made anew',
+        },
+      );
     }
   }
 }
@@ -59,10 +70,14 @@ async function apply(db: Kysely<Schema>, migration: Migration): Promise<void> {
   try {
     await db.transaction().execute(async (tx) => {
       await sql.raw(migration.sql).execute(tx);
-      await sql`INSERT INTO windlass_migrations (name, checksum) VALUES (${migration.name}, ${checksumOf(migration)})`.execute(tx);
+      await sql`INSERT INTO windlass_migrations (name, checksum) VALUES (${migration.name}, ${checksumOf(migration)})`.execute(
+        tx,
+      );
     });
   } catch (error) {
     if (isDatabaseUnavailable(error)) throw error;
-    throw new WindlassError('internal', `the migration ${migration.name} failed and was undone: ${messageOf(error)}`, { cause: error });
+    throw new WindlassError('internal', `the migration ${migration.name} failed and was undone: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
 }

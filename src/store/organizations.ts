@@ -16,7 +16,10 @@ export function toOrganization(row: Selectable<OrganizationsTable>): Organizatio
   };
 }
 
-export async function createOrganization(db: Db, input: { readonly name: string; readonly settings?: ScopeSettings }): Promise<Organization> {
+export async function createOrganization(
+  db: Db,
+  input: { readonly name: string; readonly settings?: ScopeSettings },
+): Promise<Organization> {
   try {
     const row = await db
       .insertInto('organizations')
@@ -25,7 +28,8 @@ export async function createOrganization(db: Db, input: { readonly name: string;
       .executeTakeFirstOrThrow();
     return toOrganization(row);
   } catch (error) {
-    if (isUniqueViolation(error)) throw new WindlassError('conflict', `there is already an organization "${input.name}"`);
+    if (isUniqueViolation(error))
+      throw new WindlassError('conflict', `there is already an organization "${input.name}"`);
     throw error;
   }
 }
@@ -64,7 +68,12 @@ export async function findOrganization(db: Db, reference?: string): Promise<Orga
 }
 
 export async function updateOrganizationSettings(db: Db, id: string, settings: ScopeSettings): Promise<Organization> {
-  const row = await db.updateTable('organizations').set({ settings: toJson(settings) }).where('id', '=', id).returningAll().executeTakeFirst();
+  const row = await db
+    .updateTable('organizations')
+    .set({ settings: toJson(settings) })
+    .where('id', '=', id)
+    .returningAll()
+    .executeTakeFirst();
   if (!row) throw missing('organization', id, []);
   return toOrganization(row);
 }

@@ -23,14 +23,26 @@ type OutputRow = Selectable<OutputsTable>;
 function openOutput(secrets: Secrets, row: OutputRow): StoredOutput {
   const place = `output "${row.name}" of ${row.environment_id}`;
   const value = row.sensitive
-    ? JSON.parse(secrets.open(fromJson(z.string(), row.value, place), secretContexts.output(row.environment_id, row.name)))
+    ? JSON.parse(
+        secrets.open(fromJson(z.string(), row.value, place), secretContexts.output(row.environment_id, row.name)),
+      )
     : row.value;
-  return { name: row.name, type: fromJson(variableTypeSchema, row.type, place), value: fromJson(variableValueSchema, value, place), sensitive: row.sensitive };
+  return {
+    name: row.name,
+    type: fromJson(variableTypeSchema, row.type, place),
+    value: fromJson(variableValueSchema, value, place),
+    sensitive: row.sensitive,
+  };
 }
 
 /** What an environment puts out, by name; sensitive values are left out. */
 export async function listOutputs(db: Db, environmentId: string): Promise<OutputDto[]> {
-  const rows = await db.selectFrom('outputs').selectAll().where('environment_id', '=', environmentId).orderBy('name').execute();
+  const rows = await db
+    .selectFrom('outputs')
+    .selectAll()
+    .where('environment_id', '=', environmentId)
+    .orderBy('name')
+    .execute();
   return rows.map((row) => {
     const place = `output "${row.name}" of ${environmentId}`;
     return {
@@ -44,11 +56,17 @@ export async function listOutputs(db: Db, environmentId: string): Promise<Output
 }
 
 /** Outputs of several environments by their ids, decrypted; those without any are left out. */
-export async function readOutputs(db: Db, secrets: Secrets, environmentIds: readonly string[]): Promise<Map<string, StoredOutput[]>> {
+export async function readOutputs(
+  db: Db,
+  secrets: Secrets,
+  environmentIds: readonly string[],
+): Promise<Map<string, StoredOutput[]>> {
   const found = new Map<string, StoredOutput[]>();
   if (environmentIds.length === 0) return found;
   const { rows } = await sql<OutputRow>`
-    SELECT * FROM outputs WHERE environment_id = ANY(${[...environmentIds]}::text[]) ORDER BY environment_id, name`.execute(db);
+    SELECT * FROM outputs WHERE environment_id = ANY(${[...environmentIds]}::text[]) ORDER BY environment_id, name`.execute(
+    db,
+  );
   for (const row of rows) {
     const list = found.get(row.environment_id);
     if (list) list.push(openOutput(secrets, row));
@@ -89,7 +107,12 @@ function canonical(value: unknown): string {
  * Makes `outputs` the outputs of an environment. Answers whether any was added, removed or changed; what is equal is
  * not written again.
  */
-export async function replaceOutputs(db: Db, secrets: Secrets, environmentId: string, outputs: readonly StoredOutput[]): Promise<boolean> {
+export async function replaceOutputs(
+  db: Db,
+  secrets: Secrets,
+  environmentId: string,
+  outputs: readonly StoredOutput[],
+): Promise<boolean> {
   const wanted = new Map(outputs.map((output) => [output.name, output]));
   const known = (await readOutputs(db, secrets, [environmentId])).get(environmentId) ?? [];
   const before = new Map(known.map((output) => [output.name, canonical(output)]));
@@ -99,7 +122,10 @@ export async function replaceOutputs(db: Db, secrets: Secrets, environmentId: st
   const gone = [...before.keys()].filter((name) => !wanted.has(name));
   if (changed.length === 0 && gone.length === 0) return false;
   await inTransaction(db, async (tx) => {
-    if (gone.length > 0) await sql`DELETE FROM outputs WHERE environment_id = ${environmentId} AND name = ANY(${gone}::text[])`.execute(tx);
+    if (gone.length > 0)
+      await sql`DELETE FROM outputs WHERE environment_id = ${environmentId} AND name = ANY(${gone}::text[])`.execute(
+        tx,
+      );
     if (changed.length === 0) return;
     const rows = changed.map(({ name, type, value, sensitive }) => ({
       name,

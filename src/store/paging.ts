@@ -13,7 +13,10 @@ export interface PageRequest {
 
 /** The columns that order a list; together they are unique. */
 export type SortKey = readonly (string | number)[];
-const sortKeySchema = z.array(z.union([z.string(), z.number()])).min(1).max(3);
+const sortKeySchema = z
+  .array(z.union([z.string(), z.number()]))
+  .min(1)
+  .max(3);
 
 const defaultLimit = 50;
 const largestLimit = 200;
@@ -34,7 +37,9 @@ function decodeCursor(cursor: string, shape: SortKey): SortKey {
   try {
     const key = sortKeySchema.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8')));
     const fits = key.length === shape.length && key.every((part, i) => typeof part === typeof shape[i]);
-    const storable = key.every((part) => (typeof part === 'string' ? !part.includes('\0') : Number.isSafeInteger(part)));
+    const storable = key.every((part) =>
+      typeof part === 'string' ? !part.includes('\0') : Number.isSafeInteger(part),
+    );
     if (fits && storable) return key;
   } catch {
     // Said below.
@@ -69,7 +74,10 @@ export function orderBy({ columns, direction }: Paging): RawBuilder<unknown> {
 }
 
 /** Cuts the extra row off and makes the cursor of the next page. */
-export function toPage<R, T>(rows: readonly R[], options: { limit: number; key: (row: R) => SortKey; map: (row: R) => T }): Page<T> {
+export function toPage<R, T>(
+  rows: readonly R[],
+  options: { limit: number; key: (row: R) => SortKey; map: (row: R) => T },
+): Page<T> {
   const shown = rows.slice(0, options.limit);
   const last = shown.at(-1);
   const next = rows.length > options.limit && last !== undefined ? encodeCursor(options.key(last)) : null;

@@ -42,7 +42,8 @@ export class PGliteSession {
     const values = parameters.map(toWire);
     const known = this.#statements.get(sql);
     if (known) return this.#run<R>(known, [], values);
-    if (sql.length > longestStatement) return this.#run<R>({ name: '', columns: null }, [serialize.parse({ text: sql })], values);
+    if (sql.length > longestStatement)
+      return this.#run<R>({ name: '', columns: null }, [serialize.parse({ text: sql })], values);
     const statement: Statement = { name: `w${this.#names++}`, columns: null };
     const preparing = [...this.#makeRoom(), serialize.parse({ name: statement.name, text: sql })];
     return this.#run<R>(statement, preparing, values, () => this.#statements.set(sql, statement));
@@ -63,7 +64,12 @@ export class PGliteSession {
     return [];
   }
 
-  async #run<R>(statement: Statement, before: Uint8Array[], values: WireValue[], onParsed?: () => void): Promise<QueryResult<R>> {
+  async #run<R>(
+    statement: Statement,
+    before: Uint8Array[],
+    values: WireValue[],
+    onParsed?: () => void,
+  ): Promise<QueryResult<R>> {
     const described = statement.columns !== null;
     const answers = await this.#send(
       [

@@ -7,6 +7,7 @@ import { escapeLike, looksLikeId, missing, pickBest } from './lookup.ts';
 import type { PageRequest, Paging } from './paging.ts';
 import { afterCursor, limitOf, orderBy, toPage } from './paging.ts';
 import type { ProjectsTable } from './schema.ts';
+import { inTransaction } from './transactions.ts';
 import { isForeignKeyViolation, isUniqueViolation } from './unavailable.ts';
 
 export function toProject(row: Selectable<ProjectsTable>): Project {
@@ -29,7 +30,12 @@ export async function createProject(db: Db, input: NewProject): Promise<Project>
   try {
     const row = await db
       .insertInto('projects')
-      .values({ id: newId('prj'), organization_id: input.organizationId, name: input.name, settings: toJson(input.settings ?? {}) })
+      .values({
+        id: newId('prj'),
+        organization_id: input.organizationId,
+        name: input.name,
+        settings: toJson(input.settings ?? {}),
+      })
       .returningAll()
       .executeTakeFirstOrThrow();
     return toProject(row);
@@ -40,18 +46,39 @@ export async function createProject(db: Db, input: NewProject): Promise<Project>
   }
 }
 
-export async function listProjects(db: Db, request: PageRequest & { readonly organizationId?: string } = {}): Promise<Page<Project>> {
+export async function listProjects(
+  db: Db,
+  request: PageRequest & { readonly organizationId?: string } = {},
+): Promise<Page<Project>> {
   const limit = limitOf(request);
-  const paging: Paging = { request, columns: [{ sql: 'name', type: 'text' }, { sql: 'id', type: 'text' }], direction: 'ascending' };
+  const paging: Paging = {
+    request,
+    columns: [
+      { sql: 'name', type: 'text' },
+      { sql: 'id', type: 'text' },
+    ],
+    direction: 'ascending',
+  };
   let query = db.selectFrom('projects').selectAll().where(afterCursor(paging));
   if (request.organizationId !== undefined) query = query.where('organization_id', '=', request.organizationId);
-  const rows = await query.orderBy(orderBy(paging)).limit(limit + 1).execute();
+  const rows = await query
+    .orderBy(orderBy(paging))
+    .limit(limit + 1)
+    .execute();
   return toPage(rows, { limit, key: (row) => [row.name, row.id], map: toProject });
 }
 
 /** By id, unique beginning of one, or name. Throws `notFound` or `ambiguous` with what there is. */
-export async function findProject(db: Db, reference: string, scope: { readonly organizationId?: string } = {}): Promise<Project> {
-  const inScope = db.selectFrom('projects').$if(scope.organizationId !== undefined, (query) => query.where('organization_id', '=', scope.organizationId ?? ''));
+export async function findProject(
+  db: Db,
+  reference: string,
+  scope: { readonly organizationId?: string } = {},
+): Promise<Project> {
+  const inScope = db
+    .selectFrom('projects')
+    .$if(scope.organizationId !== undefined, (query) =>
+      query.where('organization_id', '=', scope.organizationId ?? ''),
+    );
   const rows = await inScope
     .selectAll()
     .where((where) =>
@@ -62,14 +89,52 @@ export async function findProject(db: Db, reference: string, scope: { readonly o
       ]),
     )
     .execute();
-  const matches = rows.map((row) => ({ row, id: row.id, label: row.name, rank: row.id === reference ? 0 : row.name === reference ? 1 : 2 }));
+  const matches = rows.map((row) => ({
+    row,
+    id: row.id,
+    label: row.name,
+    rank: row.id === reference ? 0 : row.name === reference ? 1 : 2,
+  }));
   const found = pickBest('project', reference, matches);
   if (found) return toProject(found.row);
-  throw missing('project', reference, await inScope.select(['id', 'name as label']).orderBy('name').limit(200).execute());
+  throw missing(
+    'project',
+    reference,
+    await inScope.select(['id', 'name as label']).orderBy('name').limit(200).execute(),
+  );
 }
 
 export async function updateProjectSettings(db: Db, id: string, settings: ScopeSettings): Promise<Project> {
-  const row = await db.updateTable('projects').set({ settings: toJson(settings) }).where('id', '=', id).returningAll().executeTakeFirst();
+  const row = await db
+    .updateTable('projects')
+    .set({ settings: toJson(settings) })
+    .where('id', '=', id)
+    .returningAll()
+    .executeTakeFirst();
   if (!row) throw missing('project', id, []);
   return toProject(row);
+}
+
+/** Throws `conflict` while the project has environments or templates, archived ones included: they keep its history. */
+export async function deleteProject(db: Db, id: string): Promise<void> {
+  const inUse = new WindlassError('conflict', 'the project still has environments or templates', {
+    hint: 'delete its templates first; a project that has had environments stays, with their history',
+  });
+  const used = await db
+    .selectFrom('environments')
+    .select('id')
+    .where('project_id', '=', id)
+    .union(db.selectFrom('templates').select('id').where('project_id', '=', id))
+    .limit(1)
+    .executeTakeFirst();
+  if (used) throw inUse;
+  try {
+    await inTransaction(db, async (tx) => {
+      const deleted = await tx.deleteFrom('projects').where('id', '=', id).returning('id').executeTakeFirst();
+      if (!deleted) throw missing('project', id, []);
+      await tx.deleteFrom('variables').where('scope', '=', 'project').where('scope_id', '=', id).execute();
+    });
+  } catch (error) {
+    throw isForeignKeyViolation(error) ? inUse : error;
+  }
 }

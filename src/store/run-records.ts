@@ -6,7 +6,12 @@ import { sql } from 'kysely';
 import type { Kysely, RawBuilder } from 'kysely';
 import { z } from 'zod';
 import type { EnvironmentStatus, NodeStatus, Plan, RunError, SkipReason, Stage } from '../model/index.ts';
-import { deploymentRequestSchema, nodeSnapshotSchema, environmentSettingsSchema, environmentLockSchema } from '../model/index.ts';
+import {
+  deploymentRequestSchema,
+  nodeSnapshotSchema,
+  environmentSettingsSchema,
+  environmentLockSchema,
+} from '../model/index.ts';
 import type { Schema } from './schema.ts';
 
 type Db = Kysely<Schema>;
@@ -125,7 +130,13 @@ export async function enterStage(db: Db, key: NodeKey, stage: Stage, journal: Jo
 }
 
 /** Tells followers how far the tool is. Not kept. */
-export async function announceProgress(db: Db, key: NodeKey, alias: string, entityId: string, text: string): Promise<void> {
+export async function announceProgress(
+  db: Db,
+  key: NodeKey,
+  alias: string,
+  entityId: string,
+  text: string,
+): Promise<void> {
   const payload = { entityId, deploymentId: key.deploymentId, index: key.index, alias, progress: text.slice(0, 200) };
   await sql`SELECT pg_notify('windlass_progress', ${JSON.stringify(payload)})`.execute(db);
 }
@@ -152,7 +163,8 @@ export interface NodeEnding {
 /** Writes a node's ending, or a wait within its run, and the consequences for its environment, in one statement. */
 export async function endNode(db: Db, key: NodeKey, ending: NodeEnding): Promise<void> {
   const environment = ending.environment;
-  const json = (value: unknown): string | null => (value === undefined || value === null ? null : JSON.stringify(value));
+  const json = (value: unknown): string | null =>
+    value === undefined || value === null ? null : JSON.stringify(value);
   const over = ['succeeded', 'failed', 'skipped', 'cancelled', 'aborted'].includes(ending.status);
   await sql`
     WITH r AS (
@@ -202,7 +214,12 @@ export async function changeNodeStatuses(
 ): Promise<void> {
   if (changes.length === 0) return;
   const rows = JSON.stringify(
-    changes.map(({ index, status, reason, error }) => ({ index, status, reason: reason ?? null, error: error ?? null })),
+    changes.map(({ index, status, reason, error }) => ({
+      index,
+      status,
+      reason: reason ?? null,
+      error: error ?? null,
+    })),
   );
   await sql`
     WITH c AS (

@@ -4,7 +4,10 @@ import { organizationSettingsSchema } from '../model/index.ts';
 import type { Schema } from './schema.ts';
 
 /** Limits for a time to live: the project's where it has them, else the organization's. */
-export async function scopeTtlSettings(db: Kysely<Schema>, projectId: string): Promise<Pick<ScopeSettings, 'defaultTtl' | 'maximumTtlHours'>> {
+export async function scopeTtlSettings(
+  db: Kysely<Schema>,
+  projectId: string,
+): Promise<Pick<ScopeSettings, 'defaultTtl' | 'maximumTtlHours'>> {
   const row = await db
     .selectFrom('projects')
     .innerJoin('organizations', 'organizations.id', 'projects.organization_id')

@@ -1,5 +1,12 @@
-import type { Page, Template, TemplateInput } from '../model/index.ts';
-import { newId, retryRuleSchema, sourceSchema, templateConfigSchema, templateTypeSchema, WindlassError } from '../model/index.ts';
+import type { Page, Template, TemplateInput, TemplateType } from '../model/index.ts';
+import {
+  newId,
+  retryRuleSchema,
+  sourceSchema,
+  templateConfigSchema,
+  templateTypeSchema,
+  WindlassError,
+} from '../model/index.ts';
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
 import { inTransaction } from './transactions.ts';
@@ -40,7 +47,9 @@ function columnsOf(input: TemplateInput) {
 }
 
 function nameTaken(error: unknown, name: string): unknown {
-  return isUniqueViolation(error) ? new WindlassError('conflict', `the project already has a template "${name}"`) : error;
+  return isUniqueViolation(error)
+    ? new WindlassError('conflict', `the project already has a template "${name}"`)
+    : error;
 }
 
 export async function createTemplate(db: Db, projectId: string, input: TemplateInput): Promise<Template> {
@@ -86,7 +95,9 @@ async function templateInUse(db: Db, id: string): Promise<WindlassError | null> 
     .limit(mostNamed + 1)
     .execute();
   if (rows.length === 0) return null;
-  const names = rows.slice(0, mostNamed).map((row) => `"${row.parent === null ? row.name : `${row.parent}/${row.alias}`}"`);
+  const names = rows
+    .slice(0, mostNamed)
+    .map((row) => `"${row.parent === null ? row.name : `${row.parent}/${row.alias}`}"`);
   const more = rows.length > mostNamed ? ' and others' : '';
   return new WindlassError('conflict', `the template is used by ${names.join(', ')}${more}`, {
     hint: 'destroy and archive these environments first, or give them another template',
@@ -121,12 +132,17 @@ export async function findTemplateById(db: Db, id: string): Promise<Template> {
 }
 
 /** By id, unique beginning of one, or name. Throws `notFound` or `ambiguous` with what there is. */
-export async function findTemplate(db: Db, reference: string, scope: { readonly projectId?: string } = {}): Promise<Template> {
+export async function findTemplate(
+  db: Db,
+  reference: string,
+  scope: { readonly projectId?: string } = {},
+): Promise<Template> {
   const inScope = db
     .selectFrom('templates')
     .innerJoin('projects', 'projects.id', 'templates.project_id')
     .$if(scope.projectId !== undefined, (query) => query.where('templates.project_id', '=', scope.projectId ?? ''));
-  const label = (row: { project: string; name: string }): string => (scope.projectId === undefined ? `${row.project}/${row.name}` : row.name);
+  const label = (row: { project: string; name: string }): string =>
+    scope.projectId === undefined ? `${row.project}/${row.name}` : row.name;
   const rows = await inScope
     .selectAll('templates')
     .select('projects.name as project')
@@ -138,21 +154,51 @@ export async function findTemplate(db: Db, reference: string, scope: { readonly 
       ]),
     )
     .execute();
-  const matches = rows.map((row) => ({ row, id: row.id, label: label(row), rank: row.id === reference ? 0 : row.name === reference ? 1 : 2 }));
+  const matches = rows.map((row) => ({
+    row,
+    id: row.id,
+    label: label(row),
+    rank: row.id === reference ? 0 : row.name === reference ? 1 : 2,
+  }));
   const found = pickBest('template', reference, matches);
   if (found) return toTemplate(found.row);
-  const all = await inScope.select(['templates.id', 'templates.name', 'projects.name as project']).orderBy('templates.name').limit(200).execute();
-  throw missing('template', reference, all.map((row) => ({ id: row.id, label: label(row) })));
+  const all = await inScope
+    .select(['templates.id', 'templates.name', 'projects.name as project'])
+    .orderBy('templates.name')
+    .limit(200)
+    .execute();
+  throw missing(
+    'template',
+    reference,
+    all.map((row) => ({ id: row.id, label: label(row) })),
+  );
 }
 
-export async function listTemplates(db: Db, request: PageRequest & { readonly projectId?: string } = {}): Promise<Page<Template>> {
+export interface TemplateFilter extends PageRequest {
+  readonly projectId?: string | undefined;
+  /** Part of the name, upper or lower case. */
+  readonly name?: string | undefined;
+  readonly type?: TemplateType | undefined;
+}
+
+/** In the order of their names. */
+export async function listTemplates(db: Db, request: TemplateFilter = {}): Promise<Page<Template>> {
   const limit = limitOf(request);
-  const paging: Paging = { request, columns: [{ sql: 'name', type: 'text' }, { sql: 'id', type: 'text' }], direction: 'ascending' };
+  const paging: Paging = {
+    request,
+    columns: [
+      { sql: 'name', type: 'text' },
+      { sql: 'id', type: 'text' },
+    ],
+    direction: 'ascending',
+  };
   const rows = await db
     .selectFrom('templates')
     .selectAll()
     .where(afterCursor(paging))
     .$if(request.projectId !== undefined, (query) => query.where('project_id', '=', request.projectId ?? ''))
+    .$if(request.type !== undefined, (query) => query.where('type', '=', request.type ?? ''))
+    .$if(request.name !== undefined, (query) => query.where('name', 'ilike', `%${escapeLike(request.name ?? '')}%`))
     .orderBy(orderBy(paging))
     .limit(limit + 1)
     .execute();
@@ -161,6 +207,11 @@ export async function listTemplates(db: Db, request: PageRequest & { readonly pr
 
 /** Every template of a project, for checking a workflow file against it. */
 export async function listTemplateNames(db: Db, projectId: string): Promise<Template[]> {
-  const rows = await db.selectFrom('templates').selectAll().where('project_id', '=', projectId).orderBy('name').execute();
+  const rows = await db
+    .selectFrom('templates')
+    .selectAll()
+    .where('project_id', '=', projectId)
+    .orderBy('name')
+    .execute();
   return rows.map(toTemplate);
 }

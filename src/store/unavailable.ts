@@ -30,7 +30,8 @@ function isConnectionProblem(error: unknown): boolean {
 
 function reasonOf(error: unknown): string {
   // Node tries every address of a name and then says nothing itself.
-  if (error instanceof AggregateError && error.errors.length > 0) return [...new Set(error.errors.map(messageOf))].join('; ');
+  if (error instanceof AggregateError && error.errors.length > 0)
+    return [...new Set(error.errors.map(messageOf))].join('; ');
   return messageOf(error) || codeOf(error) || 'no reason given';
 }
 
@@ -51,7 +52,9 @@ export function toStoreError(error: unknown): unknown {
   }
   const code = codeOf(error);
   if (code === '22021' || code === '22P05') {
-    return new WindlassError('invalidInput', 'text with a NUL or a character that is not valid cannot be stored', { cause: error });
+    return new WindlassError('invalidInput', 'text with a NUL or a character that is not valid cannot be stored', {
+      cause: error,
+    });
   }
   return error;
 }

@@ -1,7 +1,21 @@
 import { sql } from 'kysely';
 import { z } from 'zod';
-import type { Page, Variable, VariableDto, VariableInput, VariableLevel, VariableScope, VariableValue } from '../model/index.ts';
-import { newId, variableKindSchema, variableScopeSchema, variableTypeSchema, variableValueSchema } from '../model/index.ts';
+import type {
+  Page,
+  Variable,
+  VariableDto,
+  VariableInput,
+  VariableLevel,
+  VariableScope,
+  VariableValue,
+} from '../model/index.ts';
+import {
+  newId,
+  variableKindSchema,
+  variableScopeSchema,
+  variableTypeSchema,
+  variableValueSchema,
+} from '../model/index.ts';
 import type { Db } from './database.ts';
 import { fromJson, iso, toJson, toNullableJson } from './json.ts';
 import { missing } from './lookup.ts';
@@ -18,7 +32,13 @@ export interface VariablePlace {
 }
 
 function placeOf(row: VariableRow): string {
-  return secretContexts.variable({ scope: row.scope, scopeId: row.scope_id, alias: row.alias, kind: row.kind, name: row.name });
+  return secretContexts.variable({
+    scope: row.scope,
+    scopeId: row.scope_id,
+    alias: row.alias,
+    kind: row.kind,
+    name: row.name,
+  });
 }
 
 const allowedSchema = z.array(variableValueSchema).nullable();
@@ -47,11 +67,18 @@ export function toVariable(row: VariableRow): VariableDto {
 }
 
 /** Makes the variable of this place, alias, kind and name, or replaces it whole. */
-export async function upsertVariable(db: Db, secrets: Secrets, place: VariablePlace, input: VariableInput): Promise<VariableDto> {
+export async function upsertVariable(
+  db: Db,
+  secrets: Secrets,
+  place: VariablePlace,
+  input: VariableInput,
+): Promise<VariableDto> {
   const alias = input.alias ?? '';
   const context = secretContexts.variable({ ...place, alias, kind: input.kind, name: input.name });
   const stored =
-    input.value === undefined ? null : toJson(input.sensitive ? secrets.seal(JSON.stringify(input.value), context) : input.value);
+    input.value === undefined
+      ? null
+      : toJson(input.sensitive ? secrets.seal(JSON.stringify(input.value), context) : input.value);
   const values = {
     type: input.type,
     value: stored,
@@ -65,7 +92,15 @@ export async function upsertVariable(db: Db, secrets: Secrets, place: VariablePl
   };
   const row = await db
     .insertInto('variables')
-    .values({ id: newId('var'), scope: place.scope, scope_id: place.scopeId, alias, kind: input.kind, name: input.name, ...values })
+    .values({
+      id: newId('var'),
+      scope: place.scope,
+      scope_id: place.scopeId,
+      alias,
+      kind: input.kind,
+      name: input.name,
+      ...values,
+    })
     .onConflict((conflict) => conflict.columns(['scope', 'scope_id', 'alias', 'kind', 'name']).doUpdateSet(values))
     .returningAll()
     .executeTakeFirstOrThrow();
@@ -79,12 +114,22 @@ export interface VariableFilter extends PageRequest, Partial<VariablePlace> {
 /** By name. Sensitive values are left out. */
 export async function listVariables(db: Db, filter: VariableFilter): Promise<Page<VariableDto>> {
   const limit = limitOf(filter);
-  const paging: Paging = { request: filter, columns: [{ sql: 'name', type: 'text' }, { sql: 'id', type: 'text' }], direction: 'ascending' };
+  const paging: Paging = {
+    request: filter,
+    columns: [
+      { sql: 'name', type: 'text' },
+      { sql: 'id', type: 'text' },
+    ],
+    direction: 'ascending',
+  };
   let query = db.selectFrom('variables').selectAll().where(afterCursor(paging));
   if (filter.scope !== undefined) query = query.where('scope', '=', filter.scope);
   if (filter.scopeId !== undefined) query = query.where('scope_id', '=', filter.scopeId);
   if (filter.name !== undefined) query = query.where('name', '=', filter.name);
-  const rows = await query.orderBy(orderBy(paging)).limit(limit + 1).execute();
+  const rows = await query
+    .orderBy(orderBy(paging))
+    .limit(limit + 1)
+    .execute();
   return toPage(rows, { limit, key: (row) => [row.name, row.id], map: toVariable });
 }
 
@@ -126,7 +171,12 @@ export interface StoredLayer {
  */
 export async function loadVariableLayers(db: Db, secrets: Secrets, subject: VariableSubject): Promise<StoredLayer[]> {
   const places: { level: VariableLevel; scope: VariableScope; scopeId: string; alias: string }[] = [];
-  const add = (level: VariableLevel, scope: VariableScope, scopeId: string | null | undefined, aliasLevel: VariableLevel = level): void => {
+  const add = (
+    level: VariableLevel,
+    scope: VariableScope,
+    scopeId: string | null | undefined,
+    aliasLevel: VariableLevel = level,
+  ): void => {
     if (scopeId === null || scopeId === undefined || places.some((place) => place.scopeId === scopeId)) return;
     places.push({ level, scope, scopeId, alias: '' });
     if (subject.alias !== null) places.push({ level: aliasLevel, scope, scopeId, alias: subject.alias });
@@ -160,7 +210,8 @@ function isAliasDefault(place: { level: VariableLevel; alias: string }): boolean
 }
 
 function openVariable(secrets: Secrets, row: VariableRow): Variable {
-  const { id, scope, scopeId, alias, name, kind, type, sensitive, readOnly, required, regex, allowed, description } = toVariable(row);
+  const { id, scope, scopeId, alias, name, kind, type, sensitive, readOnly, required, regex, allowed, description } =
+    toVariable(row);
   return {
     id,
     scope,
@@ -183,5 +234,9 @@ function openValue(secrets: Secrets, row: VariableRow): VariableValue | undefine
   if (row.value === null) return undefined;
   const place = `variable ${row.id}`;
   if (!row.sensitive) return fromJson(variableValueSchema, row.value, place);
-  return fromJson(variableValueSchema, JSON.parse(secrets.open(fromJson(z.string(), row.value, place), placeOf(row))), place);
+  return fromJson(
+    variableValueSchema,
+    JSON.parse(secrets.open(fromJson(z.string(), row.value, place), placeOf(row))),
+    place,
+  );
 }

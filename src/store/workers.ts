@@ -22,7 +22,13 @@ export interface NewWorker {
 
 /** Writes down a worker that starts. */
 export async function registerWorker(db: Db, worker: NewWorker): Promise<void> {
-  const values = { host: worker.host, boot_id: worker.bootId, pid: worker.pid, seen_at: sql<Date>`now()`, stopped_at: null };
+  const values = {
+    host: worker.host,
+    boot_id: worker.bootId,
+    pid: worker.pid,
+    seen_at: sql<Date>`now()`,
+    stopped_at: null,
+  };
   await db
     .insertInto('workers')
     .values({ id: worker.id, ...values })
@@ -44,10 +50,23 @@ export async function heartbeatWorker(db: Db, id: string): Promise<boolean> {
 
 /** Says that a worker has left in good order. */
 export async function stopWorker(db: Db, id: string): Promise<void> {
-  await db.updateTable('workers').set({ stopped_at: sql<Date>`now()` }).where('id', '=', id).where('stopped_at', 'is', null).execute();
+  await db
+    .updateTable('workers')
+    .set({ stopped_at: sql<Date>`now()` })
+    .where('id', '=', id)
+    .where('stopped_at', 'is', null)
+    .execute();
 }
 
-const columns = ['id', 'host', 'boot_id as bootId', 'pid', 'started_at as startedAt', 'seen_at as seenAt', 'stopped_at as stoppedAt'] as const;
+const columns = [
+  'id',
+  'host',
+  'boot_id as bootId',
+  'pid',
+  'started_at as startedAt',
+  'seen_at as seenAt',
+  'stopped_at as stoppedAt',
+] as const;
 
 export async function findWorker(db: Db, id: string): Promise<WorkerRecord | null> {
   return (await db.selectFrom('workers').select(columns).where('id', '=', id).executeTakeFirst()) ?? null;
@@ -57,7 +76,9 @@ export async function findWorker(db: Db, id: string): Promise<WorkerRecord | nul
 export async function listWorkers(db: Db, options: { readonly seenWithinMs?: number } = {}): Promise<WorkerRecord[]> {
   let query = db.selectFrom('workers').select(columns);
   if (options.seenWithinMs !== undefined) {
-    query = query.where('stopped_at', 'is', null).where(sql<boolean>`seen_at > now() - ${options.seenWithinMs} * interval '1 millisecond'`);
+    query = query
+      .where('stopped_at', 'is', null)
+      .where(sql<boolean>`seen_at > now() - ${options.seenWithinMs} * interval '1 millisecond'`);
   }
   return query.orderBy('started_at', 'desc').orderBy('id').limit(1000).execute();
 }

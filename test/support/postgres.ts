@@ -87,14 +87,25 @@ export async function startPostgres(options: { readonly settings?: readonly stri
 
   const port = await freePort();
   const url = `postgres://windlass@127.0.0.1:${port}/postgres`;
-  const settings = ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off', 'shared_buffers=32MB', 'max_connections=60'];
+  const settings = [
+    'fsync=off',
+    'synchronous_commit=off',
+    'full_page_writes=off',
+    'shared_buffers=32MB',
+    'max_connections=60',
+  ];
   let server: ChildProcess | null = null;
   let said = '';
 
   async function start(): Promise<void> {
     const chosen = [...settings, ...(options.settings ?? [])].flatMap((setting) => ['-c', setting]);
     const args = ['-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', directory, ...chosen];
-    const child = spawn(join(bin, 'postgres'), args, { ...user, env: environment, cwd: directory, stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(join(bin, 'postgres'), args, {
+      ...user,
+      env: environment,
+      cwd: directory,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     child.stderr?.on('data', (chunk: Buffer) => {
       said = (said + chunk.toString()).slice(-4000);
     });

@@ -30,16 +30,30 @@ export interface TestClient {
 }
 
 export function createTestClient(url: string, token: string): TestClient {
-  const call = async <T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<{ status: number; body: T }> => {
+  const call = async <T>(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<{ status: number; body: T }> => {
     const response = await fetch(`${url}/api/v1${path}`, {
       method,
-      headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
     const text = await response.text();
     return { status: response.status, body: (text === '' ? null : JSON.parse(text)) as T };
   };
-  const request = async <T>(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<T> => {
+  const request = async <T>(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Record<string, string>,
+  ): Promise<T> => {
     const answer = await call<T>(method, path, body, headers);
     if (answer.status >= 400) throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
     return answer.body;
@@ -68,7 +82,10 @@ export function createTestClient(url: string, token: string): TestClient {
         return isTerminalDeployment(deployment.status) && deployment;
       }),
     nodes: async (id) => (await request<Page<NodeRun>>('GET', `/deployments/${id}/nodes?limit=200`)).items,
-    statuses: async (id) => Object.fromEntries((await client.nodes(id)).filter((node) => !node.compensation).map((node) => [node.alias, node.status])),
+    statuses: async (id) =>
+      Object.fromEntries(
+        (await client.nodes(id)).filter((node) => !node.compensation).map((node) => [node.alias, node.status]),
+      ),
   };
   return client;
 }
@@ -83,7 +100,8 @@ export interface TestServer extends TestClient {
 export function testEnvironment(dataDirectory: string): Record<string, string> {
   return {
     WINDLASS_DATA: dataDirectory,
-    WINDLASS_CACHE: process.env['WINDLASS_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'windlass'),
+    WINDLASS_CACHE:
+      process.env['WINDLASS_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'windlass'),
     WINDLASS_PORT: '0',
     WINDLASS_TOFU: toolPath('tofu'),
     WINDLASS_TEMPORAL: toolPath('temporal'),

@@ -65,7 +65,7 @@ export async function ensureInit(session: Session, reread: () => Promise<Session
   if (!again && session.managed && session.facts.selfContained) return placeBackendState(session);
   if (!again && isInitialised(session)) return;
   await rm(recordPath(session), { force: true });
-  await installAndInit(session);
+  await installAndInit(session, again);
   if (!session.managed && session.facts.backend !== null && session.run.workspace !== null) await selectWorkspace(session);
   const after = await reread();
   await writeFile(recordPath(session), JSON.stringify({ fingerprint: fingerprint(after, after.facts.fingerprint) }), {
@@ -73,9 +73,10 @@ export async function ensureInit(session: Session, reread: () => Promise<Session
   });
 }
 
-async function installAndInit(session: Session): Promise<void> {
+async function installAndInit(session: Session, again: boolean): Promise<void> {
   const { run, directory, facts } = session;
-  if (!facts.usesProviders) {
+  // The state may need providers that the code no longer names; then the tool has asked.
+  if (!facts.usesProviders && !again) {
     await mkdir(providerStaging(run), { recursive: true });
     return runInit(session);
   }

@@ -1,11 +1,14 @@
 import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { inspect, readRecord, stopRun } from '../process/index.ts';
 import type { StopLadder } from '../process/index.ts';
 import type { CrashEvidence, Recovery, StackRun } from '../runner.ts';
 import { follow, runDirectory, toToolError } from './invoke.ts';
 import type { Invocation } from './invoke.ts';
 import { forceUnlock, hasLeftState, isOurs, probeLock, rescueState } from './rescue.ts';
-import { toApplyResult } from './results.ts';
+import { planPath, toApplyResult } from './results.ts';
+import { variablesName } from './session.ts';
 import type { Session } from './session.ts';
 
 /** A tool that only reads is not asked for long. */
@@ -59,6 +62,8 @@ export async function recover(
 }
 
 async function conclude(session: Session, invocation: Invocation): Promise<Recovery> {
+  await rm(join(session.directory, variablesName), { force: true });
+  await rm(planPath(session), { force: true });
   if (invocation.code === 0) return { kind: 'finished', result: await toApplyResult(session, invocation.report) };
   if (invocation.code === null && invocation.failure.stopped === null) {
     return killed(session, readRecord(runDirectory(session.run, invocation.failure.stage))?.startedAtMs ?? 0);
@@ -69,6 +74,8 @@ async function conclude(session: Session, invocation: Invocation): Promise<Recov
 
 /** The tool is proven over and nobody wrote down how. */
 async function killed(session: Session, startedAtMs: number): Promise<Recovery> {
+  await rm(join(session.directory, variablesName), { force: true });
+  await rm(planPath(session), { force: true });
   const detail = 'the tool was killed on this machine before it could end';
   if (session.managed) {
     // The lock belongs to the dead call's grant, which the caller takes away; `prepare` then saves what was left behind.

@@ -2,7 +2,7 @@ import { chmod, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ResourceChange, Stage } from '../../model/index.ts';
 import type { RunnerOptions } from '../options.ts';
-import { defaultLadder } from '../process/index.ts';
+import { defaultLadder, LeftRunningError } from '../process/index.ts';
 import { ToolError } from '../runner.ts';
 import type { ApplyResult, Drift, PlanResult, StackRun, StackRunner } from '../runner.ts';
 import { buildWorkTree } from '../work-tree.ts';
@@ -101,9 +101,15 @@ export function createOpenTofuRunner(options: RunnerOptions): StackRunner {
       const path = planPath(session);
       await rm(path, { force: true });
       await writeFile(path, artifact, { mode: 0o600, flag: 'wx' });
-      const result = await change(run, 'apply', ['apply', ...common, path]);
-      await rm(path, { force: true });
-      return result;
+      let leftRunning = false;
+      try {
+        return await change(run, 'apply', ['apply', ...common, path]);
+      } catch (error) {
+        leftRunning = error instanceof LeftRunningError;
+        throw error;
+      } finally {
+        if (!leftRunning) await rm(path, { force: true });
+      }
     },
 
     deploy: (run) => change(run, 'apply', ['apply', '-auto-approve', ...common]),

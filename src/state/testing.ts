@@ -4,11 +4,18 @@ import type { Server } from 'node:http';
 import express from 'express';
 import { createSecretBox } from '../access/index.ts';
 import { newId, systemActor } from '../model/index.ts';
+import { openDatabase } from '../store/index.ts';
 import type { Database } from '../store/index.ts';
 import { createStateStore, stateRouter } from './index.ts';
 import type { GrantRequest, StateStore } from './index.ts';
 
 export const actor = { ...systemActor, name: 'Ada' };
+
+/** PGlite in memory, or the PostgreSQL server that WINDLASS_TEST_DATABASE_URL names: the same tests hold on both. */
+export function openTestDatabase(): Promise<Database> {
+  const url = process.env['WINDLASS_TEST_DATABASE_URL'];
+  return openDatabase(url ? { kind: 'postgres', url } : { kind: 'pglite', directory: null });
+}
 
 /** A state as the tools write it. */
 export function stateText(options: {

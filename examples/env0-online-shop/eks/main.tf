@@ -1,0 +1,12 @@
+# Template "eks": this file has no inputs, because the format of env0.workflow.yml knows none.
+resource "terraform_data" "main" {
+  input = "eks"
+}
+
+resource "terraform_data" "detail" {
+  input = terraform_data.main.id
+}
+
+output "id" {
+  value = terraform_data.main.id
+}

@@ -1,0 +1,90 @@
+import { at, makeDeployment, makeNode, shopNodes } from '../testing/records.ts';
+import { plainStyle } from '../text/style.ts';
+import { criticalPath, renderSummary } from './summary.ts';
+import { createView } from './view.ts';
+
+test('a run that went well: what has become of the environment, how long, and why so long', () => {
+  const view = createView({
+    deployment: makeDeployment({ status: 'succeeded', finishedAt: at(3.2) }),
+    nodes: shopNodes({
+      vpc: { status: 'succeeded', startedAt: at(0), finishedAt: at(1.1) },
+      db: { status: 'succeeded', startedAt: at(1.1), finishedAt: at(2) },
+      eks: { status: 'succeeded', startedAt: at(1.1), finishedAt: at(2.2) },
+      billing: { status: 'succeeded', startedAt: at(2.2), finishedAt: at(3.2) },
+      configuration: { status: 'succeeded', startedAt: at(2.2), finishedAt: at(3) },
+      notification: { status: 'succeeded', ran: false, startedAt: at(2.2), finishedAt: at(2.3) },
+    }),
+  });
+  expect(renderSummary(view, plainStyle)).toEqual([
+    '✔ Active · 5 deployed · 1 unchanged · 3.2 s · longest path VPC and Network → EKS → Billing Service',
+    '',
+    'Next:  windlass status shop · windlass logs shop · windlass destroy shop',
+  ]);
+});
+
+test('a run that failed: what, where, why, and the commands that come next', () => {
+  const reason = { kind: 'failedAncestor', alias: 'db', message: 'need DB' };
+  const view = createView({
+    deployment: makeDeployment({ status: 'failed', finishedAt: at(41) }),
+    nodes: shopNodes({
+      vpc: { status: 'succeeded', startedAt: at(0), finishedAt: at(1) },
+      eks: { status: 'succeeded', startedAt: at(1), finishedAt: at(2) },
+      db: {
+        status: 'failed',
+        stage: 'apply',
+        startedAt: at(1),
+        finishedAt: at(41),
+        error: {
+          class: 'provider',
+          message: 'aws_db_instance.main: DBInstanceAlreadyExists: shop-db',
+          where: 'main.tf:14',
+          hint: 'state: verified, lock free',
+        },
+      },
+      billing: { status: 'skipped', reason },
+      configuration: { status: 'skipped', reason },
+      notification: { status: 'skipped', reason },
+    }),
+  });
+  expect(renderSummary(view, plainStyle)).toEqual([
+    '✖ Failed · 2 deployed · 1 failed · 3 skipped · 41 s',
+    '  ✖ DB   apply   aws_db_instance.main: DBInstanceAlreadyExists: shop-db',
+    '         main.tf:14 · class: provider · log: windlass logs shop/db --stage apply',
+    '         state: verified, lock free',
+    '  ⊘ Billing Service, Configuration Service, Notification Service   need DB',
+    '',
+    'Fix it, then:  windlass resume shop     runs DB, Billing Service, Configuration Service, Notification Service; keeps the rest',
+    '               windlass rollback shop   takes VPC and Network, EKS back to the last successful deployment',
+  ]);
+});
+
+test('a file that was wrong: every problem with its place', () => {
+  const problems = [{ message: 'unknown sub-environment "ek" in needs; did you mean "eks"?', file: 'shop.workflow.yml', line: 12, column: 11 }];
+  const view = createView({
+    deployment: makeDeployment({ number: 1, status: 'failed', error: { class: 'definition', message: 'the workflow file has 1 problem', problems } }),
+    nodes: [],
+  });
+  expect(renderSummary(view, plainStyle)).toEqual([
+    '✖ Failed',
+    '  the workflow file has 1 problem',
+    '    shop.workflow.yml:12:11  unknown sub-environment "ek" in needs; did you mean "eks"?',
+    '',
+    'Fix it, then:  windlass deploy shop',
+  ]);
+});
+
+test('a destroy that went well ends inactive', () => {
+  const nodes = shopNodes().map((node) => ({ ...node, action: 'destroy' as const, status: 'succeeded' as const }));
+  const view = createView({ deployment: makeDeployment({ type: 'destroy', status: 'succeeded', finishedAt: at(2) }), nodes });
+  expect(renderSummary(view, plainStyle)[0]).toBe('✔ Inactive · 6 destroyed · 2.0 s');
+});
+
+test('names that a shell would take apart are quoted in commands', () => {
+  const view = createView({ deployment: makeDeployment({ environmentName: 'my shop', status: 'cancelled' }), nodes: shopNodes() });
+  expect(renderSummary(view, plainStyle).join('\n')).toContain("windlass resume 'my shop'");
+});
+
+test('the longest path survives a cycle in the records', () => {
+  const times = { startedAt: at(0), finishedAt: at(1) };
+  expect(criticalPath([makeNode('a', { needs: ['b'], ...times }), makeNode('b', { needs: ['a'], ...times })])).toHaveLength(2);
+});

@@ -1,0 +1,80 @@
+import type { Command } from 'commander';
+import { createRegistry } from './cli.ts';
+import { addAccount } from './commands/account.ts';
+import { addKeys, addProjects, addTemplates } from './commands/catalogue.ts';
+import { addCompletion, answerCompletion, completionWord } from './commands/completion.ts';
+import { addControl } from './commands/control.ts';
+import { addDecide } from './commands/decide.ts';
+import { addDemo } from './commands/demo.ts';
+import { addDeploy } from './commands/deploy.ts';
+import { addDestroy, addPlan } from './commands/destroy-plan.ts';
+import { addEnvironments } from './commands/environments.ts';
+import { addApprovals, addAudit, addDeployments } from './commands/history.ts';
+import { addInit } from './commands/init.ts';
+import { addDrift, addLocks, addSchedules, addTtl } from './commands/life.ts';
+import { addLogs } from './commands/logs.ts';
+import { addGraph, addStatus } from './commands/look.ts';
+import { addServe } from './commands/serve.ts';
+import { addState } from './commands/state.ts';
+import { addValidate } from './commands/validate.ts';
+import { addVariables } from './commands/variables.ts';
+import { describeFailure } from './errors.ts';
+import { createPrinter } from './io.ts';
+import type { Io } from './io.ts';
+import { ownVersion } from './package-root.ts';
+import type { SessionDependencies } from './session.ts';
+import { openSession, realDependencies } from './session.ts';
+import { styleFor } from './text/style.ts';
+
+const examples = `Examples:
+  windlass demo                     everything on this machine, with an example
+  windlass init my-shop             a starter of your own
+  windlass deploy ./my-shop         deploy a directory
+  windlass deploy shop/eks          one node of an environment
+  windlass logs -f shop/eks         follow its log
+  windlass destroy shop             in reverse order, after a question
+`;
+
+interface ProgramOptions {
+  readonly io: Io;
+  readonly dependencies: SessionDependencies;
+  readonly onExit: (code: number) => void;
+}
+
+/** All commands, in the order in which people meet them. */
+export function createProgram({ io, dependencies, onExit }: ProgramOptions): Command {
+  const registry = createRegistry({ io, dependencies, version: ownVersion(), onExit });
+  for (const add of [
+    addDemo, addServe, addInit, addValidate,
+    addDeploy, addPlan, addDestroy, addStatus, addLogs, addGraph,
+    addDecide, addControl,
+    addEnvironments, addTemplates, addProjects, addVariables, addDeployments, addApprovals, addState, addSchedules, addDrift, addTtl, addLocks, addKeys, addAudit,
+    addAccount, addCompletion,
+  ]) {
+    add(registry);
+  }
+  registry.program.addHelpText('before', examples);
+  return registry.program;
+}
+
+/** Runs one command line, without the names of the programs before it. Answers the exit code and never throws. */
+export async function runCli(words: readonly string[], io: Io, dependencies: SessionDependencies = realDependencies): Promise<number> {
+  let code = 0;
+  try {
+    const program = createProgram({ io, dependencies, onExit: (exit) => (code = exit) });
+    if (words[0] === completionWord) {
+      const printer = createPrinter(io, { format: 'table', noColor: true });
+      const choice = { url: undefined, token: undefined };
+      await answerCompletion(program, words.slice(1), { io, connect: () => openSession({ io, printer, dependencies, choice, mayStart: false }) });
+      return code;
+    }
+    await program.parseAsync([...words], { from: 'user' });
+    return code;
+  } catch (error) {
+    const json = words.includes('--json') || words.includes('json');
+    const style = styleFor(io.stderr.isTTY && !json, io.env, words.includes('--no-color'));
+    const failure = describeFailure(error, style, io.env['WINDLASS_DEBUG'] === '1');
+    for (const line of failure.lines) io.stderr.write(`${line}\n`);
+    return failure.exitCode;
+  }
+}

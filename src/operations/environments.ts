@@ -1,0 +1,240 @@
+import { sql } from 'kysely';
+import { z } from 'zod';
+import type { DriftStatus, Environment, EnvironmentInput, EnvironmentSettings, EnvironmentStatus, Graph, OutputDto, Page } from '../model/index.ts';
+import { WindlassError, templateTypeSchema } from '../model/index.ts';
+import {
+  archiveEnvironment as putAway,
+  createEnvironment as insertEnvironment,
+  findEnvironment,
+  findProject,
+  findTemplate,
+  listEnvironments as readEnvironments,
+  listOutputs as readOutputs,
+  listSubEnvironments,
+  setEnvironmentLock,
+} from '../store/index.ts';
+import type { Db, PageRequest } from '../store/index.ts';
+import { resolveProject } from './catalogue.ts';
+import { audit, authorize, requireScope } from './context.ts';
+import type { Asked, Context } from './context.ts';
+import { checkDrift, checkSchedule, expiryUnder, forgetSchedules, saveSettings } from './life-settings.ts';
+import { entityOf, findPlace, requirePresent, requireRoot } from './places.ts';
+
+export interface EnvironmentPatch {
+  readonly name?: string | undefined;
+  /** Name or id. */
+  readonly template?: string | undefined;
+  readonly workspace?: string | null | undefined;
+  readonly revision?: string | null | undefined;
+  /** Only what is given changes; null takes a setting away. */
+  readonly settings?: { readonly [K in keyof EnvironmentSettings]?: EnvironmentSettings[K] | null } | undefined;
+}
+
+function mergeSettings(known: EnvironmentSettings, patch: EnvironmentPatch['settings']): EnvironmentSettings {
+  const given = Object.entries(patch ?? {}).filter(([, value]) => value !== undefined);
+  return { ...known, ...Object.fromEntries(given.map(([name, value]) => [name, value ?? undefined])) };
+}
+
+const graphRowSchema = z.object({
+  environment_id: z.string(),
+  needs: z.array(z.string()).nullable(),
+  template_name: z.string().nullable(),
+  type: templateTypeSchema.nullable(),
+  disabled: z.boolean().nullable(),
+});
+
+/** What the newest run that knew a node says about its place in the graph. */
+async function graphFacts(db: Db, parentId: string): Promise<Map<string, z.infer<typeof graphRowSchema>>> {
+  const { rows } = await sql`
+    SELECT e.id AS environment_id, COALESCE(n.snapshot, e.deployed_snapshot) -> 'needs' AS needs,
+      COALESCE(n.snapshot, e.deployed_snapshot) ->> 'templateName' AS template_name,
+      COALESCE(n.snapshot, e.deployed_snapshot) ->> 'type' AS type,
+      n.engine -> 'keptBecause' ->> 'kind' = 'disabled' AS disabled
+    FROM environments e LEFT JOIN LATERAL (
+      SELECT r.snapshot, r.engine FROM node_runs r
+      WHERE r.environment_id = e.id AND NOT r.compensation AND r.snapshot IS NOT NULL ORDER BY r.deployment_id DESC LIMIT 1
+    ) n ON true
+    WHERE e.parent_id = ${parentId} AND NOT e.detached`.execute(db);
+  return new Map(rows.map((row) => graphRowSchema.parse(row)).map((row) => [row.environment_id, row]));
+}
+
+/** Environments: what lives, and what it is made of. */
+export function environmentOperations(context: Context) {
+  const { db, temporal } = context;
+
+  async function forView({ actor, ref, project }: Asked & { ref: string; project?: string | undefined }): Promise<Environment> {
+    const scope = project === undefined ? {} : { projectId: (await findProject(db.sql, project)).id };
+    const environment = await findEnvironment(db.sql, ref, scope);
+    authorize(actor, 'view', environment.projectId);
+    return environment;
+  }
+
+  return {
+    async listEnvironments({
+      actor,
+      project,
+      parent,
+      ...filter
+    }: Asked &
+      PageRequest & {
+        project?: string | undefined;
+        /** Name or id; only those that stand alone when absent. */
+        parent?: string | undefined;
+        status?: EnvironmentStatus | undefined;
+        name?: string | undefined;
+        drift?: DriftStatus | undefined;
+        archived?: boolean | undefined;
+      }): Promise<Page<Environment>> {
+      const scope = project === undefined ? undefined : await findProject(db.sql, project);
+      const above = parent === undefined ? null : await findEnvironment(db.sql, parent, { projectId: scope?.id });
+      requireScope(actor, scope?.id ?? above?.projectId);
+      return readEnvironments(db.sql, { ...filter, projectId: scope?.id, parentId: above?.id ?? null });
+    },
+
+    async createEnvironment({ actor, project, input }: Asked & { project: string | undefined; input: EnvironmentInput }): Promise<Environment> {
+      const owner = await resolveProject(db.sql, project);
+      authorize(actor, 'project.manage', owner.id);
+      if (input.settings.schedule) checkSchedule(input.settings.schedule);
+      if (input.settings.drift) checkDrift(input.settings.drift);
+      const template = await findTemplate(db.sql, input.template, { projectId: owner.id });
+      const { schedule, drift, ttl, ...plain } = input.settings;
+      const created = await db.transaction(async (tx) => {
+        const environment = await insertEnvironment(tx, {
+          projectId: owner.id,
+          name: input.name,
+          templateId: template.id,
+          workspace: input.workspace,
+          revision: input.revision,
+          settings: plain,
+        });
+        if (ttl) await expiryUnder(context, environment, ttl);
+        await audit(tx, actor, {
+          action: 'environment.create',
+          targetType: 'environment',
+          targetId: environment.id,
+          projectId: owner.id,
+          after: { name: input.name, template: template.name, settings: input.settings },
+        });
+        return environment;
+      });
+      if (!schedule && !drift && !ttl) return created;
+      try {
+        return await saveSettings(context, { actor, environment: created, settings: input.settings, action: 'environment.schedule' });
+      } catch (thrown) {
+        // Half an environment would live on under a name that the next try needs.
+        await db.sql.deleteFrom('environments').where('id', '=', created.id).execute();
+        throw thrown;
+      }
+    },
+
+    getEnvironment: forView,
+
+    async updateEnvironment({ actor, ref, patch }: Asked & { ref: string; patch: EnvironmentPatch }): Promise<Environment> {
+      const place = await findPlace(db.sql, ref);
+      const { environment } = place;
+      authorize(actor, 'project.manage', environment.projectId);
+      requirePresent(place);
+      const settings = mergeSettings(environment.settings, patch.settings);
+      const { schedule, drift, ttl } = settings;
+      const life = [patch.settings?.schedule, patch.settings?.drift, patch.settings?.ttl].some((given) => given !== undefined && given !== null);
+      if (place.alias !== null && (patch.name !== undefined || patch.template !== undefined || life)) {
+        requireRoot(place, 'its name, template, schedule, drift check and time to live come from the workflow file or');
+      }
+      if (patch.settings?.schedule && schedule) checkSchedule(schedule);
+      if (patch.settings?.drift && drift) checkDrift(drift);
+      const ttlChanged = JSON.stringify(ttl ?? null) !== JSON.stringify(environment.settings.ttl ?? null);
+      const expiresAtMs = ttlChanged ? ((await expiryUnder(context, environment, ttl ?? { kind: 'unlimited' })) ?? null) : undefined;
+      const template = patch.template === undefined ? undefined : await findTemplate(db.sql, patch.template, { projectId: environment.projectId });
+      if (template && template.type !== environment.type && environment.status !== 'neverDeployed' && environment.status !== 'inactive') {
+        throw new WindlassError('conflict', `"${environment.name}" is deployed with ${environment.type}; a template of type ${template.type} cannot take it over`, {
+          hint: 'destroy it first',
+        });
+      }
+      return saveSettings(context, {
+        actor,
+        environment,
+        settings,
+        expiresAtMs,
+        action: 'environment.update',
+        patch: {
+          ...(patch.name === undefined ? {} : { name: patch.name }),
+          ...(template === undefined ? {} : { templateId: template.id }),
+          ...(patch.workspace === undefined ? {} : { workspace: patch.workspace }),
+          ...(patch.revision === undefined ? {} : { revision: patch.revision }),
+        },
+      });
+    },
+
+    /** Puts an environment away. Its records stay. `force` forgets resources that may still be there. */
+    async archiveEnvironment({ actor, ref, force }: Asked & { ref: string; force: boolean }): Promise<void> {
+      const place = await findPlace(db.sql, ref);
+      authorize(actor, 'project.manage', place.root.projectId);
+      const environment = requireRoot(place, 'archiving');
+      if (environment.flags.archived) return;
+      if (environment.currentDeploymentId !== null || environment.flags.queued > 0) {
+        throw new WindlassError('conflict', `"${environment.name}" has a run in progress or in its queue`, { hint: `windlass cancel ${environment.name}` });
+      }
+      const nodes = await listSubEnvironments(db.sql, environment.id);
+      const live = [environment, ...nodes].filter(({ status }) => status !== 'inactive' && status !== 'neverDeployed');
+      if (live.length > 0 && !force) {
+        const names = live.map((node) => `"${node.alias ?? node.name}" (${node.status})`);
+        throw new WindlassError('conflict', `"${environment.name}" may still have resources: ${names.slice(0, 10).join(', ')}`, {
+          hint: `destroy it first: windlass destroy ${environment.name}; or forget them with ?force=true`,
+        });
+      }
+      await forgetSchedules(context, environment);
+      if (environment.expiresAt !== null) await temporal.setExpiry(entityOf(environment), null);
+      await db.transaction(async (tx) => {
+        await putAway(tx, environment.id);
+        await setEnvironmentLock(tx, environment.id, null);
+        await audit(tx, actor, {
+          action: 'environment.archive',
+          targetType: 'environment',
+          targetId: environment.id,
+          projectId: environment.projectId,
+          before: { name: environment.name, status: environment.status },
+          after: { archived: true, ...(live.length > 0 ? { forgotten: live.map((node) => node.id) } : {}) },
+        });
+      });
+    },
+
+    async listChildren({ actor, ref, detached }: Asked & { ref: string; detached?: boolean | undefined }): Promise<Environment[]> {
+      const environment = await forView({ actor, ref });
+      return listSubEnvironments(db.sql, environment.id, { detached: detached ?? false });
+    },
+
+    /** The nodes of a workflow environment as they are; one that stands alone is its own only node. */
+    async readGraph({ actor, ref }: Asked & { ref: string }): Promise<Graph> {
+      const environment = await forView({ actor, ref });
+      if (environment.type !== 'workflow') {
+        const { name, id, status, templateName, type, flags, alias } = environment;
+        return { nodes: [{ alias: alias ?? name, name, environmentId: id, needs: [], status, disabled: false, drift: flags.drift, templateName, type }] };
+      }
+      const nodes = await listSubEnvironments(db.sql, environment.id);
+      const facts = await graphFacts(db.sql, environment.id);
+      const known = new Set(nodes.map((node) => node.alias));
+      return {
+        nodes: nodes.map((node) => {
+          const fact = facts.get(node.id);
+          return {
+            alias: node.alias ?? node.name,
+            name: node.name,
+            environmentId: node.id,
+            needs: (fact?.needs ?? []).filter((need) => known.has(need)),
+            status: node.status,
+            disabled: fact?.disabled ?? false,
+            drift: node.flags.drift,
+            templateName: node.templateName ?? fact?.template_name ?? null,
+            type: node.type,
+          };
+        }),
+      };
+    },
+
+    async listOutputs({ actor, ref }: Asked & { ref: string }): Promise<Page<OutputDto>> {
+      const environment = await forView({ actor, ref });
+      return { items: await readOutputs(db.sql, environment.id), next: null };
+    },
+  };
+}
+

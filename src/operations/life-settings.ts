@@ -1,0 +1,192 @@
+import { cronProblem, expiryAfterDeploy, timezoneProblem, ttlProblem } from '../definition/index.ts';
+import type { Actor, Environment, EnvironmentDrift, EnvironmentSchedule, EnvironmentSettings, Problem, Ttl } from '../model/index.ts';
+import { WindlassError, messageOf } from '../model/index.ts';
+import { findProject, getEnvironment, listOrganizations, recordEvent, setEnvironmentExpiry, updateEnvironment } from '../store/index.ts';
+import { audit } from './context.ts';
+import type { Context } from './context.ts';
+import { entityOf } from './places.ts';
+
+/** A drift check missed by more than this is dropped: the next one says the same. */
+const driftCatchUpSeconds = 600;
+
+/** Throws `invalidInput` with every problem of a schedule. */
+export function checkSchedule(schedule: EnvironmentSchedule): void {
+  const problems: Problem[] = [];
+  for (const kind of ['deploy', 'destroy'] as const) {
+    const cron = schedule[kind];
+    const problem = cron === undefined ? null : cronProblem(cron);
+    if (problem !== null) problems.push({ path: kind, message: problem });
+  }
+  const zone = timezoneProblem(schedule.timezone);
+  if (zone !== null) problems.push({ path: 'timezone', message: zone });
+  if (schedule.deploy === undefined && schedule.destroy === undefined) {
+    problems.push({ path: 'deploy', message: 'a schedule has a deploy cron, a destroy cron, or both' });
+  }
+  refuse(problems, 'The schedule is not usable');
+}
+
+/** Throws `invalidInput` with every problem of the times of drift checks. */
+export function checkDrift(drift: EnvironmentDrift): void {
+  const problems: Problem[] = [];
+  const cron = cronProblem(drift.cron);
+  if (cron !== null) problems.push({ path: 'cron', message: cron });
+  const zone = timezoneProblem(drift.timezone);
+  if (zone !== null) problems.push({ path: 'timezone', message: zone });
+  refuse(problems, 'The drift checks are not usable');
+}
+
+function refuse(problems: readonly Problem[], what: string): void {
+  if (problems.length === 0) return;
+  throw new WindlassError('invalidInput', `${what}: ${problems.map((problem) => problem.message).join('; ')}`, { problems });
+}
+
+/** Limits and default of a project, else of its organization. */
+export async function ttlLimits(context: Context, projectId: string): Promise<{ defaultTtl?: Ttl | undefined; maximumTtlHours?: number | undefined }> {
+  const project = await findProject(context.db.sql, projectId);
+  const organization = (await listOrganizations(context.db.sql)).find(({ id }) => id === project.organizationId);
+  return {
+    defaultTtl: project.settings.defaultTtl ?? organization?.settings.defaultTtl,
+    maximumTtlHours: project.settings.maximumTtlHours ?? organization?.settings.maximumTtlHours,
+  };
+}
+
+/** End of the last successful deploy, epoch milliseconds; null when nothing is deployed. */
+export async function deployedAt(context: Context, environment: Environment): Promise<number | null> {
+  if (environment.status === 'neverDeployed' || environment.status === 'inactive') return null;
+  const row = await context.db.sql
+    .selectFrom('deployments')
+    .select('finished_at')
+    .where('environment_id', '=', environment.id)
+    .where('status', '=', 'succeeded')
+    .where('type', 'in', ['deploy', 'rollback'])
+    .where('finished_at', 'is not', null)
+    .orderBy('number', 'desc')
+    .executeTakeFirst();
+  return row?.finished_at?.getTime() ?? null;
+}
+
+/** When an environment ends under a time to live, epoch milliseconds: null for never, undefined while nothing is deployed. */
+export async function expiryUnder(context: Context, environment: Environment, ttl: Ttl): Promise<number | null | undefined> {
+  const limits = await ttlLimits(context, environment.projectId);
+  const now = context.clock();
+  const problem = ttlProblem(ttl, now, limits);
+  if (problem !== null) throw new WindlassError('invalidInput', problem, { problems: [{ path: 'ttl', message: problem }] });
+  const deployed = await deployedAt(context, environment);
+  if (deployed === null) return undefined;
+  const expiry = expiryAfterDeploy(ttl, deployed, limits);
+  if (expiry !== null && expiry <= now) {
+    throw new WindlassError('invalidInput', `"${environment.name}" was deployed at ${new Date(deployed).toISOString()}: this time to live is over already`, {
+      hint: 'hours count from the last deploy; give more of them, or a date',
+    });
+  }
+  return expiry;
+}
+
+/** Makes Temporal's schedules what the settings say. */
+async function syncSchedules(context: Context, environment: Environment, settings: EnvironmentSettings): Promise<void> {
+  const { temporal } = context;
+  const common = { environmentId: environment.id, environmentName: environment.name, projectId: environment.projectId };
+  const { schedule, drift } = settings;
+  for (const kind of ['deploy', 'destroy'] as const) {
+    const cron = schedule?.[kind];
+    if (schedule === undefined || cron === undefined) await temporal.deleteSchedule(kind, environment.id);
+    else {
+      const { timezone, paused, catchUpSeconds } = schedule;
+      await temporal.putSchedule({ ...common, kind, cron, timezone, paused, catchUpSeconds });
+    }
+  }
+  if (drift === undefined) await temporal.deleteSchedule('drift', environment.id);
+  else {
+    const { cron, timezone, paused } = drift;
+    await temporal.putSchedule({ ...common, kind: 'drift', cron, timezone, paused, catchUpSeconds: driftCatchUpSeconds });
+  }
+}
+
+function same(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
+}
+
+export interface LifeChange {
+  readonly actor: Actor;
+  readonly environment: Environment;
+  readonly settings: EnvironmentSettings;
+  /** Epoch milliseconds or null for never; undefined leaves the moment of the end as it is. */
+  readonly expiresAtMs?: number | null | undefined;
+  readonly action: string;
+  /** Further columns that change with it. */
+  readonly patch?: { readonly name?: string; readonly templateId?: string; readonly workspace?: string | null; readonly revision?: string | null };
+}
+
+/**
+ * Saves settings, and tells Temporal what of them it has to know. When Temporal cannot be told, what was saved is taken
+ * back and the call fails, so that the two agree.
+ */
+export async function saveSettings(context: Context, change: LifeChange): Promise<Environment> {
+  const { db, temporal } = context;
+  const { actor, environment, settings, action } = change;
+  const before = environment.settings;
+  const scheduled = !same(before.schedule, settings.schedule) || !same(before.drift, settings.drift);
+  const expiryBefore = environment.expiresAt === null ? null : Date.parse(environment.expiresAt);
+  const moved = change.expiresAtMs !== undefined && change.expiresAtMs !== expiryBefore;
+
+  await db.transaction(async (tx) => {
+    await updateEnvironment(tx, environment.id, { ...change.patch, settings });
+    if (moved) {
+      const expiresAt = change.expiresAtMs === null || change.expiresAtMs === undefined ? null : new Date(change.expiresAtMs);
+      await setEnvironmentExpiry(tx, environment.id, expiresAt);
+      await recordEvent(tx, {
+        type: 'ttl.changed',
+        environmentId: environment.id,
+        deploymentId: null,
+        alias: null,
+        data: { expiresAt: expiresAt?.toISOString() ?? null, by: actor.name },
+      });
+    }
+    await audit(tx, actor, {
+      action,
+      targetType: 'environment',
+      targetId: environment.id,
+      projectId: environment.projectId,
+      before: { settings: before, expiresAt: environment.expiresAt, ...present(environment, change.patch) },
+      after: { settings, ...(moved ? { expiresAt: isoOf(change.expiresAtMs ?? null) } : {}), ...change.patch },
+    });
+  });
+  try {
+    if (scheduled) await syncSchedules(context, environment, settings);
+    if (moved) await temporal.setExpiry(entityOf({ ...environment, expiresAt: isoOf(change.expiresAtMs ?? null) }), change.expiresAtMs ?? null);
+  } catch (thrown) {
+    await db.transaction(async (tx) => {
+      await updateEnvironment(tx, environment.id, { ...present(environment, change.patch), settings: before });
+      if (moved) await setEnvironmentExpiry(tx, environment.id, expiryBefore === null ? null : new Date(expiryBefore));
+      await audit(tx, actor, {
+        action: `${action}.undone`,
+        targetType: 'environment',
+        targetId: environment.id,
+        projectId: environment.projectId,
+        after: { reason: messageOf(thrown) },
+      });
+    });
+    throw thrown;
+  }
+  return getEnvironment(db.sql, environment.id);
+}
+
+function isoOf(ms: number | null): string | null {
+  return ms === null ? null : new Date(ms).toISOString();
+}
+
+/** The present values of the columns that a patch changes. */
+function present(environment: Environment, patch: LifeChange['patch']): { name?: string; templateId?: string; workspace?: string | null; revision?: string | null } {
+  if (patch === undefined) return {};
+  return {
+    ...(patch.name === undefined ? {} : { name: environment.name }),
+    ...(patch.templateId === undefined || environment.templateId === null ? {} : { templateId: environment.templateId }),
+    ...(patch.workspace === undefined ? {} : { workspace: environment.workspace }),
+    ...(patch.revision === undefined ? {} : { revision: environment.revision }),
+  };
+}
+
+/** Takes the schedules of an environment that is put away out of Temporal. */
+export async function forgetSchedules(context: Context, environment: Environment): Promise<void> {
+  await syncSchedules(context, environment, { ...environment.settings, schedule: undefined, drift: undefined });
+}

@@ -1,0 +1,180 @@
+import { expiryAfterDeploy, nextRuns } from '../definition/index.ts';
+import type { Environment, EnvironmentDrift, EnvironmentLock, EnvironmentSchedule, Page, Ttl } from '../model/index.ts';
+import { WindlassError } from '../model/index.ts';
+import { getEnvironment, listDriftResults, recordEvent, setEnvironmentLock } from '../store/index.ts';
+import type { DriftResult, PageRequest } from '../store/index.ts';
+import { audit, authorize } from './context.ts';
+import type { Asked, Context } from './context.ts';
+import { checkDrift, checkSchedule, deployedAt, expiryUnder, saveSettings, ttlLimits } from './life-settings.ts';
+import { findPlace, requirePresent, requireRoot } from './places.ts';
+
+interface OnEnvironment extends Asked {
+  readonly ref: string;
+}
+
+export interface ScheduleAnswer {
+  readonly schedule: EnvironmentSchedule | null;
+  /** ISO 8601, nearest first; empty while paused. */
+  readonly next: { readonly deploy: string[]; readonly destroy: string[] };
+}
+
+export interface DriftAnswer {
+  readonly drift: EnvironmentDrift | null;
+  readonly next: string[];
+  /** Newest first. */
+  readonly results: DriftResult[];
+  readonly nextCursor: string | null;
+}
+
+const shownRuns = 5;
+
+function runsOf(context: Context, cron: string | undefined, settings: { timezone: string; paused: boolean } | undefined): string[] {
+  if (cron === undefined || settings === undefined || settings.paused) return [];
+  return nextRuns(cron, settings.timezone, context.clock(), shownRuns).map((ms) => new Date(ms).toISOString());
+}
+
+/** How an environment lives by itself: its lock, its end, its schedules. */
+export function lifeOperations(context: Context) {
+  const { db, temporal } = context;
+
+  async function forChange({ actor, ref }: OnEnvironment, what: string): Promise<Environment> {
+    const place = await findPlace(db.sql, ref);
+    authorize(actor, 'execute', place.root.projectId);
+    requirePresent(place);
+    return requireRoot(place, what);
+  }
+
+  async function forView({ actor, ref }: OnEnvironment): Promise<Environment> {
+    const { environment } = await findPlace(db.sql, ref);
+    authorize(actor, 'view', environment.projectId);
+    return environment;
+  }
+
+  async function writeLock(ask: Asked & { environment: Environment; lock: EnvironmentLock | null }): Promise<Environment> {
+    const { actor, environment, lock } = ask;
+    await db.transaction(async (tx) => {
+      await setEnvironmentLock(tx, environment.id, lock);
+      await recordEvent(tx, {
+        type: 'environment.status',
+        environmentId: environment.id,
+        deploymentId: null,
+        alias: null,
+        data: { status: environment.status, lock },
+      });
+      await audit(tx, actor, {
+        action: lock === null ? 'environment.unlock' : 'environment.lock',
+        targetType: 'environment',
+        targetId: environment.id,
+        projectId: environment.projectId,
+        before: environment.flags.lock,
+        after: lock,
+      });
+    });
+    return getEnvironment(db.sql, environment.id);
+  }
+
+  return {
+    /** Refuses every run that would change the environment, scheduled ones too. Throws `locked` when another holds it. */
+    async lockEnvironment({ actor, ref, reason }: OnEnvironment & { reason: string }): Promise<Environment> {
+      const environment = await forChange({ actor, ref }, 'a lock');
+      const known = environment.flags.lock;
+      if (known !== null && known.by !== actor.name) {
+        throw new WindlassError('locked', `"${environment.name}" is locked by ${known.by} since ${known.at}: ${known.reason}`, { hint: 'unlock it first' });
+      }
+      if (known?.reason === reason) return environment;
+      const lock: EnvironmentLock = { reason, by: actor.name, at: new Date(context.clock()).toISOString() };
+      const locked = await writeLock({ actor, environment, lock });
+      try {
+        await temporal.setLock(environment.id, lock);
+      } catch (thrown) {
+        // The record alone refuses requests; the workflow's copy is a second guard.
+        if (!(thrown instanceof WindlassError) || thrown.code !== 'unavailable') throw thrown;
+      }
+      return locked;
+    },
+
+    /** Unlocking what is not locked changes nothing. */
+    async unlockEnvironment(ask: OnEnvironment): Promise<Environment> {
+      const environment = await forChange(ask, 'a lock');
+      const known = environment.flags.lock;
+      const unlocked = known === null ? environment : await writeLock({ actor: ask.actor, environment, lock: null });
+      try {
+        await temporal.setLock(environment.id, null);
+      } catch (thrown) {
+        // Should the workflow still refuse a run, it is unlocked when that run is sent.
+        if (!(thrown instanceof WindlassError) || thrown.code !== 'unavailable') throw thrown;
+      }
+      return unlocked;
+    },
+
+    /** Sets when the environment destroys itself, while it runs too. */
+    async setTtl({ actor, ref, ttl }: OnEnvironment & { ttl: Ttl }): Promise<Environment> {
+      const environment = await forChange({ actor, ref }, 'a time to live');
+      const expiresAtMs = await expiryUnder(context, environment, ttl);
+      return saveSettings(context, {
+        actor,
+        environment,
+        settings: { ...environment.settings, ttl },
+        expiresAtMs: expiresAtMs ?? null,
+        action: 'environment.ttl',
+      });
+    },
+
+    /** Puts the present end off; the saved time to live, which counts anew with each deploy, stays. */
+    async extendTtl({ actor, ref, hours }: OnEnvironment & { hours: number }): Promise<Environment> {
+      const environment = await forChange({ actor, ref }, 'a time to live');
+      if (environment.expiresAt === null) {
+        throw new WindlassError('conflict', `"${environment.name}" has no end that could be put off`, { hint: `set one: windlass ttl set ${environment.name} 8h` });
+      }
+      const from = Math.max(Date.parse(environment.expiresAt), context.clock());
+      const expiresAtMs = from + hours * 3_600_000;
+      const limits = await ttlLimits(context, environment.projectId);
+      const deployed = await deployedAt(context, environment);
+      const latest = deployed === null ? null : expiryAfterDeploy({ kind: 'unlimited' }, deployed, limits);
+      if (latest !== null && expiresAtMs > latest) {
+        throw new WindlassError('conflict', `"${environment.name}" may live until ${new Date(latest).toISOString()} at most: ${limits.maximumTtlHours ?? 0} hours after its deploy`, {
+          hint: 'deploy it again, or have the maximum of the project raised',
+        });
+      }
+      return saveSettings(context, { actor, environment, settings: environment.settings, expiresAtMs, action: 'environment.ttl.extend' });
+    },
+
+    async getSchedule(ask: OnEnvironment): Promise<ScheduleAnswer> {
+      const { schedule } = (await forView(ask)).settings;
+      return { schedule: schedule ?? null, next: { deploy: runsOf(context, schedule?.deploy, schedule), destroy: runsOf(context, schedule?.destroy, schedule) } };
+    },
+
+    async setSchedule({ actor, ref, schedule }: OnEnvironment & { schedule: EnvironmentSchedule | null }): Promise<ScheduleAnswer> {
+      if (schedule !== null) checkSchedule(schedule);
+      const environment = await forChange({ actor, ref }, 'a schedule');
+      const { settings } = await saveSettings(context, {
+        actor,
+        environment,
+        settings: { ...environment.settings, schedule: schedule ?? undefined },
+        action: schedule === null ? 'environment.schedule.delete' : 'environment.schedule',
+      });
+      const saved = settings.schedule;
+      return { schedule: saved ?? null, next: { deploy: runsOf(context, saved?.deploy, saved), destroy: runsOf(context, saved?.destroy, saved) } };
+    },
+
+    async getDrift({ actor, ref, ...page }: OnEnvironment & PageRequest): Promise<DriftAnswer> {
+      const environment = await forView({ actor, ref });
+      const { drift } = environment.settings;
+      const results: Page<DriftResult> = await listDriftResults(db.sql, { environmentId: environment.id, ...page });
+      return { drift: drift ?? null, next: runsOf(context, drift?.cron, drift), results: results.items, nextCursor: results.next };
+    },
+
+    async setDrift({ actor, ref, drift }: OnEnvironment & { drift: EnvironmentDrift | null }): Promise<DriftAnswer> {
+      if (drift !== null) checkDrift(drift);
+      const environment = await forChange({ actor, ref }, 'a drift check');
+      const { settings } = await saveSettings(context, {
+        actor,
+        environment,
+        settings: { ...environment.settings, drift: drift ?? undefined },
+        action: drift === null ? 'environment.drift.delete' : 'environment.drift',
+      });
+      return { drift: settings.drift ?? null, next: runsOf(context, settings.drift?.cron, settings.drift), results: [], nextCursor: null };
+    },
+  };
+}
+

@@ -1,0 +1,21 @@
+export { createRunners } from './registry.ts';
+export type { RunnerRegistry } from './registry.ts';
+export type { RunnerOptions } from './options.ts';
+export type { ToolLocator, ToolName } from './tools.ts';
+export { defaultLadder, LeftRunningError } from './process/index.ts';
+export type { StopLadder } from './process/index.ts';
+export { ToolError } from './runner.ts';
+export type {
+  ApplyResult,
+  CrashEvidence,
+  Drift,
+  ManagedState,
+  Output,
+  Outputs,
+  PlanResult,
+  Recovery,
+  StackRun,
+  StackRunner,
+  StopReason,
+  ToolVariable,
+} from './runner.ts';

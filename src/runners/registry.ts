@@ -1,0 +1,31 @@
+import { WindlassError } from '../model/index.ts';
+import type { TemplateType } from '../model/index.ts';
+import { createOpenTofuRunner } from './opentofu/runner.ts';
+import type { RunnerOptions } from './options.ts';
+import type { StackRunner } from './runner.ts';
+import { createShellRunner } from './shell/runner.ts';
+
+export interface RunnerRegistry {
+  /** The runner of a type. Throws a WindlassError of class `definition` that lists the supported types. */
+  get(type: TemplateType): StackRunner;
+  supported(): TemplateType[];
+}
+
+export function createRunners(options: RunnerOptions): RunnerRegistry {
+  const runners = new Map<TemplateType, StackRunner>();
+  for (const runner of [createOpenTofuRunner(options), createShellRunner(options)]) {
+    for (const type of runner.types) runners.set(type, runner);
+  }
+  const supported = () => [...runners.keys()];
+  return {
+    get(type) {
+      const runner = runners.get(type);
+      if (runner) return runner;
+      throw new WindlassError('invalidDefinition', `templates of type "${type}" cannot be run by this version of Windlass`, {
+        class: 'definition',
+        hint: `It runs ${supported().join(', ')}.`,
+      });
+    },
+    supported,
+  };
+}
