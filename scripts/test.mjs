@@ -59,17 +59,18 @@ function systemProgram({ program, packageName, variable, directories = [] }) {
   throw new Error(`${program} is not here: install the package ${packageName}, or set ${variable} to the program`);
 }
 
-/** Once per step on a log, in place on a terminal. */
+/** Each step once, and long ones again every half minute. */
 function progressPrinter() {
-  const said = new Set();
+  const said = new Map();
   return ({ tool, phase, elapsedMs, detail, version }) => {
+    const name = [tool, version].filter(Boolean).join(' ');
     const seconds = Math.round(elapsedMs / 1000);
-    if (phase === 'ready')
-      console.log(`  ✔ ${tool} ${version && !tool.includes(version) ? version : ''} ${detail} ${seconds} s`);
-    else if (phase !== 'looking' && !said.has(tool + phase)) {
-      said.add(tool + phase);
-      console.log(`  … ${tool} ${phase}: ${detail}`);
-    }
+    if (phase === 'ready') console.log(`  ✔ ${name}  ${detail}  ${seconds} s`);
+    if (phase === 'ready' || phase === 'looking') return;
+    const last = said.get(tool + phase);
+    if (last !== undefined && seconds - last < 30) return;
+    said.set(tool + phase, seconds);
+    console.log(`  … ${name}  ${phase}: ${detail}${last === undefined ? '' : `  ${seconds} s`}`);
   };
 }
 
@@ -176,7 +177,12 @@ async function main() {
     await check('types', binaryOf('typescript', 'tsc'), ['--noEmit']);
     await check('lint', binaryOf('oxlint'), ['--type-aware', '--quiet']);
     await check('imports', join(root, 'scripts', 'check-imports.mjs'), []);
-    await check('format', binaryOf('prettier'), ['--check', '--log-level=warn', '--cache', '.']);
+    await check('format', binaryOf('prettier'), [
+      '--check',
+      '--log-level=warn',
+      '--cache',
+      '{src,test,bench,scripts}/**/*.{ts,mjs,cjs}',
+    ]);
   }
 
   // Jest writes its JSON to the file and the report for people to stderr, so both can be read.

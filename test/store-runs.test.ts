@@ -32,7 +32,17 @@ import {
 } from '../src/store/index.ts';
 import type { Db } from '../src/store/index.ts';
 import { deploymentRequestSchema } from '../src/model/index.ts';
-import { alice, bob, databaseKinds, insertNodes, makeDeployment, makeEnvironment, openForTest, secrets, unique } from './support/databases.ts';
+import {
+  alice,
+  bob,
+  databaseKinds,
+  insertNodes,
+  makeDeployment,
+  makeEnvironment,
+  openForTest,
+  secrets,
+  unique,
+} from './support/databases.ts';
 import type { OpenedForTest } from './support/databases.ts';
 
 const plan = {
@@ -58,10 +68,18 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
     const database = await makeEnvironment(db, { parent: { id: shop.id, alias: 'db' } });
     const deployment = await makeDeployment(db, shop.id);
     await insertNodes(db, deployment.id, [
-      { alias: 'network', environmentId: network.id, snapshot: { templateName: 'net', type: 'opentofu', commit: 'abc' } },
+      {
+        alias: 'network',
+        environmentId: network.id,
+        snapshot: { templateName: 'net', type: 'opentofu', commit: 'abc' },
+      },
       { alias: 'db', environmentId: database.id, needs: [0] },
     ]);
-    await db.updateTable('deployments').set({ status: 'running', started_at: new Date() }).where('id', '=', deployment.id).execute();
+    await db
+      .updateTable('deployments')
+      .set({ status: 'running', started_at: new Date() })
+      .where('id', '=', deployment.id)
+      .execute();
     return { shop, network, database, deployment };
   }
 
@@ -89,24 +107,41 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
     test('are numbered one by one, also when many are asked for at once', async () => {
       const environment = await makeEnvironment(db);
       const made = await Promise.all(Array.from({ length: 20 }, () => makeDeployment(db, environment.id)));
-      expect(made.map(({ number }) => number).sort((a, b) => a - b)).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
+      expect(made.map(({ number }) => number).sort((a, b) => a - b)).toEqual(
+        Array.from({ length: 20 }, (_, i) => i + 1),
+      );
     });
 
     test('are made once for one id', async () => {
       const environment = await makeEnvironment(db);
       const id = newId('dep');
-      const input = { id, environmentId: environment.id, type: 'deploy', trigger: 'api', requestedBy: alice, request: deploymentRequestSchema.parse({}) } as const;
+      const input = {
+        id,
+        environmentId: environment.id,
+        type: 'deploy',
+        trigger: 'api',
+        requestedBy: alice,
+        request: deploymentRequestSchema.parse({}),
+      } as const;
       const first = await createDeployment(db, secrets, input);
       expect(await createDeployment(db, secrets, input)).toEqual(first);
       expect((await listDeployments(db, { environmentId: environment.id })).items).toHaveLength(1);
-      await expect(createDeployment(db, secrets, { ...input, id: undefined, environmentId: 'env_none' })).rejects.toMatchObject({ code: 'notFound' });
+      await expect(
+        createDeployment(db, secrets, { ...input, id: undefined, environmentId: 'env_none' }),
+      ).rejects.toMatchObject({ code: 'notFound' });
     });
 
     test('never show the sensitive values of their request, and store them encrypted', async () => {
       const environment = await makeEnvironment(db);
-      const variables = [{ name: 'a', value: 'open' }, { name: 'b', value: { deep: 'hunter2-secret' }, sensitive: true, type: 'map', alias: 'db' }];
+      const variables = [
+        { name: 'a', value: 'open' },
+        { name: 'b', value: { deep: 'hunter2-secret' }, sensitive: true, type: 'map', alias: 'db' },
+      ];
       const { id } = await makeDeployment(db, environment.id, { variables });
-      expect((await getDeployment(db, id)).request.variables).toMatchObject([{ value: 'open' }, { name: 'b', sensitive: true }]);
+      expect((await getDeployment(db, id)).request.variables).toMatchObject([
+        { value: 'open' },
+        { name: 'b', sensitive: true },
+      ]);
       expect(JSON.stringify(await getDeployment(db, id))).not.toMatch(/hunter2|wl1:/);
       const row = await db.selectFrom('deployments').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
       expect(JSON.stringify(row)).not.toContain('hunter2');
@@ -115,10 +150,19 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
 
     test('are found by id, beginning of an id, and number', async () => {
       const { shop, network, deployment } = await runningShop();
-      for (const reference of [deployment.id, deployment.id.slice(0, -1), `${shop.name}#1`, `${shop.id}#1`, `${shop.name}/network#1`]) {
+      for (const reference of [
+        deployment.id,
+        deployment.id.slice(0, -1),
+        `${shop.name}#1`,
+        `${shop.id}#1`,
+        `${shop.name}/network#1`,
+      ]) {
         expect((await findDeployment(db, reference)).id).toBe(deployment.id);
       }
-      await expect(findDeployment(db, `${shop.name}#2`)).rejects.toMatchObject({ code: 'notFound', hint: expect.stringContaining(`${shop.name}#1`) });
+      await expect(findDeployment(db, `${shop.name}#2`)).rejects.toMatchObject({
+        code: 'notFound',
+        hint: expect.stringContaining(`${shop.name}#1`),
+      });
       await expect(findDeployment(db, 'nonsense')).rejects.toMatchObject({ code: 'notFound' });
       await makeDeployment(db, network.id);
       await expect(findDeployment(db, deployment.id.slice(0, 8))).rejects.toMatchObject({ code: 'ambiguous' });
@@ -127,7 +171,12 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
     test('count their nodes and their place in the queue', async () => {
       const { shop, deployment } = await runningShop();
       const queued = [await makeDeployment(db, shop.id), await makeDeployment(db, shop.id)];
-      await db.updateTable('node_runs').set({ status: 'waitingForApproval' }).where('deployment_id', '=', deployment.id).where('index', '=', 0).execute();
+      await db
+        .updateTable('node_runs')
+        .set({ status: 'waitingForApproval' })
+        .where('deployment_id', '=', deployment.id)
+        .where('index', '=', 0)
+        .execute();
       expect(await getDeployment(db, deployment.id)).toMatchObject({
         environmentName: shop.name,
         number: 1,
@@ -165,7 +214,10 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
       const drift = await makeDeployment(db, shop.id, { type: 'drift' });
       const ids = async (filter: Parameters<typeof listDeployments>[1]): Promise<string[]> => {
         const first = await listDeployments(db, { environmentId: shop.id, limit: 1, ...filter });
-        const second = first.next === null ? null : await listDeployments(db, { environmentId: shop.id, limit: 1, ...filter, cursor: first.next });
+        const second =
+          first.next === null
+            ? null
+            : await listDeployments(db, { environmentId: shop.id, limit: 1, ...filter, cursor: first.next });
         return [...first.items, ...(second?.items ?? [])].map(({ id }) => id);
       };
       expect(await ids({})).toEqual([drift.id, deployment.id]);
@@ -189,15 +241,30 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
         ['db', false, ['network']],
         ['network', true, []],
       ]);
-      expect(runs[0]).toMatchObject({ templateName: 'net', type: 'opentofu', commit: 'abc', counts: null, stageTimes: {}, approvalId: null });
+      expect(runs[0]).toMatchObject({
+        templateName: 'net',
+        type: 'opentofu',
+        commit: 'abc',
+        counts: null,
+        stageTimes: {},
+        approvalId: null,
+      });
     });
 
     test('are found by alias, with the approval they wait for', async () => {
       const place = await runningShop();
       const approvalId = await ask(place);
-      expect(await getNodeRun(db, { deploymentId: place.deployment.id, alias: 'network' })).toMatchObject({ index: 0, approvalId });
-      expect(await getNodeRun(db, { deploymentId: place.deployment.id, alias: 'db' })).toMatchObject({ needs: ['network'], approvalId: null });
-      await expect(getNodeRun(db, { deploymentId: place.deployment.id, alias: 'netwrk' })).rejects.toMatchObject({ hint: expect.stringContaining('"network"') });
+      expect(await getNodeRun(db, { deploymentId: place.deployment.id, alias: 'network' })).toMatchObject({
+        index: 0,
+        approvalId,
+      });
+      expect(await getNodeRun(db, { deploymentId: place.deployment.id, alias: 'db' })).toMatchObject({
+        needs: ['network'],
+        approvalId: null,
+      });
+      await expect(getNodeRun(db, { deploymentId: place.deployment.id, alias: 'netwrk' })).rejects.toMatchObject({
+        hint: expect.stringContaining('"network"'),
+      });
     });
   });
 
@@ -215,7 +282,12 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
         decisions: [],
       });
       const decided = await decideApproval(db, { approvalId: id, actor: bob, decision: 'approve', comment: 'fine' });
-      expect(decided).toMatchObject({ complete: true, repeated: false, index: 0, approval: { status: 'approved', decisions: [{ by: 'bob', comment: 'fine' }] } });
+      expect(decided).toMatchObject({
+        complete: true,
+        repeated: false,
+        index: 0,
+        approval: { status: 'approved', decisions: [{ by: 'bob', comment: 'fine' }] },
+      });
       const node = { deploymentId: place.deployment.id, index: 0, compensation: false };
       expect(await approvedPlan(db, node)).toBe('plan_1');
       await ask(place, { planArtifact: 'plan_2' });
@@ -225,18 +297,31 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
     test('wait for as many people as are required; the same person counts once', async () => {
       const id = await ask(await runningShop(), { required: 2 });
       const approve = { approvalId: id, decision: 'approve' } as const;
-      expect(await decideApproval(db, { ...approve, actor: bob })).toMatchObject({ complete: false, approval: { status: 'pending' } });
+      expect(await decideApproval(db, { ...approve, actor: bob })).toMatchObject({
+        complete: false,
+        approval: { status: 'pending' },
+      });
       expect(await decideApproval(db, { ...approve, actor: bob })).toMatchObject({ complete: false, repeated: true });
-      await expect(decideApproval(db, { ...approve, decision: 'reject', actor: bob })).rejects.toMatchObject({ code: 'conflict' });
-      expect(await decideApproval(db, { ...approve, actor: carol })).toMatchObject({ complete: true, approval: { status: 'approved' } });
+      await expect(decideApproval(db, { ...approve, decision: 'reject', actor: bob })).rejects.toMatchObject({
+        code: 'conflict',
+      });
+      expect(await decideApproval(db, { ...approve, actor: carol })).toMatchObject({
+        complete: true,
+        approval: { status: 'approved' },
+      });
       expect(await decideApproval(db, { ...approve, actor: carol })).toMatchObject({ complete: true, repeated: true });
-      await expect(decideApproval(db, { ...approve, actor: alice })).rejects.toMatchObject({ code: 'conflict', message: expect.stringContaining('already approved') });
+      await expect(decideApproval(db, { ...approve, actor: alice })).rejects.toMatchObject({
+        code: 'conflict',
+        message: expect.stringContaining('already approved'),
+      });
     });
 
     test('decided by many at once are complete exactly once', async () => {
       const id = await ask(await runningShop(), { required: 3 });
       const people = Array.from({ length: 6 }, (_, i): Actor => ({ ...bob, id: `key_${i}`, name: `person ${i}` }));
-      const decided = await Promise.allSettled(people.map((actor) => decideApproval(db, { approvalId: id, actor, decision: 'approve' })));
+      const decided = await Promise.allSettled(
+        people.map((actor) => decideApproval(db, { approvalId: id, actor, decision: 'approve' })),
+      );
       const fulfilled = decided.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
       expect(fulfilled).toHaveLength(3);
       expect(fulfilled.filter(({ complete }) => complete)).toHaveLength(1);
@@ -244,20 +329,31 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
 
     test('may be refused to the one who asked for the run, who may still reject', async () => {
       const id = await ask(await runningShop(), { forbidRequester: true });
-      await expect(decideApproval(db, { approvalId: id, actor: alice, decision: 'approve' })).rejects.toMatchObject({ code: 'forbidden' });
-      expect(await decideApproval(db, { approvalId: id, actor: alice, decision: 'reject' })).toMatchObject({ complete: true, approval: { status: 'rejected' } });
+      await expect(decideApproval(db, { approvalId: id, actor: alice, decision: 'approve' })).rejects.toMatchObject({
+        code: 'forbidden',
+      });
+      expect(await decideApproval(db, { approvalId: id, actor: alice, decision: 'reject' })).toMatchObject({
+        complete: true,
+        approval: { status: 'rejected' },
+      });
     });
 
     test('that are out of date, expired or unknown take no decision', async () => {
       const place = await runningShop();
-      const decide = (approvalId: string): Promise<unknown> => decideApproval(db, { approvalId, actor: bob, decision: 'approve' });
+      const decide = (approvalId: string): Promise<unknown> =>
+        decideApproval(db, { approvalId, actor: bob, decision: 'approve' });
       const first = await ask(place);
       const second = await ask(place);
-      await expect(decide(first)).rejects.toMatchObject({ code: 'conflict', message: expect.stringContaining('out of date') });
+      await expect(decide(first)).rejects.toMatchObject({
+        code: 'conflict',
+        message: expect.stringContaining('out of date'),
+      });
       expect(await expireApproval(db, second)).toBe(true);
       expect(await expireApproval(db, second)).toBe(false);
       await expect(decide(second)).rejects.toMatchObject({ message: expect.stringContaining('expired') });
-      await expect(decide(await ask(place, { expiresAt: new Date(Date.now() - 1000) }))).rejects.toMatchObject({ message: expect.stringContaining('expired') });
+      await expect(decide(await ask(place, { expiresAt: new Date(Date.now() - 1000) }))).rejects.toMatchObject({
+        message: expect.stringContaining('expired'),
+      });
       await expect(decide('apr_none')).rejects.toMatchObject({ code: 'notFound' });
       await supersedeApprovals(db, { deploymentId: place.deployment.id, index: 0, compensation: false });
       expect((await listApprovals(db, { deploymentId: place.deployment.id, status: 'pending' })).items).toEqual([]);
@@ -277,8 +373,16 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
   describe('logs', () => {
     test('are read in the order they were written, from where one was', async () => {
       const { deployment } = await runningShop();
-      const owner = (index: number, compensation = false) => ({ deploymentId: deployment.id, index, compensation, try: 1 });
-      await appendLog(db, owner(0), [{ stage: 'plan', text: 'a\0' }, { stage: 'apply', text: 'b' }]);
+      const owner = (index: number, compensation = false) => ({
+        deploymentId: deployment.id,
+        index,
+        compensation,
+        try: 1,
+      });
+      await appendLog(db, owner(0), [
+        { stage: 'plan', text: 'a\0' },
+        { stage: 'apply', text: 'b' },
+      ]);
       await appendLog(db, owner(1), [{ stage: 'plan', text: 'c'.repeat(10_000) }]);
       const texts = async (filter: Partial<Parameters<typeof readLog>[1]>): Promise<string[]> =>
         (await readLog(db, { deploymentId: deployment.id, afterId: 0, ...filter })).map(({ text }) => text.slice(0, 2));
@@ -290,14 +394,25 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
   });
 
   describe('drift', () => {
-    test('of a node shows in its environment, the worst in its parent\'s', async () => {
+    test("of a node shows in its environment, the worst in its parent's", async () => {
       const { shop, network, database, deployment } = await runningShop();
       const record = (environmentId: string, status: 'ok' | 'drifted' | 'error') =>
-        recordDriftResult(db, { environmentId, entityId: shop.id, alias: 'x', deploymentId: deployment.id, status, resources: plan.resources, message: null });
+        recordDriftResult(db, {
+          environmentId,
+          entityId: shop.id,
+          alias: 'x',
+          deploymentId: deployment.id,
+          status,
+          resources: plan.resources,
+          message: null,
+        });
       await Promise.all([record(network.id, 'drifted'), record(database.id, 'ok')]);
       expect((await getEnvironment(db, network.id)).flags.drift).toBe('drifted');
       expect((await getEnvironment(db, database.id)).flags.drift).toBe('ok');
-      expect((await getEnvironment(db, shop.id)).flags).toMatchObject({ drift: 'drifted', driftCheckedAt: expect.any(String) });
+      expect((await getEnvironment(db, shop.id)).flags).toMatchObject({
+        drift: 'drifted',
+        driftCheckedAt: expect.any(String),
+      });
       await record(network.id, 'error');
       expect((await getEnvironment(db, shop.id)).flags.drift).toBe('error');
       const { items } = await listDriftResults(db, { environmentId: shop.id });
@@ -307,7 +422,8 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
   });
 
   describe('idempotency keys', () => {
-    const claim = (key: string, more: Record<string, unknown> = {}) => claimIdempotencyKey(db, { actor: 'key_a', key, requestHash: 'h1', ...more });
+    const claim = (key: string, more: Record<string, unknown> = {}) =>
+      claimIdempotencyKey(db, { actor: 'key_a', key, requestHash: 'h1', ...more });
 
     test('answer the same request the same, and refuse another', async () => {
       const key = unique('key');
@@ -328,7 +444,9 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
     test('that a crash has left without an answer are taken over, but not with another request', async () => {
       const key = unique('key');
       await claim(key);
-      await expect(claim(key, { staleAfterMs: 0, requestHash: 'h2' })).rejects.toMatchObject({ code: 'idempotencyMismatch' });
+      await expect(claim(key, { staleAfterMs: 0, requestHash: 'h2' })).rejects.toMatchObject({
+        code: 'idempotencyMismatch',
+      });
       expect(await claim(key, { staleAfterMs: 0 })).toEqual({ state: 'new' });
       await releaseIdempotencyKey(db, { actor: 'key_a', key });
       expect(await claim(key)).toEqual({ state: 'new' });

@@ -7,6 +7,8 @@ const shortestLine = 6;
 const longestHeld = 64 * 1024;
 /** Room for line breaks and indentation inside a wrapped secret. */
 const slack = 64;
+/** Where a tool wraps a long text. */
+const lineBreak = /\r?\n[ \t]*/g;
 
 /** Hides a chunked text; what is held back comes with a later push, or with flush. */
 export interface MaskStream {
@@ -20,6 +22,7 @@ export interface MaskStream {
  */
 export class Masker {
   private readonly forms = new Set<string>();
+  private readonly byFirst = new Map<string, string[]>();
   private pattern: RegExp | null = null;
   private longest = 0;
 
@@ -42,8 +45,7 @@ export class Masker {
   }
 
   mask(text: string): string {
-    const pattern = this.compiled();
-    return pattern === null ? text : text.replace(pattern, mask);
+    return this.mayContain(text) ? text.replace(this.compiled(), mask) : text;
   }
 
   stream(): MaskStream {
@@ -56,11 +58,9 @@ export class Masker {
     return {
       push: (chunk) => {
         held += chunk;
-        const pattern = this.compiled();
-        if (pattern === null) return take(held.length);
-        // Everything but the tail, which could be the beginning of a secret that the next chunk completes.
-        let cut = Math.max(0, held.length - Math.min(longestHeld, this.longest * 2 + slack));
-        for (const match of held.matchAll(pattern)) {
+        let cut = this.certainUpTo(held);
+        if (!this.mayContain(held)) return take(cut);
+        for (const match of held.matchAll(this.compiled())) {
           if (match.index < cut && match.index + match[0].length > cut) cut = match.index;
         }
         return take(cut);
@@ -69,18 +69,41 @@ export class Masker {
     };
   }
 
+  /** Cheap beside the pattern, which is compiled only for text that holds a secret: hardly any does. */
+  private mayContain(text: string): boolean {
+    const flat = text.includes('\n') ? text.replace(lineBreak, '') : text;
+    for (const form of this.forms) if (flat.includes(form) || (flat !== text && text.includes(form))) return true;
+    return false;
+  }
+
+  /** Where a secret may begin that the next chunk completes; everything before is certain. */
+  private certainUpTo(held: string): number {
+    const from = Math.max(0, held.length - Math.min(longestHeld, this.longest * 2 + slack));
+    for (let at = from; at < held.length; at++) {
+      const forms = this.byFirst.get(held.charAt(at));
+      if (forms === undefined) continue;
+      const rest = held.slice(at);
+      const flat = /[\r\n]/.test(rest) ? rest.replace(lineBreak, '').replace(/\r$/, '') : rest;
+      for (const form of forms) if (form.startsWith(rest) || form.startsWith(flat)) return at;
+    }
+    return held.length;
+  }
+
   private addForms(secret: string): void {
-    for (const form of formsOf(secret)) if (form.length >= shortestSecret) this.forms.add(form);
+    for (const form of formsOf(secret)) {
+      if (form.length < shortestSecret || this.forms.has(form)) continue;
+      this.forms.add(form);
+      this.longest = Math.max(this.longest, form.length);
+      const alike = this.byFirst.get(form.charAt(0));
+      if (alike) alike.push(form);
+      else this.byFirst.set(form.charAt(0), [form]);
+    }
     this.pattern = null;
   }
 
-  private compiled(): RegExp | null {
-    if (this.forms.size === 0) return null;
-    if (this.pattern !== null) return this.pattern;
+  private compiled(): RegExp {
     // Longer forms first, so that a secret which contains another is hidden whole.
-    const sorted = [...this.forms].sort((a, b) => b.length - a.length);
-    this.longest = sorted[0]?.length ?? 0;
-    this.pattern = new RegExp(sorted.map(wrappable).join('|'), 'g');
+    this.pattern ??= new RegExp([...this.forms].sort((a, b) => b.length - a.length).map(wrappable).join('|'), 'g');
     return this.pattern;
   }
 }

@@ -49,7 +49,7 @@ export async function readDefinition(deps: ActivityDeps, run: RunRow, template: 
   const root = await deps.sources.checkout(template.source, commit, { credentials: credentialsFor(template.source) });
   const { fileName, directory, text } = await findFile(root, template);
   const open = Object.fromEntries(variables.filter((variable) => !variable.sensitive).map((variable) => [variable.name, asText(variable.value)]));
-  const parsed = parseWorkflowFile(text, { fileName, variables: open });
+  const parsed = parseWorkflowFile(text, { fileName, variables: open, directory });
   if (parsed.definition === null) {
     const first = parsed.problems[0]?.message ?? 'it is not a workflow file';
     throw new WindlassError('invalidDefinition', `${fileName} has ${parsed.problems.length === 1 ? 'a problem' : `${parsed.problems.length} problems`}: ${first}`, {
@@ -124,7 +124,8 @@ async function environmentVariables(deps: ActivityDeps, run: RunRow): Promise<Ef
   return effective.filter((variable) => variable.kind === 'environment');
 }
 
-function findCredentials(source: Source, variables: readonly EffectiveVariable[]): GitCredentials | undefined {
+/** The credentials that a source names, out of the environment variables in force. Throws class `credentials` when they are not set. */
+export function findCredentials(source: Source, variables: readonly EffectiveVariable[]): GitCredentials | undefined {
   if (source.kind !== 'git' || source.credentials === undefined) return undefined;
   const value = variables.find((variable) => variable.name === source.credentials)?.value;
   if (typeof value !== 'string' || value === '') {

@@ -15,6 +15,7 @@ import { fail, succeed, unchangedHash } from './node-ending.ts';
 import { resolveNodeValues } from './node-inputs.ts';
 import { requestApproval, takeApprovedPlan } from './node-approval.ts';
 import { recoverNode } from './node-recovery.ts';
+import { findCredentials } from './read-definition.ts';
 import { recordDrift } from './node-drift.ts';
 
 /** How often Temporal hears that this worker lives; it gives up after 15 s. */
@@ -114,7 +115,8 @@ async function openCall(
     workDirectory: join(deps.workDirectory, begin.environment_id),
     grantId: grant.id,
   });
-  const source = await deps.sources.checkout(snapshot.source, snapshot.commit, { signal: io.signal });
+  const credentials = findCredentials(snapshot.source, values.variables.filter((variable) => variable.kind === 'environment'));
+  const source = await deps.sources.checkout(snapshot.source, snapshot.commit, { credentials, signal: io.signal });
   let stage: Stage = 'prepare';
   const run: StackRun = {
     id: `${key.deploymentId}/${key.index}`,

@@ -11,7 +11,9 @@ export interface ReadinessCheck {
 export const readinessSchema = z
   .object({
     ready: z.boolean(),
-    checks: z.array(z.object({ name: z.string(), ok: z.boolean(), reason: z.string().nullable(), hint: z.string().nullable() })),
+    checks: z.array(
+      z.object({ name: z.string(), ok: z.boolean(), reason: z.string().nullable(), hint: z.string().nullable() }),
+    ),
   })
   .meta({ id: 'Readiness' });
 export type Readiness = z.infer<typeof readinessSchema>;

@@ -41,10 +41,16 @@ export function parseJsonBody(text: string): unknown {
     const reason = messageOf(thrown);
     const position = /at position (\d+)/.exec(reason)?.[1];
     const place = placeOf(text, position === undefined ? text.length : Number(position));
-    const message = reason.replace(/,? ?(in JSON )?at position \d+.*$/s, '').replace(/,? ?".*" is not valid JSON$/s, '');
-    throw new WindlassError('invalidInput', `The body is not JSON: line ${place.line}, column ${place.column}: ${message}`, {
-      problems: [{ message, ...place }],
-    });
+    const message = reason
+      .replace(/,? ?(in JSON )?at position \d+.*$/s, '')
+      .replace(/,? ?".*" is not valid JSON$/s, '');
+    throw new WindlassError(
+      'invalidInput',
+      `The body is not JSON: line ${place.line}, column ${place.column}: ${message}`,
+      {
+        problems: [{ message, ...place }],
+      },
+    );
   }
 }
 
@@ -62,6 +68,8 @@ export function requireJson(contentType: string | undefined): void {
   }
   const charset = parameters.map((parameter) => /charset="?([\w-]+)"?/.exec(parameter)?.[1]).find(Boolean);
   if (charset && !['utf-8', 'utf8', 'us-ascii'].includes(charset)) {
-    throw new HttpProblem(415, 'unsupportedMediaType', `The charset "${charset}" is not supported`, { hint: 'JSON is UTF-8' });
+    throw new HttpProblem(415, 'unsupportedMediaType', `The charset "${charset}" is not supported`, {
+      hint: 'JSON is UTF-8',
+    });
   }
 }

@@ -29,7 +29,9 @@ function responsesOf(route: Route): ZodOpenApiResponsesObject {
   } else {
     responses[String(route.status) as '200'] = {
       description: route.summary,
-      ...(route.response && route.status !== 204 ? { content: { 'application/json': { schema: route.response } } } : {}),
+      ...(route.response && route.status !== 204
+        ? { content: { 'application/json': { schema: route.response } } }
+        : {}),
     };
   }
   const mutates = route.method !== 'get';
@@ -100,7 +102,9 @@ export function describeApi(routes: readonly Route[], version: string): oas31.Op
     servers: [{ url: '/' }],
     tags: tags.map((name) => ({ name })),
     security: [{ key: [] }],
-    components: { securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'A key of Windlass: `wlk_…`' } } },
+    components: {
+      securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'A key of Windlass: `wlk_…`' } },
+    },
     paths,
   });
 }

@@ -75,22 +75,31 @@ export function problemsOf(error: z.ZodError, prefix = ''): Problem[] {
 }
 
 /** Fails with every finding when the value does not fit the schema. */
-export function parseInput<S extends z.ZodType>(schema: S, value: unknown, where: 'path' | 'query' | 'body' | 'header'): z.output<S> {
+export function parseInput<S extends z.ZodType>(
+  schema: S,
+  value: unknown,
+  where: 'path' | 'query' | 'body' | 'header',
+): z.output<S> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const problems = problemsOf(parsed.error, where === 'body' ? '' : where);
   const first = problems[0];
   const more = problems.length > 1 ? `, and ${problems.length - 1} more` : '';
-  throw new WindlassError('invalidInput', `The ${where} is not valid: ${first?.path ? `${first.path}: ` : ''}${first?.message ?? ''}${more}`, {
-    problems,
-    hint: 'the fields and their types are at /docs/api',
-  });
+  throw new WindlassError(
+    'invalidInput',
+    `The ${where} is not valid: ${first?.path ? `${first.path}: ` : ''}${first?.message ?? ''}${more}`,
+    {
+      problems,
+      hint: 'the fields and their types are at /docs/api',
+    },
+  );
 }
 
 const databaseCodes = /^(08|53|57P0|58)|^(ECONNREFUSED|ECONNRESET|ENOTFOUND|EPIPE|ETIMEDOUT|EHOSTUNREACH|EAI_AGAIN)$/;
 
 function codeOf(thrown: unknown): string | undefined {
-  if (typeof thrown === 'object' && thrown !== null && 'code' in thrown && typeof thrown.code === 'string') return thrown.code;
+  if (typeof thrown === 'object' && thrown !== null && 'code' in thrown && typeof thrown.code === 'string')
+    return thrown.code;
   return undefined;
 }
 
@@ -99,7 +108,11 @@ export function isDatabaseAway(thrown: unknown): boolean {
   let current = thrown;
   for (let depth = 0; depth < 5 && current instanceof Error; depth++) {
     if (databaseCodes.test(codeOf(current) ?? '')) return true;
-    if (/connection terminated|timeout exceeded when trying to connect|pglite is clos|cannot use a pool after|driver has already been destroyed/i.test(current.message)) {
+    if (
+      /connection terminated|timeout exceeded when trying to connect|pglite is clos|cannot use a pool after|driver has already been destroyed/i.test(
+        current.message,
+      )
+    ) {
       return true;
     }
     if (current instanceof AggregateError && current.errors.some((inner) => isDatabaseAway(inner))) return true;

@@ -66,6 +66,8 @@ export interface RouteDefinition<
 > extends Shape<P, Q, B> {
   readonly status: number;
   readonly response: R;
+  /** What is kept of the answer for repeats with the same idempotency key; all of it when absent. */
+  readonly stored?: (body: z.output<R>) => unknown;
   readonly handle: (
     call: Call<z.output<P>, z.output<Q>, z.output<B>>,
   ) => Promise<z.input<R> | Reply<z.input<R>>> | z.input<R> | Reply<z.input<R>>;
@@ -87,6 +89,7 @@ export interface Route extends Shape<z.ZodType, z.ZodType, z.ZodType> {
   readonly status: number;
   readonly response: z.ZodType | null;
   readonly media: Readonly<Record<string, z.ZodType>> | null;
+  readonly stored: (body: unknown) => unknown;
   /** Writes the answer, or gives the body to be written. */
   readonly run: (call: Call<unknown, unknown, unknown>) => Promise<unknown>;
 }
@@ -101,10 +104,11 @@ export function route<
   B extends z.ZodType = z.ZodType<undefined>,
   R extends z.ZodType = z.ZodType,
 >(definition: RouteDefinition<P, Q, B, R>): Route {
-  const { handle, ...rest } = definition;
+  const { handle, stored, ...rest } = definition;
   return {
     ...rest,
     media: null,
+    stored: (body) => (stored ? stored(body as z.output<R>) : body),
     // The router has parsed the three parts with exactly these schemas.
     run: async (call) => handle(call as Call<z.output<P>, z.output<Q>, z.output<B>>),
   };
@@ -121,6 +125,7 @@ export function streamRoute<
     ...rest,
     status: 200,
     response: null,
+    stored: (body) => body,
     run: async (call) => stream(call as Call<z.output<P>, z.output<Q>, z.output<B>>),
   };
 }

@@ -78,7 +78,9 @@ export function fromBodyReader(thrown: unknown): unknown {
       return tooLarge('limit' in thrown && typeof thrown.limit === 'number' ? thrown.limit : defaultBodyLimit);
     case 'charset.unsupported':
     case 'encoding.unsupported':
-      return new HttpProblem(415, 'unsupportedMediaType', thrown.message, { hint: 'JSON is UTF-8; gzip, deflate and br are understood' });
+      return new HttpProblem(415, 'unsupportedMediaType', thrown.message, {
+        hint: 'JSON is UTF-8; gzip, deflate and br are understood',
+      });
     case 'request.aborted':
     case 'request.size.invalid':
     case 'stream.encoding.set':
@@ -100,12 +102,19 @@ function readKey(request: Request): string | undefined {
   if (header === undefined) return undefined;
   const parsed = idempotencyKeySchema.safeParse(header);
   if (parsed.success) return parsed.data;
-  throw new WindlassError('invalidInput', `${idempotencyHeader}: ${parsed.error.issues[0]?.message ?? 'is not valid'}`, {
-    hint: 'a UUID does well',
-  });
+  throw new WindlassError(
+    'invalidInput',
+    `${idempotencyHeader}: ${parsed.error.issues[0]?.message ?? 'is not valid'}`,
+    {
+      hint: 'a UUID does well',
+    },
+  );
 }
 
-async function answer(route: Route, call: Parameters<Route['run']>[0]): Promise<{ answer: StoredAnswer; headers: Readonly<Record<string, string>> }> {
+async function answer(
+  route: Route,
+  call: Parameters<Route['run']>[0],
+): Promise<{ answer: StoredAnswer; headers: Readonly<Record<string, string>> }> {
   const result = await route.run(call);
   const reply = result instanceof Reply ? result : new Reply(result);
   const status = reply.status ?? route.status;
@@ -140,7 +149,9 @@ function handlerOf(route: Route, options: RouterOptions): RequestHandler {
       response,
     };
     if (route.media) {
-      await route.run(call);
+      // A stream has no end that could be measured.
+      if (request.method === 'HEAD') response.status(200).end();
+      else await route.run(call);
       return;
     }
     if (idempotencyKey === undefined) {
@@ -167,7 +178,7 @@ function handlerOf(route: Route, options: RouterOptions): RequestHandler {
       await options.idempotency.release(asked).catch(() => undefined);
       throw thrown;
     }
-    await options.idempotency.complete(asked, done.answer);
+    await options.idempotency.complete(asked, { status: done.answer.status, body: route.stored(done.answer.body) });
     send(response, done.answer, done.headers);
   };
 }
@@ -195,7 +206,11 @@ export function createRouter(routes: readonly Route[], options: RouterOptions): 
   };
   for (const [path, ofPath] of byPath) {
     for (const route of ofPath) router[route.method](path, checkKey, ...bodyReader(route), handlerOf(route, options));
-    const allow = [...ofPath.map((route) => route.method.toUpperCase()), ...(ofPath.some((r) => r.method === 'get') ? ['HEAD'] : []), 'OPTIONS'].join(', ');
+    const allow = [
+      ...ofPath.map((route) => route.method.toUpperCase()),
+      ...(ofPath.some((r) => r.method === 'get') ? ['HEAD'] : []),
+      'OPTIONS',
+    ].join(', ');
     router.options(path, (_request, response) => {
       response.set('Allow', allow).status(204).end();
     });

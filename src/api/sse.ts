@@ -74,6 +74,10 @@ export interface Tail<T> {
   readonly after: number;
   /** An item after which `isOver` is worth asking. */
   readonly mayEnd: (item: T) => boolean;
+  /** `isOver` is asked with every look: the end is not told by an item. */
+  readonly alwaysAsk?: boolean;
+  /** Done after an item was sent. */
+  readonly afterItem?: (item: T) => Promise<void>;
   /** Whether nothing will come any more but what is in the table by now. Asked first at the start. */
   readonly isOver: () => Promise<boolean>;
   readonly heartbeatMs?: number;
@@ -95,18 +99,23 @@ export async function followTable<T>(tail: Tail<T>): Promise<number> {
   try {
     while (stream.open) {
       dirty = false;
+      let askAgain = false;
       // Asked before the look, so that what was written before the end is always seen.
       const over = ask && (await tail.isOver());
-      ask = false;
+      ask = tail.alwaysAsk ?? false;
       for (let page = await read(after); page.length > 0; page = await read(after)) {
         for (const item of page) {
           if (!(await stream.send(toEvent(item)))) return after;
           after = idOf(item);
-          ask ||= tail.mayEnd(item);
+          if (tail.mayEnd(item)) askAgain = true;
+          await tail.afterItem?.(item);
         }
       }
       if (over) return after;
-      if (ask || dirty || !stream.open) continue;
+      if (askAgain || dirty || !stream.open) {
+        ask ||= askAgain;
+        continue;
+      }
       const woken = await new Promise<boolean>((resolve) => {
         const timer = setTimeout(() => resolve(false), tail.heartbeatMs ?? heartbeatMs);
         notify = () => {

@@ -5,7 +5,7 @@ import { CliError, usageError } from './exit.ts';
 import { createPrinter, outputFormats } from './io.ts';
 import type { Io, Printer } from './io.ts';
 import type { Session, SessionDependencies } from './session.ts';
-import { openSession } from './session.ts';
+import { openLocal, openSession } from './session.ts';
 
 export const globalOptionsSchema = zod.object({
   url: zod.string().optional(),
@@ -28,6 +28,10 @@ export interface Invocation<O> {
   variadic(index: number): readonly string[];
   /** The server; closed by itself when the command is over. */
   connect(): Promise<Session>;
+  /** Address that was asked for by name, in the arguments or the environment. */
+  readonly url: string | undefined;
+  /** The embedded server that runs on a data directory; null when there is none. */
+  connectLocal(dataDirectory: string): Promise<Session | null>;
   /** The same, but null when none is running. */
   connectIfRunning(): Promise<Session | null>;
 }
@@ -103,13 +107,19 @@ export function createRegistry({ io, dependencies, version, onExit }: ProgramOpt
   return {
     program,
     group(name, summary, aliases = []) {
-      const group = program.command(name).description(summary).aliases([...aliases]);
+      const group = program
+        .command(name)
+        .description(summary)
+        .aliases([...aliases]);
       prepare(group, io);
       group.showHelpAfterError(`(windlass ${name} --help shows what there is)`);
       return group;
     },
     add(spec, parent = program) {
-      const command = parent.command(spec.usage).summary(spec.summary).description(spec.description ?? `${spec.summary}.`);
+      const command = parent
+        .command(spec.usage)
+        .summary(spec.summary)
+        .description(spec.description ?? `${spec.summary}.`);
       command.aliases([...(spec.aliases ?? [])]);
       prepare(command, io);
       command.showHelpAfterError(`(windlass ${pathOf(command)} --help shows examples)`);
@@ -125,7 +135,13 @@ export function createRegistry({ io, dependencies, version, onExit }: ProgramOpt
         const open = async (mayStart: boolean): Promise<Session> => {
           const known = sessions[0];
           if (known) return known;
-          const session = await openSession({ io, printer, dependencies, mayStart, choice: { url: global.url, token: global.token } });
+          const session = await openSession({
+            io,
+            printer,
+            dependencies,
+            mayStart,
+            choice: { url: global.url, token: global.token },
+          });
           sessions.push(session);
           return session;
         };
@@ -142,7 +158,10 @@ export function createRegistry({ io, dependencies, version, onExit }: ProgramOpt
             },
             optional: (index) => (typeof given[index] === 'string' ? given[index] : undefined),
             variadic: (index) => zod.array(zod.string()).parse(given[index] ?? []),
+            url: global.url ?? io.env['WINDLASS_URL'],
             connect: () => open(true),
+            connectLocal: (dataDirectory) =>
+              openLocal({ io, printer, dependencies, choice: { url: global.url, token: global.token } }, dataDirectory),
             async connectIfRunning() {
               try {
                 return await open(false);
@@ -177,7 +196,8 @@ function renderExamples(examples: CommandSpec<z.ZodType>['examples']): string {
 function toOption(flag: Flag): Option {
   const option = new Option(flag.flags, flag.description);
   if (flag.choices) option.choices([...flag.choices]);
-  if (flag.repeat) option.argParser((value: string, before: unknown) => [...(Array.isArray(before) ? before.map(String) : []), value]);
+  if (flag.repeat)
+    option.argParser((value: string, before: unknown) => [...(Array.isArray(before) ? before.map(String) : []), value]);
   if (flag.fallback !== undefined) option.default(flag.fallback);
   return option;
 }

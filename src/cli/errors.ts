@@ -51,7 +51,11 @@ export function describeFailure(error: unknown, style: Style, debug: boolean): F
         return `  ${place ? `${oneLine(place)}  ` : ''}${oneLine(problem.message)}`;
       }),
       ...(listed.length > 20 ? [`  … and ${listed.length - 20} more`] : []),
-      ...(known.hint ? safeText(known.hint).split('\n').map((line) => `  ${line}`) : []),
+      ...(known.hint
+        ? safeText(known.hint)
+            .split('\n')
+            .map((line) => `  ${line}`)
+        : []),
       ...stack,
     ],
   };
@@ -67,12 +71,22 @@ interface KnownFailure {
 function knownFailure(error: unknown): KnownFailure | null {
   if (error instanceof CliError) return error;
   if (error instanceof WindlassError) {
-    return { message: error.message, hint: error.hint, problems: error.problems ?? [], exitCode: exitCodeOfError(error.code, error.status) };
+    return {
+      message: error.message,
+      hint: error.hint,
+      problems: error.problems ?? [],
+      exitCode: exitCodeOfError(error.code, error.status),
+    };
   }
   if (error instanceof z.ZodError) {
     const issue = error.issues[0];
     const place = issue?.path.join('.') ?? '';
-    return { message: `${place ? `${place}: ` : ''}${issue?.message ?? 'not valid'}`, hint: undefined, problems: [], exitCode: exitCodes.usage };
+    return {
+      message: `${place ? `${place}: ` : ''}${issue?.message ?? 'not valid'}`,
+      hint: undefined,
+      problems: [],
+      exitCode: exitCodes.usage,
+    };
   }
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   // Of files that a person named.

@@ -21,14 +21,19 @@ export interface DrawnNode {
 export function drawText(nodes: readonly DrawnNode[], style: Style): string[] {
   const rows = layoutTree(nodes, style.glyphs);
   const names = new Map(nodes.map((node) => [node.alias, oneLine(node.name)]));
-  const titles = rows.map(({ node, prefix }) => `${prefix}${oneLine(node.name)}${node.alias === node.name ? '' : ` (${oneLine(node.alias)})`}`);
+  const titles = rows.map(
+    ({ node, prefix }) =>
+      `${prefix}${oneLine(node.name)}${node.alias === node.name ? '' : ` (${oneLine(node.alias)})`}`,
+  );
   const width = Math.max(0, ...titles.map(widthOf));
   return rows.map(({ node }, index) => {
     const facts = [
       node.status === null ? '' : environmentStatusWord(node.status),
       node.disabled ? 'disabled' : '',
       node.drifted ? 'drifted' : '',
-      node.needs.length > 1 ? `needs ${[...new Set(node.needs)].map((alias) => names.get(alias) ?? oneLine(alias)).join(', ')}` : '',
+      node.needs.length > 1
+        ? `needs ${[...new Set(node.needs)].map((alias) => names.get(alias) ?? oneLine(alias)).join(', ')}`
+        : '',
     ].filter(Boolean);
     return `${padEnd(titles[index] ?? '', width)}   ${facts.join(` ${style.glyphs.dot} `)}`.trimEnd();
   });
@@ -42,7 +47,10 @@ export function drawDot(nodes: readonly DrawnNode[]): string[] {
     'digraph windlass {',
     '  rankdir=LR;',
     '  node [shape=box, style=rounded];',
-    ...nodes.map((node) => `  ${ids.get(node.alias) ?? ''} [label=${quote(labelOf(node))}${node.disabled ? ', style="rounded,dashed"' : ''}];`),
+    ...nodes.map(
+      (node) =>
+        `  ${ids.get(node.alias) ?? ''} [label=${quote(labelOf(node))}${node.disabled ? ', style="rounded,dashed"' : ''}];`,
+    ),
     ...edgesOf(nodes, ids).map(([from, to]) => `  ${from} -> ${to};`),
     '}',
   ];
@@ -51,7 +59,8 @@ export function drawDot(nodes: readonly DrawnNode[]): string[] {
 export function drawMermaid(nodes: readonly DrawnNode[]): string[] {
   const ids = idsOf(nodes);
   // Entities instead of the letters that end a label.
-  const quote = (text: string): string => `"${oneLine(text).replace(/[#"<>&`]/g, (letter) => `#${letter.codePointAt(0) ?? 0};`)}"`;
+  const quote = (text: string): string =>
+    `"${oneLine(text).replace(/[#"<>&`]/g, (letter) => `#${letter.codePointAt(0) ?? 0};`)}"`;
   return [
     'flowchart LR',
     ...nodes.map((node) => `  ${ids.get(node.alias) ?? ''}[${quote(labelOf(node))}]`),

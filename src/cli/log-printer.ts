@@ -41,7 +41,9 @@ export function createLogPrinter({ write, style, prefixed }: LogPrinterOptions):
     }
     const heading = `${source.name} ${source.stage}`;
     if (heading !== lastHeading) {
-      write(style.colors.bold(`${lastHeading === '' ? '' : '\n'}== ${source.name} ${style.glyphs.dot} ${source.stage}`));
+      write(
+        style.colors.bold(`${lastHeading === '' ? '' : '\n'}== ${source.name} ${style.glyphs.dot} ${source.stage}`),
+      );
       lastHeading = heading;
     }
     write(text);

@@ -7,7 +7,8 @@ import { CliError } from './exit.ts';
 export function packageRoot(): string {
   for (let at = __dirname; ; at = dirname(at)) {
     if (existsSync(join(at, 'package.json')) && existsSync(join(at, 'examples'))) return at;
-    if (dirname(at) === at) throw new CliError('the examples of Windlass are not where they should be', { hint: 'install it again' });
+    if (dirname(at) === at)
+      throw new CliError('the examples of Windlass are not where they should be', { hint: 'install it again' });
   }
 }
 

@@ -32,7 +32,9 @@ export function readProfile(env: Variables): Profile | null {
   }
   const parsed = profileSchema.safeParse(parseJson(text));
   if (parsed.success) return parsed.data;
-  throw new CliError(`${file} is damaged`, { hint: 'delete it, then: windlass login URL (or windlass up for the embedded server)' });
+  throw new CliError(`${file} is damaged`, {
+    hint: 'delete it, then: windlass login URL (or windlass up for the embedded server)',
+  });
 }
 
 function parseJson(text: string): unknown {

@@ -1,7 +1,10 @@
 import type { Command } from 'commander';
 import { createRegistry } from './cli.ts';
+import type { Registry } from './cli.ts';
 import { addAccount } from './commands/account.ts';
-import { addKeys, addProjects, addTemplates } from './commands/catalogue.ts';
+import { addKeys } from './commands/keys.ts';
+import { addProjects } from './commands/projects.ts';
+import { addTemplates } from './commands/templates.ts';
 import { addCompletion, answerCompletion, completionWord } from './commands/completion.ts';
 import { addControl } from './commands/control.ts';
 import { addDecide } from './commands/decide.ts';
@@ -11,7 +14,8 @@ import { addDestroy, addPlan } from './commands/destroy-plan.ts';
 import { addEnvironments } from './commands/environments.ts';
 import { addApprovals, addAudit, addDeployments } from './commands/history.ts';
 import { addInit } from './commands/init.ts';
-import { addDrift, addLocks, addSchedules, addTtl } from './commands/life.ts';
+import { addDrift, addSchedules } from './commands/life.ts';
+import { addLocks, addTtl } from './commands/ttl-lock.ts';
 import { addLogs } from './commands/logs.ts';
 import { addGraph, addStatus } from './commands/look.ts';
 import { addServe } from './commands/serve.ts';
@@ -41,31 +45,56 @@ interface ProgramOptions {
   readonly onExit: (code: number) => void;
 }
 
+/** As the help lists them. */
+const sections: readonly (readonly [heading: string, commands: readonly ((registry: Registry) => void)[]])[] = [
+  ['To begin:', [addDemo, addServe, addInit, addValidate]],
+  ['Runs:', [addDeploy, addPlan, addDestroy, addStatus, addLogs, addGraph]],
+  ['Decisions and repairs:', [addDecide, addControl]],
+  ['An environment that lives:', [addSchedules, addTtl, addDrift, addLocks]],
+  [
+    'Records:',
+    [
+      addEnvironments,
+      addTemplates,
+      addProjects,
+      addVariables,
+      addDeployments,
+      addApprovals,
+      addState,
+      addKeys,
+      addAudit,
+    ],
+  ],
+  ['This command:', [addAccount, addCompletion]],
+];
+
 /** All commands, in the order in which people meet them. */
 export function createProgram({ io, dependencies, onExit }: ProgramOptions): Command {
   const registry = createRegistry({ io, dependencies, version: ownVersion(), onExit });
-  for (const add of [
-    addDemo, addServe, addInit, addValidate,
-    addDeploy, addPlan, addDestroy, addStatus, addLogs, addGraph,
-    addDecide, addControl,
-    addEnvironments, addTemplates, addProjects, addVariables, addDeployments, addApprovals, addState, addSchedules, addDrift, addTtl, addLocks, addKeys, addAudit,
-    addAccount, addCompletion,
-  ]) {
-    add(registry);
+  for (const [heading, commands] of sections) {
+    registry.program.commandsGroup(heading);
+    for (const add of commands) add(registry);
   }
   registry.program.addHelpText('before', examples);
   return registry.program;
 }
 
 /** Runs one command line, without the names of the programs before it. Answers the exit code and never throws. */
-export async function runCli(words: readonly string[], io: Io, dependencies: SessionDependencies = realDependencies): Promise<number> {
+export async function runCli(
+  words: readonly string[],
+  io: Io,
+  dependencies: SessionDependencies = realDependencies,
+): Promise<number> {
   let code = 0;
   try {
     const program = createProgram({ io, dependencies, onExit: (exit) => (code = exit) });
     if (words[0] === completionWord) {
       const printer = createPrinter(io, { format: 'table', noColor: true });
       const choice = { url: undefined, token: undefined };
-      await answerCompletion(program, words.slice(1), { io, connect: () => openSession({ io, printer, dependencies, choice, mayStart: false }) });
+      await answerCompletion(program, words.slice(1), {
+        io,
+        connect: () => openSession({ io, printer, dependencies, choice, mayStart: false }),
+      });
       return code;
     }
     await program.parseAsync([...words], { from: 'user' });

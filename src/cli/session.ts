@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { loadConfig } from '../config.ts';
-import type { Config, ConfigOverrides } from '../config.ts';
+import type { Config } from '../config.ts';
 import { createClient } from './client/api-client.ts';
 import type { ApiClient } from './client/api-client.ts';
 import { CliError, exitCodes, usageError } from './exit.ts';
-import type { Io, Printer } from './io.ts';
+import type { Io, Output, Printer } from './io.ts';
 import { readProfile, writeProfile } from './profile.ts';
 import type { Profile } from './profile.ts';
 import { reportStart } from './startup.ts';
@@ -31,7 +31,9 @@ export interface SessionDependencies {
   /** Starts everything in this process. */
   readonly start: (config: Config, onProgress: (progress: StartProgress) => void) => Promise<RunningServer>;
   /** The embedded server that uses a data directory now. */
-  readonly findRunning: (dataDirectory: string) => Promise<{ readonly url: string | null; readonly temporalUrl: string | null } | null>;
+  readonly findRunning: (
+    dataDirectory: string,
+  ) => Promise<{ readonly url: string | null; readonly temporalUrl: string | null } | null>;
 }
 
 /** The real ones are loaded when they are needed: they bring Temporal and the database, and most commands need neither. */
@@ -70,12 +72,10 @@ export async function openSession(options: OpenOptions): Promise<Session> {
   }
   if (profile && !profile.embedded) return remote(profile.url, token ?? profile.token);
   const config = loadConfig(io.env, { mode: 'embedded' });
-  const running = await waitForStart(options, config.dataDirectory);
-  if (running) {
-    const own = token ?? readAdministratorToken(config.dataDirectory) ?? profile?.token ?? null;
-    return { ...remote(running.url, own), temporalUrl: running.temporalUrl };
-  }
-  if (options.mayStart === false) throw new CliError('no server is running', { code: 'unreachable', hint: 'start one: windlass up' });
+  const local = await openLocal(options, config.dataDirectory);
+  if (local) return local;
+  if (options.mayStart === false)
+    throw new CliError('no server is running', { code: 'unreachable', hint: 'start one: windlass up' });
   return startEmbeddedSession(options, config, token);
 }
 
@@ -91,7 +91,10 @@ function readAdministratorToken(dataDirectory: string): string | null {
 const longestStartMs = 600_000;
 
 /** The embedded server that is running; one that is still starting is waited for. */
-async function waitForStart({ io, printer, dependencies, mayStart }: OpenOptions, dataDirectory: string): Promise<{ url: string; temporalUrl: string | null } | null> {
+async function waitForStart(
+  { io, printer, dependencies, mayStart }: OpenOptions,
+  dataDirectory: string,
+): Promise<{ url: string; temporalUrl: string | null } | null> {
   const deadline = io.now() + longestStartMs;
   for (let told = false; ; told = true) {
     const running = await dependencies.findRunning(dataDirectory);
@@ -118,8 +121,7 @@ async function startEmbeddedSession(options: OpenOptions, config: Config, token:
   const { printer } = options;
   printer.remark('No server is running: starting one for this command (`windlass up` keeps one running).');
   // Nothing of the start belongs to the result of the command.
-  const quiet: Io = { ...options.io, stdout: options.io.stderr };
-  const server = await startEmbedded(quiet, printer, config, options.dependencies);
+  const server = await startEmbedded({ ...options, config, output: options.io.stderr, brief: true });
   return {
     client: createClient({ url: server.url, token: token ?? server.token }),
     embedded: true,
@@ -128,13 +130,31 @@ async function startEmbeddedSession(options: OpenOptions, config: Config, token:
   };
 }
 
+interface StartOptions {
+  readonly io: Io;
+  readonly printer: Printer;
+  readonly config: Config;
+  readonly dependencies: SessionDependencies;
+  readonly output: Output;
+  readonly brief: boolean;
+}
+
 /** Starts the embedded server, shows the start, and keeps its key in the profile for the commands that follow. */
-export async function startEmbedded(io: Io, printer: Printer, config: Config, dependencies: SessionDependencies): Promise<RunningServer> {
-  const json = printer.format !== 'table';
-  const reporter = reportStart(io, { style: io.stdout.isTTY ? printer.errorStyle : printer.style, json: json && io.stdout !== io.stderr });
+export async function startEmbedded(options: StartOptions): Promise<RunningServer> {
+  const { io, printer, config, output, brief } = options;
+  const style = output === io.stderr ? printer.errorStyle : printer.style;
+  const reporter = reportStart(output, { style, json: printer.format !== 'table' && !brief, brief });
+  const startedMs = io.now();
+  const step = (tool: string, detail: string, elapsedMs = 0): void =>
+    reporter.onProgress({ tool, phase: 'ready', elapsedMs, detail });
   let server: RunningServer;
   try {
-    server = await dependencies.start(config, reporter.onProgress);
+    step(`Node ${process.versions.node}`, '');
+    server = await options.dependencies.start(config, reporter.onProgress);
+    const database = config.database.kind === 'pglite' ? `embedded, ${config.dataDirectory}` : 'PostgreSQL';
+    step('database', database);
+    const temporal = server.temporalUrl ? `   Temporal ${server.temporalUrl}` : '';
+    if (!brief) step('up', `API ${server.url}${temporal}`, io.now() - startedMs);
   } finally {
     reporter.close();
   }
@@ -145,20 +165,25 @@ export async function startEmbedded(io: Io, printer: Printer, config: Config, de
   return server;
 }
 
-function sameProfile(profile: Profile | null, server: RunningServer): boolean {
-  return profile?.url === server.url && profile.token === server.token;
+/** The embedded server of this machine that is running already; null when there is none. */
+export async function openLocal(options: OpenOptions, dataDirectory: string): Promise<Session | null> {
+  const running = await waitForStart(options, dataDirectory);
+  if (!running) return null;
+  const named = options.choice.token ?? options.io.env['WINDLASS_TOKEN'];
+  const token = named ?? readAdministratorToken(dataDirectory) ?? readProfile(options.io.env)?.token ?? null;
+  return { ...remote(running.url, token), temporalUrl: running.temporalUrl };
 }
 
-/** Configuration of a server that this command starts. */
-export function configFor(io: Io, overrides: ConfigOverrides): Config {
-  return loadConfig(io.env, overrides);
+function sameProfile(profile: Profile | null, server: RunningServer): boolean {
+  return profile?.url === server.url && profile.token === server.token;
 }
 
 const urlSchema = z.url({ protocol: /^https?$/ });
 
 export function checkUrl(text: string): string {
   const parsed = urlSchema.safeParse(text);
-  if (!parsed.success) throw usageError(`"${text}" is not an address`, 'expected something like https://windlass.example.com');
+  if (!parsed.success)
+    throw usageError(`"${text}" is not an address`, 'expected something like https://windlass.example.com');
   return text.replace(/\/+$/, '');
 }
 

@@ -1,7 +1,7 @@
 import { formatDuration } from './text/format.ts';
 import type { Style } from './text/style.ts';
 import { oneLine, padEnd, truncateStyled, widthOf } from './text/width.ts';
-import type { Io } from './io.ts';
+import type { Output } from './io.ts';
 import { createScreen } from './follow/screen.ts';
 
 /** One step of a start, such as getting a tool; the last one of each step has the phase `ready`. */
@@ -44,30 +44,53 @@ export interface StartReporter {
   close(): void;
 }
 
-/** Shows a start as it goes: in place on a terminal, one line a finished step elsewhere. */
-export function reportStart(io: Io, options: { readonly style: Style; readonly json: boolean }): StartReporter {
-  const { style, json } = options;
-  // Progress is a remark: stdout is for results.
-  const output = json ? io.stderr : io.stdout;
-  if (json) {
-    return { onProgress: (progress) => io.stdout.write(`${JSON.stringify({ type: 'start', ...progress })}\n`), close: () => undefined };
-  }
-  const steps = new Map<string, StartProgress>();
-  if (!output.isTTY) {
+export interface StartReportOptions {
+  readonly style: Style;
+  /** One JSON object a line instead. */
+  readonly json: boolean;
+  /** Only what takes long is worth a line: the start is a side matter of the command. */
+  readonly brief: boolean;
+}
+
+/** Shows a start as it goes: in place on a terminal, one line a phase elsewhere. */
+export function reportStart(output: Output, options: StartReportOptions): StartReporter {
+  if (options.json) {
     return {
-      onProgress(progress) {
-        const known = steps.get(progress.tool);
-        if (known?.phase === progress.phase) return;
-        steps.set(progress.tool, progress);
-        output.write(`${renderSteps([progress], style, 0).join('\n')}\n`);
-      },
+      onProgress: (progress) => output.write(`${JSON.stringify({ type: 'start', ...progress })}\n`),
       close: () => undefined,
     };
   }
+  return output.isTTY ? reportInPlace(output, options) : reportLines(output, options);
+}
+
+/** Phases that say that something is there, or will be at once. */
+const quickPhases = new Set(['looking', 'ready']);
+const slowMs = 2_000;
+
+function reportLines(output: Output, { style, brief }: StartReportOptions): StartReporter {
+  const phases = new Map<string, string>();
+  return {
+    onProgress(progress) {
+      const known = phases.get(progress.tool);
+      phases.set(progress.tool, progress.phase);
+      if (known === progress.phase || progress.phase === 'looking') return;
+      if (brief && quickPhases.has(progress.phase) && progress.elapsedMs < slowMs) return;
+      output.write(`${renderSteps([progress], style, 0).join('\n')}\n`);
+    },
+    close: () => undefined,
+  };
+}
+
+function reportInPlace(output: Output, { style, brief }: StartReportOptions): StartReporter {
+  const steps = new Map<string, StartProgress>();
   const screen = createScreen(output);
   let frame = 0;
   const draw = (): void => {
-    screen.draw(renderSteps([...steps.values()], style, frame).map((line) => truncateStyled(line, output.columns)));
+    const known = [...steps.values()];
+    // Between the tools and the first answer nobody reports, but it goes on.
+    const busy = known.some(({ phase }) => phase !== 'ready');
+    const rows = busy ? known : [...known, { tool: 'starting', phase: '', elapsedMs: 0, detail: '' }];
+    screen.draw(renderSteps(rows, style, frame).map((line) => truncateStyled(line, output.columns)));
   };
   const timer = setInterval(() => {
     frame++;
@@ -81,7 +104,10 @@ export function reportStart(io: Io, options: { readonly style: Style; readonly j
     close() {
       clearInterval(timer);
       screen.close();
-      if (steps.size > 0) output.write(`${renderSteps([...steps.values()], style, frame).join('\n')}\n`);
+      const rows = [...steps.values()].filter(
+        ({ elapsedMs, phase }) => !brief || (phase === 'ready' && elapsedMs >= slowMs),
+      );
+      if (rows.length > 0) output.write(`${renderSteps(rows, style, frame).join('\n')}\n`);
     },
   };
 }

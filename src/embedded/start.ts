@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
-import { withPort } from '../config.ts';
+import { openEncryptionKey, withPort } from '../config.ts';
 import type { Config } from '../config.ts';
 import { WindlassError, messageOf } from '../model/index.ts';
 import { lockInstance } from './instance-lock.ts';
@@ -69,6 +69,8 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
     await prepareDataDirectory(dataDirectory);
     const instance = lockInstance(dataDirectory);
     undo.push(() => instance.release());
+    // Before the database is made: a key that is missing beside a database is an error, not a first start.
+    openEncryptionKey(options.config);
 
     const config = await chooseHttpPort(options.config);
     const tools = createToolLocator(config, options.onProgress);

@@ -27,7 +27,11 @@ export interface DecisionAnswer {
 }
 
 /** Tells the waiting node. Telling it twice changes nothing. */
-export async function deliverDecision(context: Context, decided: Pick<DecidedApproval, 'approval' | 'compensation'>, decision: Decision): Promise<void> {
+export async function deliverDecision(
+  context: Context,
+  decided: Pick<DecidedApproval, 'approval' | 'compensation'>,
+  decision: Decision,
+): Promise<void> {
   const { approval, compensation } = decided;
   await context.temporal.decide({ deploymentId: approval.deploymentId, alias: approval.alias, compensation }, decision);
 }
@@ -54,7 +58,12 @@ export function approvalOperations(context: Context) {
       const scope = project === undefined ? undefined : await findProject(db.sql, project);
       const owner = run ? (await getEnvironment(db.sql, run.environmentId)).projectId : (place?.projectId ?? scope?.id);
       requireScope(actor, owner);
-      return readApprovals(db.sql, { ...filter, deploymentId: run?.id, environmentId: place?.id, projectId: scope?.id });
+      return readApprovals(db.sql, {
+        ...filter,
+        deploymentId: run?.id,
+        environmentId: place?.id,
+        projectId: scope?.id,
+      });
     },
 
     async getApproval({ actor, id }: Asked & { id: string }): Promise<Approval> {
@@ -68,7 +77,9 @@ export function approvalOperations(context: Context) {
       const { projectId } = await getEnvironment(db.sql, (await getApproval(db.sql, id)).environmentId);
       authorize(actor, 'approve', projectId);
       if (decision === 'reject' && envelope !== undefined) {
-        throw new WindlassError('invalidInput', 'A rejection has no bounds for later nodes', { problems: [{ path: 'envelope', message: 'is for approvals' }] });
+        throw new WindlassError('invalidInput', 'A rejection has no bounds for later nodes', {
+          problems: [{ path: 'envelope', message: 'is for approvals' }],
+        });
       }
       const decided = await db.transaction(async (tx) => {
         const result = await decideApproval(tx, { approvalId: id, actor, decision, comment, envelope });
@@ -78,7 +89,13 @@ export function approvalOperations(context: Context) {
             targetType: 'approval',
             targetId: id,
             projectId,
-            after: { deployment: result.deploymentId, alias: result.approval.alias, status: result.approval.status, comment, envelope },
+            after: {
+              deployment: result.deploymentId,
+              alias: result.approval.alias,
+              status: result.approval.status,
+              comment,
+              envelope,
+            },
           });
         }
         return result;
@@ -94,7 +111,10 @@ export function approvalOperations(context: Context) {
       } catch (thrown) {
         if (!(thrown instanceof WindlassError)) throw thrown;
         if (thrown.code === 'unavailable') {
-          return { approval: decided.approval, warning: `The decision is recorded; the run hears of it when Temporal is back: ${messageOf(thrown)}` };
+          return {
+            approval: decided.approval,
+            warning: `The decision is recorded; the run hears of it when Temporal is back: ${messageOf(thrown)}`,
+          };
         }
         // A repeat comes after the node has gone on: it has heard of it.
         if (!decided.repeated) throw thrown;

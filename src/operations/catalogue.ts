@@ -1,6 +1,14 @@
 import type { z } from 'zod';
 import { checkSourcePath, patternProblem, repositoryProblem } from '../definition/index.ts';
-import type { Organization, Page, Project, ScopeSettings, Template, TemplateInput, projectInputSchema } from '../model/index.ts';
+import type {
+  Organization,
+  Page,
+  Project,
+  ScopeSettings,
+  Template,
+  TemplateInput,
+  projectInputSchema,
+} from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
 import {
   createProject as insertProject,
@@ -9,6 +17,7 @@ import {
   findOrganization,
   findProject,
   findTemplate,
+  isUniqueViolation,
   listOrganizations as readOrganizations,
   listProjects as readProjects,
   listTemplates as readTemplates,
@@ -39,14 +48,22 @@ export async function resolveProject(db: Db, reference: string | undefined): Pro
 function checkScopeSettings(settings: ScopeSettings): void {
   const { defaultTtl, maximumTtlHours } = settings;
   if (defaultTtl?.kind === 'date') {
-    throw new WindlassError('invalidInput', 'A default time to live is a number of hours or unlimited: a date passes once', {
-      problems: [{ path: 'settings.defaultTtl', message: 'cannot be a date' }],
-    });
+    throw new WindlassError(
+      'invalidInput',
+      'A default time to live is a number of hours or unlimited: a date passes once',
+      {
+        problems: [{ path: 'settings.defaultTtl', message: 'cannot be a date' }],
+      },
+    );
   }
   if (defaultTtl?.kind === 'hours' && maximumTtlHours !== undefined && defaultTtl.hours > maximumTtlHours) {
-    throw new WindlassError('invalidInput', `The default time to live (${defaultTtl.hours} h) is longer than the maximum (${maximumTtlHours} h)`, {
-      problems: [{ path: 'settings.defaultTtl', message: 'is longer than maximumTtlHours' }],
-    });
+    throw new WindlassError(
+      'invalidInput',
+      `The default time to live (${defaultTtl.hours} h) is longer than the maximum (${maximumTtlHours} h)`,
+      {
+        problems: [{ path: 'settings.defaultTtl', message: 'is longer than maximumTtlHours' }],
+      },
+    );
   }
 }
 
@@ -57,7 +74,8 @@ function checkTemplate(input: TemplateInput): void {
     const problem = repositoryProblem(source.repository);
     if (problem !== null) problems.push({ path: 'source.repository', message: problem });
     if (/^https?:\/\/[^/@]*@/i.test(source.repository) || /^\w+:\/\/[^/@:]*:[^/@]*@/.test(source.repository)) {
-      const message = 'holds a user name or password; keep the token in a sensitive environment variable and name that in source.credentials';
+      const message =
+        'holds a user name or password; keep the token in a sensitive environment variable and name that in source.credentials';
       problems.push({ path: 'source.repository', message });
     }
     if (source.revision?.startsWith('-')) problems.push({ path: 'source.revision', message: 'cannot begin with "-"' });
@@ -72,27 +90,49 @@ function checkTemplate(input: TemplateInput): void {
     if (problem !== null) problems.push({ path: `${name}.onlyWhenMatches`, message: problem });
   }
   if (problems.length > 0) {
-    throw new WindlassError('invalidInput', `The template cannot be used: ${problems.map((p) => `${p.path} ${p.message}`).join('; ')}`, { problems });
+    throw new WindlassError(
+      'invalidInput',
+      `The template cannot be used: ${problems.map((p) => `${p.path} ${p.message}`).join('; ')}`,
+      { problems },
+    );
   }
 }
 
 /** Deletes a project that nothing is in any more. Throws `conflict` that says what is. */
 async function removeProject(tx: Db, { id, name }: Project): Promise<void> {
-  const environments = await tx.selectFrom('environments').select(['name', 'archived']).where('project_id', '=', id).limit(20).execute();
+  const environments = await tx
+    .selectFrom('environments')
+    .select(['name', 'archived'])
+    .where('project_id', '=', id)
+    .limit(20)
+    .execute();
   const templates = await tx.selectFrom('templates').select('name').where('project_id', '=', id).limit(20).execute();
   const left = [
     ...environments.map((row) => `environment "${row.name}"${row.archived ? ' (archived)' : ''}`),
     ...templates.map((row) => `template "${row.name}"`),
   ];
   if (left.length > 0) {
-    throw new WindlassError('conflict', `The project "${name}" is not empty: it has ${left.slice(0, 10).join(', ')}${left.length > 10 ? ' and more' : ''}`, {
-      hint: environments.some((row) => row.archived)
-        ? 'records of archived environments are kept for the audit log, and with them their project'
-        : 'destroy and archive its environments and delete its templates first',
-    });
+    throw new WindlassError(
+      'conflict',
+      `The project "${name}" is not empty: it has ${left.slice(0, 10).join(', ')}${left.length > 10 ? ' and more' : ''}`,
+      {
+        hint: environments.some((row) => row.archived)
+          ? 'records of archived environments are kept for the audit log, and with them their project'
+          : 'destroy and archive its environments and delete its templates first',
+      },
+    );
   }
   await tx.deleteFrom('variables').where('scope', '=', 'project').where('scope_id', '=', id).execute();
   await tx.deleteFrom('projects').where('id', '=', id).execute();
+}
+
+async function renameProject(tx: Db, id: string, name: string): Promise<void> {
+  try {
+    await tx.updateTable('projects').set({ name }).where('id', '=', id).execute();
+  } catch (thrown) {
+    if (isUniqueViolation(thrown)) throw new WindlassError('conflict', `there is already a project "${name}"`);
+    throw thrown;
+  }
 }
 
 /** How many pages are looked through for templates that fit a filter. */
@@ -107,7 +147,11 @@ export function catalogueOperations(context: Context) {
       return { items: await readOrganizations(db.sql), next: null };
     },
 
-    async updateOrganization({ actor, ref, settings }: Asked & { ref: string; settings: ScopeSettings }): Promise<Organization> {
+    async updateOrganization({
+      actor,
+      ref,
+      settings,
+    }: Asked & { ref: string; settings: ScopeSettings }): Promise<Organization> {
       authorize(actor, 'organization.manage');
       checkScopeSettings(settings);
       return db.transaction(async (tx) => {
@@ -134,8 +178,18 @@ export function catalogueOperations(context: Context) {
       checkScopeSettings(input.settings);
       return db.transaction(async (tx) => {
         const organization = await findOrganization(tx, input.organization);
-        const project = await insertProject(tx, { organizationId: organization.id, name: input.name, settings: input.settings });
-        await audit(tx, actor, { action: 'project.create', targetType: 'project', targetId: project.id, projectId: project.id, after: project });
+        const project = await insertProject(tx, {
+          organizationId: organization.id,
+          name: input.name,
+          settings: input.settings,
+        });
+        await audit(tx, actor, {
+          action: 'project.create',
+          targetType: 'project',
+          targetId: project.id,
+          projectId: project.id,
+          after: project,
+        });
         return project;
       });
     },
@@ -146,19 +200,25 @@ export function catalogueOperations(context: Context) {
       return project;
     },
 
-    async updateProject({ actor, ref, settings }: Asked & { ref: string; settings: ScopeSettings }): Promise<Project> {
-      checkScopeSettings(settings);
+    async updateProject({
+      actor,
+      ref,
+      name,
+      settings,
+    }: Asked & { ref: string; name?: string | undefined; settings?: ScopeSettings | undefined }): Promise<Project> {
+      if (settings) checkScopeSettings(settings);
       return db.transaction(async (tx) => {
         const before = await findProject(tx, ref);
         authorize(actor, 'project.manage', before.id);
-        const after = await updateProjectSettings(tx, before.id, settings);
+        if (name !== undefined && name !== before.name) await renameProject(tx, before.id, name);
+        const after = await updateProjectSettings(tx, before.id, settings ?? before.settings);
         await audit(tx, actor, {
           action: 'project.update',
           targetType: 'project',
           targetId: before.id,
           projectId: before.id,
-          before: before.settings,
-          after: after.settings,
+          before,
+          after,
         });
         return after;
       });
@@ -169,7 +229,13 @@ export function catalogueOperations(context: Context) {
       await db.transaction(async (tx) => {
         const project = await findProject(tx, ref);
         await removeProject(tx, project);
-        await audit(tx, actor, { action: 'project.delete', targetType: 'project', targetId: project.id, projectId: project.id, before: project });
+        await audit(tx, actor, {
+          action: 'project.delete',
+          targetType: 'project',
+          targetId: project.id,
+          projectId: project.id,
+          before: project,
+        });
       });
     },
 
@@ -179,26 +245,39 @@ export function catalogueOperations(context: Context) {
       name,
       type,
       ...page
-    }: Asked & PageRequest & { project?: string | undefined; name?: string | undefined; type?: Template['type'] | undefined }): Promise<Page<Template>> {
+    }: Asked &
+      PageRequest & {
+        project?: string | undefined;
+        name?: string | undefined;
+        type?: Template['type'] | undefined;
+      }): Promise<Page<Template>> {
       const scope = project === undefined ? undefined : await findProject(db.sql, project);
       requireScope(actor, scope?.id);
       const request = { ...page, ...(scope ? { projectId: scope.id } : {}) };
       if (name === undefined && type === undefined) return readTemplates(db.sql, request);
       const wanted = name?.toLowerCase();
       const fits = (template: Template): boolean =>
-        (wanted === undefined || template.name.toLowerCase().includes(wanted)) && (type === undefined || template.type === type);
+        (wanted === undefined || template.name.toLowerCase().includes(wanted)) &&
+        (type === undefined || template.type === type);
       // A project has few templates: they are read and looked at here.
       const items: Template[] = [];
       let next: string | null = page.cursor ?? null;
       for (let pages = 0; pages < mostFilteredPages && items.length === 0 && (pages === 0 || next !== null); pages++) {
-        const found: Page<Template> = await readTemplates(db.sql, { ...request, ...(next === null ? {} : { cursor: next }) });
+        const found: Page<Template> = await readTemplates(db.sql, {
+          ...request,
+          ...(next === null ? {} : { cursor: next }),
+        });
         items.push(...found.items.filter(fits));
         next = found.next;
       }
       return { items, next };
     },
 
-    async createTemplate({ actor, project, input }: Asked & { project: string | undefined; input: TemplateInput }): Promise<Template> {
+    async createTemplate({
+      actor,
+      project,
+      input,
+    }: Asked & { project: string | undefined; input: TemplateInput }): Promise<Template> {
       const owner = await resolveProject(db.sql, project);
       authorize(actor, 'project.manage', owner.id);
       checkTemplate(input);
@@ -215,7 +294,11 @@ export function catalogueOperations(context: Context) {
       });
     },
 
-    async getTemplate({ actor, ref, project }: Asked & { ref: string; project?: string | undefined }): Promise<Template> {
+    async getTemplate({
+      actor,
+      ref,
+      project,
+    }: Asked & { ref: string; project?: string | undefined }): Promise<Template> {
       const scope = project === undefined ? undefined : await findProject(db.sql, project);
       const template = await findTemplate(db.sql, ref, scope ? { projectId: scope.id } : {});
       authorize(actor, 'view', template.projectId);

@@ -1,5 +1,14 @@
 import { formatProblem, readValue } from '../definition/index.ts';
-import type { Actor, Deployment, DeploymentRequest, DeploymentType, Environment, PartialRun, Problem, Trigger } from '../model/index.ts';
+import type {
+  Actor,
+  Deployment,
+  DeploymentRequest,
+  DeploymentType,
+  Environment,
+  PartialRun,
+  Problem,
+  Trigger,
+} from '../model/index.ts';
 import { WindlassError, assertNever, deploymentRequestSchema, isTerminalDeployment } from '../model/index.ts';
 import { findDeployment, listSubEnvironments } from '../store/index.ts';
 import type { Db } from '../store/index.ts';
@@ -60,7 +69,11 @@ function partialFor(place: Place, request: DeploymentRequest): PartialRun | unde
   const { alias } = place;
   if (alias === null) return partial;
   if (partial !== undefined && partial.node !== alias) {
-    throw invalid(`"${place.name}" is the node "${alias}", but the request is for "${partial.node}"`, 'partial.node', `ask for "${place.root.name}"`);
+    throw invalid(
+      `"${place.name}" is the node "${alias}", but the request is for "${partial.node}"`,
+      'partial.node',
+      `ask for "${place.root.name}"`,
+    );
   }
   switch (request.type) {
     case 'deploy':
@@ -71,9 +84,13 @@ function partialFor(place: Place, request: DeploymentRequest): PartialRun | unde
     case 'drift':
       return partial ?? { operation: 'single-node-deploy', node: alias, trickleDown: 'none' };
     case 'rollback':
-      throw new WindlassError('conflict', `"${place.name}" cannot be rolled back alone: its outputs belong to the graph of "${place.root.name}"`, {
-        hint: `roll back "${place.root.name}", or deploy the node with an earlier revision`,
-      });
+      throw new WindlassError(
+        'conflict',
+        `"${place.name}" cannot be rolled back alone: its outputs belong to the graph of "${place.root.name}"`,
+        {
+          hint: `roll back "${place.root.name}", or deploy the node with an earlier revision`,
+        },
+      );
     default:
       return assertNever(request.type, 'type of deployment');
   }
@@ -96,9 +113,15 @@ function typeFor(request: DeploymentRequest, partial: PartialRun | undefined): D
   return request.type;
 }
 
-async function requireAlias(db: Db, place: Place, request: DeploymentRequest, partial: PartialRun | undefined): Promise<void> {
+async function requireAlias(
+  db: Db,
+  place: Place,
+  request: DeploymentRequest,
+  partial: PartialRun | undefined,
+): Promise<void> {
   // What a deploy or plan may name is in the file, which is read when the run begins; the others act on what is there.
-  const fromFile = (request.type === 'deploy' || request.type === 'plan') && partial?.operation !== 'single-node-destroy';
+  const fromFile =
+    (request.type === 'deploy' || request.type === 'plan') && partial?.operation !== 'single-node-destroy';
   if (partial === undefined || fromFile) return;
   const nodes = await listSubEnvironments(db, place.root.id);
   if (nodes.some((node) => node.alias === partial.node)) return;
@@ -112,22 +135,35 @@ async function requireAlias(db: Db, place: Place, request: DeploymentRequest, pa
 async function checkResume(db: Db, place: Place, request: DeploymentRequest): Promise<Deployment | null> {
   if (request.resume === undefined) return null;
   if (request.type !== 'deploy') throw invalid(`A ${request.type} cannot resume a deployment`, 'resume');
-  if (request.partial !== undefined || place.alias !== null) throw invalid('A resume runs all failed and skipped nodes, not one', 'partial');
+  if (request.partial !== undefined || place.alias !== null)
+    throw invalid('A resume runs all failed and skipped nodes, not one', 'partial');
   const base = await findDeployment(db, request.resume.deployment);
   if (base.environmentId !== place.root.id) {
-    throw invalid(`Deployment ${base.id} is one of "${base.environmentName}", not of "${place.root.name}"`, 'resume.deployment');
+    throw invalid(
+      `Deployment ${base.id} is one of "${base.environmentName}", not of "${place.root.name}"`,
+      'resume.deployment',
+    );
   }
   if (!isTerminalDeployment(base.status)) {
-    throw new WindlassError('conflict', `Deployment ${base.number} of "${base.environmentName}" is not over: it is ${base.status}`, {
-      hint: 'retry or skip its failed nodes while it runs',
-    });
+    throw new WindlassError(
+      'conflict',
+      `Deployment ${base.number} of "${base.environmentName}" is not over: it is ${base.status}`,
+      {
+        hint: 'retry or skip its failed nodes while it runs',
+      },
+    );
   }
   if (base.status === 'succeeded') {
-    throw new WindlassError('conflict', `Deployment ${base.number} of "${base.environmentName}" succeeded: nothing is left to resume`, {
-      hint: 'deploy again instead',
-    });
+    throw new WindlassError(
+      'conflict',
+      `Deployment ${base.number} of "${base.environmentName}" succeeded: nothing is left to resume`,
+      {
+        hint: 'deploy again instead',
+      },
+    );
   }
-  if (base.type === 'plan' || base.type === 'drift') throw new WindlassError('conflict', `A ${base.type} cannot be resumed`, { hint: 'ask for another' });
+  if (base.type === 'plan' || base.type === 'drift')
+    throw new WindlassError('conflict', `A ${base.type} cannot be resumed`, { hint: 'ask for another' });
   return base;
 }
 
@@ -140,12 +176,19 @@ async function checkRollback(db: Db, place: Place, request: DeploymentRequest): 
   const numbered = /^\d{1,9}$/.test(request.rollbackTo) ? `${place.root.id}#${request.rollbackTo}` : request.rollbackTo;
   const target = await findDeployment(db, numbered);
   if (target.environmentId !== place.root.id) {
-    throw invalid(`Deployment ${target.id} is one of "${target.environmentName}", not of "${place.root.name}"`, 'rollbackTo');
+    throw invalid(
+      `Deployment ${target.id} is one of "${target.environmentName}", not of "${place.root.name}"`,
+      'rollbackTo',
+    );
   }
   if (target.status !== 'succeeded' || (target.type !== 'deploy' && target.type !== 'rollback')) {
-    throw new WindlassError('conflict', `Deployment ${target.number} is a ${target.type} that ${target.status}: only a successful deploy can be gone back to`, {
-      hint: 'leave rollbackTo out for the last successful one',
-    });
+    throw new WindlassError(
+      'conflict',
+      `Deployment ${target.number} is a ${target.type} that ${target.status}: only a successful deploy can be gone back to`,
+      {
+        hint: 'leave rollbackTo out for the last successful one',
+      },
+    );
   }
   return target;
 }
@@ -156,16 +199,22 @@ function requireLiveTtl(environment: Environment, type: DeploymentType, nowMs: n
   const { ttl } = environment.settings;
   const passed = ttl?.kind === 'date' && Date.parse(ttl.at) <= nowMs;
   if (!passed || environment.status === 'active') return;
-  throw new WindlassError('conflict', `The time to live of "${environment.name}" ended at ${new Date(ttl.at).toISOString()}: set a new one first`, {
-    hint: `windlass environment ttl ${environment.name} 8h`,
-  });
+  throw new WindlassError(
+    'conflict',
+    `The time to live of "${environment.name}" ended at ${new Date(ttl.at).toISOString()}: set a new one first`,
+    {
+      hint: `windlass environment ttl ${environment.name} 8h`,
+    },
+  );
 }
 
 /** A firing of a schedule that was changed or taken away since is no request. */
 function requireScheduled(environment: Environment, type: DeploymentType, trigger: Trigger): void {
   const { schedule, drift } = environment.settings;
   const gone = (): WindlassError =>
-    new WindlassError('conflict', `"${environment.name}" has no ${type} schedule any more, or it is paused`, { hint: 'nothing is to be done' });
+    new WindlassError('conflict', `"${environment.name}" has no ${type} schedule any more, or it is paused`, {
+      hint: 'nothing is to be done',
+    });
   if (trigger === 'schedule') {
     const cron = type === 'deploy' ? schedule?.deploy : type === 'destroy' ? schedule?.destroy : undefined;
     if (schedule === undefined || schedule.paused || cron === undefined) throw gone();
@@ -183,7 +232,8 @@ function checkVariables(request: DeploymentRequest): void {
     seen.add(key);
     const name = variableNameProblem(variable);
     if (name !== null) problems.push({ path: `${path}.name`, message: `"${variable.name}" ${name}` });
-    if (variable.value === undefined) problems.push({ path: `${path}.value`, message: `"${variable.name}" has no value` });
+    if (variable.value === undefined)
+      problems.push({ path: `${path}.value`, message: `"${variable.name}" has no value` });
     else {
       const { problem } = readValue(variable.type, variable.value);
       if (problem !== null) problems.push({ path: `${path}.value`, message: `"${variable.name}" ${problem}` });
@@ -191,13 +241,23 @@ function checkVariables(request: DeploymentRequest): void {
   });
   if (problems.length === 0) return;
   const first = problems[0];
-  throw new WindlassError('invalidInput', `The variables of the request are not usable: ${first ? formatProblem(first) : ''}`, { problems });
+  throw new WindlassError(
+    'invalidInput',
+    `The variables of the request are not usable: ${first ? formatProblem(first) : ''}`,
+    { problems },
+  );
 }
 
 /** Checks a request for a run against what is known now. Nothing is changed. */
 export async function checkDeploymentRequest(
   db: Db,
-  ask: { readonly actor: Actor; readonly place: Place; readonly request: DeploymentRequestInput; readonly trigger: Trigger; readonly nowMs: number },
+  ask: {
+    readonly actor: Actor;
+    readonly place: Place;
+    readonly request: DeploymentRequestInput;
+    readonly trigger: Trigger;
+    readonly nowMs: number;
+  },
 ): Promise<CheckedRequest> {
   const { actor, place, trigger } = ask;
   const request = deploymentRequestSchema.parse(ask.request);

@@ -1,6 +1,15 @@
 import { sql } from 'kysely';
 import { z } from 'zod';
-import type { DriftStatus, Environment, EnvironmentInput, EnvironmentSettings, EnvironmentStatus, Graph, OutputDto, Page } from '../model/index.ts';
+import type {
+  DriftStatus,
+  Environment,
+  EnvironmentInput,
+  EnvironmentSettings,
+  EnvironmentStatus,
+  Graph,
+  OutputDto,
+  Page,
+} from '../model/index.ts';
 import { WindlassError, templateTypeSchema } from '../model/index.ts';
 import {
   archiveEnvironment as putAway,
@@ -17,7 +26,7 @@ import type { Db, PageRequest } from '../store/index.ts';
 import { resolveProject } from './catalogue.ts';
 import { audit, authorize, requireScope } from './context.ts';
 import type { Asked, Context } from './context.ts';
-import { checkDrift, checkSchedule, expiryUnder, forgetSchedules, saveSettings } from './life-settings.ts';
+import { checkDrift, checkSchedule, checkTtl, expiryUnder, forgetSchedules, saveSettings } from './life-settings.ts';
 import { entityOf, findPlace, requirePresent, requireRoot } from './places.ts';
 
 export interface EnvironmentPatch {
@@ -62,7 +71,11 @@ async function graphFacts(db: Db, parentId: string): Promise<Map<string, z.infer
 export function environmentOperations(context: Context) {
   const { db, temporal } = context;
 
-  async function forView({ actor, ref, project }: Asked & { ref: string; project?: string | undefined }): Promise<Environment> {
+  async function forView({
+    actor,
+    ref,
+    project,
+  }: Asked & { ref: string; project?: string | undefined }): Promise<Environment> {
     const scope = project === undefined ? {} : { projectId: (await findProject(db.sql, project)).id };
     const environment = await findEnvironment(db.sql, ref, scope);
     authorize(actor, 'view', environment.projectId);
@@ -91,13 +104,18 @@ export function environmentOperations(context: Context) {
       return readEnvironments(db.sql, { ...filter, projectId: scope?.id, parentId: above?.id ?? null });
     },
 
-    async createEnvironment({ actor, project, input }: Asked & { project: string | undefined; input: EnvironmentInput }): Promise<Environment> {
+    async createEnvironment({
+      actor,
+      project,
+      input,
+    }: Asked & { project: string | undefined; input: EnvironmentInput }): Promise<Environment> {
       const owner = await resolveProject(db.sql, project);
       authorize(actor, 'project.manage', owner.id);
       if (input.settings.schedule) checkSchedule(input.settings.schedule);
       if (input.settings.drift) checkDrift(input.settings.drift);
       const template = await findTemplate(db.sql, input.template, { projectId: owner.id });
       const { schedule, drift, ttl, ...plain } = input.settings;
+      if (ttl) await checkTtl(context, owner.id, ttl);
       const created = await db.transaction(async (tx) => {
         const environment = await insertEnvironment(tx, {
           projectId: owner.id,
@@ -107,7 +125,6 @@ export function environmentOperations(context: Context) {
           revision: input.revision,
           settings: plain,
         });
-        if (ttl) await expiryUnder(context, environment, ttl);
         await audit(tx, actor, {
           action: 'environment.create',
           targetType: 'environment',
@@ -119,7 +136,12 @@ export function environmentOperations(context: Context) {
       });
       if (!schedule && !drift && !ttl) return created;
       try {
-        return await saveSettings(context, { actor, environment: created, settings: input.settings, action: 'environment.schedule' });
+        return await saveSettings(context, {
+          actor,
+          environment: created,
+          settings: input.settings,
+          action: 'environment.schedule',
+        });
       } catch (thrown) {
         // Half an environment would live on under a name that the next try needs.
         await db.sql.deleteFrom('environments').where('id', '=', created.id).execute();
@@ -129,26 +151,46 @@ export function environmentOperations(context: Context) {
 
     getEnvironment: forView,
 
-    async updateEnvironment({ actor, ref, patch }: Asked & { ref: string; patch: EnvironmentPatch }): Promise<Environment> {
+    async updateEnvironment({
+      actor,
+      ref,
+      patch,
+    }: Asked & { ref: string; patch: EnvironmentPatch }): Promise<Environment> {
       const place = await findPlace(db.sql, ref);
       const { environment } = place;
       authorize(actor, 'project.manage', environment.projectId);
       requirePresent(place);
       const settings = mergeSettings(environment.settings, patch.settings);
       const { schedule, drift, ttl } = settings;
-      const life = [patch.settings?.schedule, patch.settings?.drift, patch.settings?.ttl].some((given) => given !== undefined && given !== null);
+      const life = [patch.settings?.schedule, patch.settings?.drift, patch.settings?.ttl].some(
+        (given) => given !== undefined && given !== null,
+      );
       if (place.alias !== null && (patch.name !== undefined || patch.template !== undefined || life)) {
         requireRoot(place, 'its name, template, schedule, drift check and time to live come from the workflow file or');
       }
       if (patch.settings?.schedule && schedule) checkSchedule(schedule);
       if (patch.settings?.drift && drift) checkDrift(drift);
       const ttlChanged = JSON.stringify(ttl ?? null) !== JSON.stringify(environment.settings.ttl ?? null);
-      const expiresAtMs = ttlChanged ? ((await expiryUnder(context, environment, ttl ?? { kind: 'unlimited' })) ?? null) : undefined;
-      const template = patch.template === undefined ? undefined : await findTemplate(db.sql, patch.template, { projectId: environment.projectId });
-      if (template && template.type !== environment.type && environment.status !== 'neverDeployed' && environment.status !== 'inactive') {
-        throw new WindlassError('conflict', `"${environment.name}" is deployed with ${environment.type}; a template of type ${template.type} cannot take it over`, {
-          hint: 'destroy it first',
-        });
+      const expiresAtMs = ttlChanged
+        ? ((await expiryUnder(context, environment, ttl ?? { kind: 'unlimited' })) ?? null)
+        : undefined;
+      const template =
+        patch.template === undefined
+          ? undefined
+          : await findTemplate(db.sql, patch.template, { projectId: environment.projectId });
+      if (
+        template &&
+        template.type !== environment.type &&
+        environment.status !== 'neverDeployed' &&
+        environment.status !== 'inactive'
+      ) {
+        throw new WindlassError(
+          'conflict',
+          `"${environment.name}" is deployed with ${environment.type}; a template of type ${template.type} cannot take it over`,
+          {
+            hint: 'destroy it first',
+          },
+        );
       }
       return saveSettings(context, {
         actor,
@@ -172,15 +214,21 @@ export function environmentOperations(context: Context) {
       const environment = requireRoot(place, 'archiving');
       if (environment.flags.archived) return;
       if (environment.currentDeploymentId !== null || environment.flags.queued > 0) {
-        throw new WindlassError('conflict', `"${environment.name}" has a run in progress or in its queue`, { hint: `windlass cancel ${environment.name}` });
+        throw new WindlassError('conflict', `"${environment.name}" has a run in progress or in its queue`, {
+          hint: `windlass cancel ${environment.name}`,
+        });
       }
       const nodes = await listSubEnvironments(db.sql, environment.id);
       const live = [environment, ...nodes].filter(({ status }) => status !== 'inactive' && status !== 'neverDeployed');
       if (live.length > 0 && !force) {
         const names = live.map((node) => `"${node.alias ?? node.name}" (${node.status})`);
-        throw new WindlassError('conflict', `"${environment.name}" may still have resources: ${names.slice(0, 10).join(', ')}`, {
-          hint: `destroy it first: windlass destroy ${environment.name}; or forget them with ?force=true`,
-        });
+        throw new WindlassError(
+          'conflict',
+          `"${environment.name}" may still have resources: ${names.slice(0, 10).join(', ')}`,
+          {
+            hint: `destroy it first: windlass destroy ${environment.name}; or forget them with ?force=true`,
+          },
+        );
       }
       await forgetSchedules(context, environment);
       if (environment.expiresAt !== null) await temporal.setExpiry(entityOf(environment), null);
@@ -198,7 +246,11 @@ export function environmentOperations(context: Context) {
       });
     },
 
-    async listChildren({ actor, ref, detached }: Asked & { ref: string; detached?: boolean | undefined }): Promise<Environment[]> {
+    async listChildren({
+      actor,
+      ref,
+      detached,
+    }: Asked & { ref: string; detached?: boolean | undefined }): Promise<Environment[]> {
       const environment = await forView({ actor, ref });
       return listSubEnvironments(db.sql, environment.id, { detached: detached ?? false });
     },
@@ -208,7 +260,21 @@ export function environmentOperations(context: Context) {
       const environment = await forView({ actor, ref });
       if (environment.type !== 'workflow') {
         const { name, id, status, templateName, type, flags, alias } = environment;
-        return { nodes: [{ alias: alias ?? name, name, environmentId: id, needs: [], status, disabled: false, drift: flags.drift, templateName, type }] };
+        return {
+          nodes: [
+            {
+              alias: alias ?? name,
+              name,
+              environmentId: id,
+              needs: [],
+              status,
+              disabled: false,
+              drift: flags.drift,
+              templateName,
+              type,
+            },
+          ],
+        };
       }
       const nodes = await listSubEnvironments(db.sql, environment.id);
       const facts = await graphFacts(db.sql, environment.id);
@@ -237,4 +303,3 @@ export function environmentOperations(context: Context) {
     },
   };
 }
-

@@ -1,7 +1,22 @@
 import { cronProblem, expiryAfterDeploy, timezoneProblem, ttlProblem } from '../definition/index.ts';
-import type { Actor, Environment, EnvironmentDrift, EnvironmentSchedule, EnvironmentSettings, Problem, Ttl } from '../model/index.ts';
+import type {
+  Actor,
+  Environment,
+  EnvironmentDrift,
+  EnvironmentSchedule,
+  EnvironmentSettings,
+  Problem,
+  Ttl,
+} from '../model/index.ts';
 import { WindlassError, messageOf } from '../model/index.ts';
-import { findProject, getEnvironment, listOrganizations, recordEvent, setEnvironmentExpiry, updateEnvironment } from '../store/index.ts';
+import {
+  findProject,
+  getEnvironment,
+  listOrganizations,
+  recordEvent,
+  setEnvironmentExpiry,
+  updateEnvironment,
+} from '../store/index.ts';
 import { audit } from './context.ts';
 import type { Context } from './context.ts';
 import { entityOf } from './places.ts';
@@ -37,11 +52,16 @@ export function checkDrift(drift: EnvironmentDrift): void {
 
 function refuse(problems: readonly Problem[], what: string): void {
   if (problems.length === 0) return;
-  throw new WindlassError('invalidInput', `${what}: ${problems.map((problem) => problem.message).join('; ')}`, { problems });
+  throw new WindlassError('invalidInput', `${what}: ${problems.map((problem) => problem.message).join('; ')}`, {
+    problems,
+  });
 }
 
 /** Limits and default of a project, else of its organization. */
-export async function ttlLimits(context: Context, projectId: string): Promise<{ defaultTtl?: Ttl | undefined; maximumTtlHours?: number | undefined }> {
+export async function ttlLimits(
+  context: Context,
+  projectId: string,
+): Promise<{ defaultTtl?: Ttl | undefined; maximumTtlHours?: number | undefined }> {
   const project = await findProject(context.db.sql, projectId);
   const organization = (await listOrganizations(context.db.sql)).find(({ id }) => id === project.organizationId);
   return {
@@ -65,19 +85,38 @@ export async function deployedAt(context: Context, environment: Environment): Pr
   return row?.finished_at?.getTime() ?? null;
 }
 
+/** Throws `invalidInput` for a time to live that is over, or longer than the project allows. Answers the limits. */
+export async function checkTtl(
+  context: Context,
+  projectId: string,
+  ttl: Ttl,
+): Promise<Awaited<ReturnType<typeof ttlLimits>>> {
+  const limits = await ttlLimits(context, projectId);
+  const problem = ttlProblem(ttl, context.clock(), limits);
+  if (problem !== null)
+    throw new WindlassError('invalidInput', problem, { problems: [{ path: 'ttl', message: problem }] });
+  return limits;
+}
+
 /** When an environment ends under a time to live, epoch milliseconds: null for never, undefined while nothing is deployed. */
-export async function expiryUnder(context: Context, environment: Environment, ttl: Ttl): Promise<number | null | undefined> {
-  const limits = await ttlLimits(context, environment.projectId);
+export async function expiryUnder(
+  context: Context,
+  environment: Environment,
+  ttl: Ttl,
+): Promise<number | null | undefined> {
+  const limits = await checkTtl(context, environment.projectId, ttl);
   const now = context.clock();
-  const problem = ttlProblem(ttl, now, limits);
-  if (problem !== null) throw new WindlassError('invalidInput', problem, { problems: [{ path: 'ttl', message: problem }] });
   const deployed = await deployedAt(context, environment);
   if (deployed === null) return undefined;
   const expiry = expiryAfterDeploy(ttl, deployed, limits);
   if (expiry !== null && expiry <= now) {
-    throw new WindlassError('invalidInput', `"${environment.name}" was deployed at ${new Date(deployed).toISOString()}: this time to live is over already`, {
-      hint: 'hours count from the last deploy; give more of them, or a date',
-    });
+    throw new WindlassError(
+      'invalidInput',
+      `"${environment.name}" was deployed at ${new Date(deployed).toISOString()}: this time to live is over already`,
+      {
+        hint: 'hours count from the last deploy; give more of them, or a date',
+      },
+    );
   }
   return expiry;
 }
@@ -98,7 +137,14 @@ async function syncSchedules(context: Context, environment: Environment, setting
   if (drift === undefined) await temporal.deleteSchedule('drift', environment.id);
   else {
     const { cron, timezone, paused } = drift;
-    await temporal.putSchedule({ ...common, kind: 'drift', cron, timezone, paused, catchUpSeconds: driftCatchUpSeconds });
+    await temporal.putSchedule({
+      ...common,
+      kind: 'drift',
+      cron,
+      timezone,
+      paused,
+      catchUpSeconds: driftCatchUpSeconds,
+    });
   }
 }
 
@@ -114,7 +160,12 @@ export interface LifeChange {
   readonly expiresAtMs?: number | null | undefined;
   readonly action: string;
   /** Further columns that change with it. */
-  readonly patch?: { readonly name?: string; readonly templateId?: string; readonly workspace?: string | null; readonly revision?: string | null };
+  readonly patch?: {
+    readonly name?: string;
+    readonly templateId?: string;
+    readonly workspace?: string | null;
+    readonly revision?: string | null;
+  };
 }
 
 /**
@@ -132,7 +183,8 @@ export async function saveSettings(context: Context, change: LifeChange): Promis
   await db.transaction(async (tx) => {
     await updateEnvironment(tx, environment.id, { ...change.patch, settings });
     if (moved) {
-      const expiresAt = change.expiresAtMs === null || change.expiresAtMs === undefined ? null : new Date(change.expiresAtMs);
+      const expiresAt =
+        change.expiresAtMs === null || change.expiresAtMs === undefined ? null : new Date(change.expiresAtMs);
       await setEnvironmentExpiry(tx, environment.id, expiresAt);
       await recordEvent(tx, {
         type: 'ttl.changed',
@@ -153,7 +205,11 @@ export async function saveSettings(context: Context, change: LifeChange): Promis
   });
   try {
     if (scheduled) await syncSchedules(context, environment, settings);
-    if (moved) await temporal.setExpiry(entityOf({ ...environment, expiresAt: isoOf(change.expiresAtMs ?? null) }), change.expiresAtMs ?? null);
+    if (moved)
+      await temporal.setExpiry(
+        entityOf({ ...environment, expiresAt: isoOf(change.expiresAtMs ?? null) }),
+        change.expiresAtMs ?? null,
+      );
   } catch (thrown) {
     await db.transaction(async (tx) => {
       await updateEnvironment(tx, environment.id, { ...present(environment, change.patch), settings: before });
@@ -176,11 +232,16 @@ function isoOf(ms: number | null): string | null {
 }
 
 /** The present values of the columns that a patch changes. */
-function present(environment: Environment, patch: LifeChange['patch']): { name?: string; templateId?: string; workspace?: string | null; revision?: string | null } {
+function present(
+  environment: Environment,
+  patch: LifeChange['patch'],
+): { name?: string; templateId?: string; workspace?: string | null; revision?: string | null } {
   if (patch === undefined) return {};
   return {
     ...(patch.name === undefined ? {} : { name: environment.name }),
-    ...(patch.templateId === undefined || environment.templateId === null ? {} : { templateId: environment.templateId }),
+    ...(patch.templateId === undefined || environment.templateId === null
+      ? {}
+      : { templateId: environment.templateId }),
     ...(patch.workspace === undefined ? {} : { workspace: environment.workspace }),
     ...(patch.revision === undefined ? {} : { revision: environment.revision }),
   };

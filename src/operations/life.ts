@@ -28,7 +28,11 @@ export interface DriftAnswer {
 
 const shownRuns = 5;
 
-function runsOf(context: Context, cron: string | undefined, settings: { timezone: string; paused: boolean } | undefined): string[] {
+function runsOf(
+  context: Context,
+  cron: string | undefined,
+  settings: { timezone: string; paused: boolean } | undefined,
+): string[] {
   if (cron === undefined || settings === undefined || settings.paused) return [];
   return nextRuns(cron, settings.timezone, context.clock(), shownRuns).map((ms) => new Date(ms).toISOString());
 }
@@ -50,7 +54,9 @@ export function lifeOperations(context: Context) {
     return environment;
   }
 
-  async function writeLock(ask: Asked & { environment: Environment; lock: EnvironmentLock | null }): Promise<Environment> {
+  async function writeLock(
+    ask: Asked & { environment: Environment; lock: EnvironmentLock | null },
+  ): Promise<Environment> {
     const { actor, environment, lock } = ask;
     await db.transaction(async (tx) => {
       await setEnvironmentLock(tx, environment.id, lock);
@@ -79,7 +85,11 @@ export function lifeOperations(context: Context) {
       const environment = await forChange({ actor, ref }, 'a lock');
       const known = environment.flags.lock;
       if (known !== null && known.by !== actor.name) {
-        throw new WindlassError('locked', `"${environment.name}" is locked by ${known.by} since ${known.at}: ${known.reason}`, { hint: 'unlock it first' });
+        throw new WindlassError(
+          'locked',
+          `"${environment.name}" is locked by ${known.by} since ${known.at}: ${known.reason}`,
+          { hint: 'unlock it first' },
+        );
       }
       if (known?.reason === reason) return environment;
       const lock: EnvironmentLock = { reason, by: actor.name, at: new Date(context.clock()).toISOString() };
@@ -124,7 +134,9 @@ export function lifeOperations(context: Context) {
     async extendTtl({ actor, ref, hours }: OnEnvironment & { hours: number }): Promise<Environment> {
       const environment = await forChange({ actor, ref }, 'a time to live');
       if (environment.expiresAt === null) {
-        throw new WindlassError('conflict', `"${environment.name}" has no end that could be put off`, { hint: `set one: windlass ttl set ${environment.name} 8h` });
+        throw new WindlassError('conflict', `"${environment.name}" has no end that could be put off`, {
+          hint: `set one: windlass ttl set ${environment.name} 8h`,
+        });
       }
       const from = Math.max(Date.parse(environment.expiresAt), context.clock());
       const expiresAtMs = from + hours * 3_600_000;
@@ -132,19 +144,39 @@ export function lifeOperations(context: Context) {
       const deployed = await deployedAt(context, environment);
       const latest = deployed === null ? null : expiryAfterDeploy({ kind: 'unlimited' }, deployed, limits);
       if (latest !== null && expiresAtMs > latest) {
-        throw new WindlassError('conflict', `"${environment.name}" may live until ${new Date(latest).toISOString()} at most: ${limits.maximumTtlHours ?? 0} hours after its deploy`, {
-          hint: 'deploy it again, or have the maximum of the project raised',
-        });
+        throw new WindlassError(
+          'conflict',
+          `"${environment.name}" may live until ${new Date(latest).toISOString()} at most: ${limits.maximumTtlHours ?? 0} hours after its deploy`,
+          {
+            hint: 'deploy it again, or have the maximum of the project raised',
+          },
+        );
       }
-      return saveSettings(context, { actor, environment, settings: environment.settings, expiresAtMs, action: 'environment.ttl.extend' });
+      return saveSettings(context, {
+        actor,
+        environment,
+        settings: environment.settings,
+        expiresAtMs,
+        action: 'environment.ttl.extend',
+      });
     },
 
     async getSchedule(ask: OnEnvironment): Promise<ScheduleAnswer> {
       const { schedule } = (await forView(ask)).settings;
-      return { schedule: schedule ?? null, next: { deploy: runsOf(context, schedule?.deploy, schedule), destroy: runsOf(context, schedule?.destroy, schedule) } };
+      return {
+        schedule: schedule ?? null,
+        next: {
+          deploy: runsOf(context, schedule?.deploy, schedule),
+          destroy: runsOf(context, schedule?.destroy, schedule),
+        },
+      };
     },
 
-    async setSchedule({ actor, ref, schedule }: OnEnvironment & { schedule: EnvironmentSchedule | null }): Promise<ScheduleAnswer> {
+    async setSchedule({
+      actor,
+      ref,
+      schedule,
+    }: OnEnvironment & { schedule: EnvironmentSchedule | null }): Promise<ScheduleAnswer> {
       if (schedule !== null) checkSchedule(schedule);
       const environment = await forChange({ actor, ref }, 'a schedule');
       const { settings } = await saveSettings(context, {
@@ -154,14 +186,22 @@ export function lifeOperations(context: Context) {
         action: schedule === null ? 'environment.schedule.delete' : 'environment.schedule',
       });
       const saved = settings.schedule;
-      return { schedule: saved ?? null, next: { deploy: runsOf(context, saved?.deploy, saved), destroy: runsOf(context, saved?.destroy, saved) } };
+      return {
+        schedule: saved ?? null,
+        next: { deploy: runsOf(context, saved?.deploy, saved), destroy: runsOf(context, saved?.destroy, saved) },
+      };
     },
 
     async getDrift({ actor, ref, ...page }: OnEnvironment & PageRequest): Promise<DriftAnswer> {
       const environment = await forView({ actor, ref });
       const { drift } = environment.settings;
       const results: Page<DriftResult> = await listDriftResults(db.sql, { environmentId: environment.id, ...page });
-      return { drift: drift ?? null, next: runsOf(context, drift?.cron, drift), results: results.items, nextCursor: results.next };
+      return {
+        drift: drift ?? null,
+        next: runsOf(context, drift?.cron, drift),
+        results: results.items,
+        nextCursor: results.next,
+      };
     },
 
     async setDrift({ actor, ref, drift }: OnEnvironment & { drift: EnvironmentDrift | null }): Promise<DriftAnswer> {
@@ -173,8 +213,12 @@ export function lifeOperations(context: Context) {
         settings: { ...environment.settings, drift: drift ?? undefined },
         action: drift === null ? 'environment.drift.delete' : 'environment.drift',
       });
-      return { drift: settings.drift ?? null, next: runsOf(context, settings.drift?.cron, settings.drift), results: [], nextCursor: null };
+      return {
+        drift: settings.drift ?? null,
+        next: runsOf(context, settings.drift?.cron, settings.drift),
+        results: [],
+        nextCursor: null,
+      };
     },
   };
 }
-

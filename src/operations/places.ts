@@ -29,9 +29,13 @@ export async function findPlace(db: Db, reference: string): Promise<Place> {
 /** Throws `conflict` for a node: what is asked is settled on its parent. */
 export function requireRoot(place: Place, what: string): Environment {
   if (place.alias === null) return place.environment;
-  throw new WindlassError('conflict', `"${place.name}" is a node of "${place.root.name}"; ${what} is set on the whole environment`, {
-    hint: `ask for "${place.root.name}"`,
-  });
+  throw new WindlassError(
+    'conflict',
+    `"${place.name}" is a node of "${place.root.name}"; ${what} is set on the whole environment`,
+    {
+      hint: `ask for "${place.root.name}"`,
+    },
+  );
 }
 
 /** Throws `conflict` for an archived environment. */

@@ -39,7 +39,13 @@ export interface RequestedDeployment {
   readonly warning: string | null;
 }
 
-const verbs = { deploy: 'Deploy', destroy: 'Destroy', plan: 'Plan', drift: 'Check drift of', rollback: 'Roll back' } as const;
+const verbs = {
+  deploy: 'Deploy',
+  destroy: 'Destroy',
+  plan: 'Plan',
+  drift: 'Check drift of',
+  rollback: 'Roll back',
+} as const;
 
 /** What the environment's workflow is told of a run. */
 export function queuedRunOf(deployment: Deployment, root: Environment): QueuedRun {
@@ -71,7 +77,9 @@ function rememberedAs(ask: DeploymentAsk, root: Environment): Remembered | null 
 
 /** The deployment that this key has made before; null when it is new. Its row is locked until the transaction ends. */
 async function claim(tx: Db, remembered: Remembered, ask: DeploymentAsk): Promise<string | null> {
-  const requestHash = createHash('sha256').update(JSON.stringify([ask.environment, ask.request])).digest('hex');
+  const requestHash = createHash('sha256')
+    .update(JSON.stringify([ask.environment, ask.request]))
+    .digest('hex');
   const answer = await claimIdempotencyKey(tx, { ...remembered, requestHash, staleAfterMs: 0 });
   return answer.state === 'new' ? null : rememberedSchema.parse(answer.body).deploymentId;
 }
@@ -116,16 +124,27 @@ async function prepare(context: Context, ask: DeploymentAsk): Promise<PreparedDe
       targetType: 'environment',
       targetId: place.environment.id,
       projectId: place.root.projectId,
-      after: { deployment: created.id, number: created.number, trigger: ask.trigger, ...(checked.request.partial ? { partial: checked.request.partial } : {}) },
+      after: {
+        deployment: created.id,
+        number: created.number,
+        trigger: ask.trigger,
+        ...(checked.request.partial ? { partial: checked.request.partial } : {}),
+      },
     });
-    if (remembered !== null) await completeIdempotencyKey(tx, remembered, { status: 202, body: { deploymentId: created.id } });
+    if (remembered !== null)
+      await completeIdempotencyKey(tx, remembered, { status: 202, body: { deploymentId: created.id } });
     return created.id;
   });
   return found(db.sql, id);
 }
 
 async function recall(db: Db, { actor, key }: Remembered): Promise<string | null> {
-  const row = await db.selectFrom('idempotency_keys').select('response_body').where('actor', '=', actor).where('key', '=', key).executeTakeFirst();
+  const row = await db
+    .selectFrom('idempotency_keys')
+    .select('response_body')
+    .where('actor', '=', actor)
+    .where('key', '=', key)
+    .executeTakeFirst();
   const parsed = rememberedSchema.safeParse(row?.response_body);
   return parsed.success ? parsed.data.deploymentId : null;
 }
@@ -200,7 +219,8 @@ export function requestOperations(context: Context) {
      */
     async requestDeployment(ask: DeploymentAsk): Promise<RequestedDeployment> {
       const prepared = await prepare(context, ask);
-      if (isTerminalDeployment(prepared.deployment.status)) return { deployment: withUrl(context, prepared.deployment), warning: null };
+      if (isTerminalDeployment(prepared.deployment.status))
+        return { deployment: withUrl(context, prepared.deployment), warning: null };
       let warning: string | null = null;
       try {
         await submitQueued(context, prepared);
@@ -218,4 +238,3 @@ export function requestOperations(context: Context) {
 export function withUrl(context: Pick<Context, 'temporal'>, deployment: Deployment): Deployment {
   return { ...deployment, temporalUrl: context.temporal.deploymentUrl(deployment.id) };
 }
-

@@ -31,7 +31,10 @@ async function resendQueued(context: Context, deploymentId: string): Promise<boo
   return true;
 }
 
-async function resendDecision(context: Context, row: { id: string; compensation: boolean; by: string; comment: string | null }): Promise<boolean> {
+async function resendDecision(
+  context: Context,
+  row: { id: string; compensation: boolean; by: string; comment: string | null },
+): Promise<boolean> {
   const approval = await getApproval(context.db.sql, row.id);
   await deliverDecision(
     context,

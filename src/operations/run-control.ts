@@ -13,7 +13,9 @@ export interface StopAsk extends Asked {
   readonly reason?: string | undefined;
 }
 
-const permissionsFor: Readonly<Record<StopMode | 'pause' | 'continue' | 'retry' | 'skip' | 'resume', readonly Permission[]>> = {
+const permissionsFor: Readonly<
+  Record<StopMode | 'pause' | 'continue' | 'retry' | 'skip' | 'resume', readonly Permission[]>
+> = {
   cancel: ['execute', 'abort'],
   abort: ['abort'],
   rollback: ['execute', 'rollback'],
@@ -37,9 +39,13 @@ const endings: Readonly<Record<StopMode, readonly Deployment['status'][]>> = {
 };
 
 function alreadyOver(deployment: Deployment): WindlassError {
-  return new WindlassError('conflict', `${nameOf(deployment)} is over: it ${deployment.status === 'failed' ? 'failed' : `is ${deployment.status}`}`, {
-    hint: deployment.status === 'failed' ? 'resume it, or roll it back' : 'nothing is left to be stopped',
-  });
+  return new WindlassError(
+    'conflict',
+    `${nameOf(deployment)} is over: it ${deployment.status === 'failed' ? 'failed' : `is ${deployment.status}`}`,
+    {
+      hint: deployment.status === 'failed' ? 'resume it, or roll it back' : 'nothing is left to be stopped',
+    },
+  );
 }
 
 /** Requests to runs that are queued or in progress, and what can be done with finished ones. */
@@ -47,14 +53,23 @@ export function controlOperations(context: Context) {
   const { db, temporal } = context;
   const { requestDeployment } = requestOperations(context);
 
-  async function load(ref: string, actor: Actor, verb: keyof typeof permissionsFor): Promise<{ deployment: Deployment; projectId: string }> {
+  async function load(
+    ref: string,
+    actor: Actor,
+    verb: keyof typeof permissionsFor,
+  ): Promise<{ deployment: Deployment; projectId: string }> {
     const deployment = await findDeployment(db.sql, ref);
     const { projectId } = await getEnvironment(db.sql, deployment.environmentId);
     authorizeAny(actor, permissionsFor[verb], projectId);
     return { deployment, projectId };
   }
 
-  async function control(ask: { actor: Actor; deployment: Deployment; projectId: string; request: ControlRequest }): Promise<Deployment> {
+  async function control(ask: {
+    actor: Actor;
+    deployment: Deployment;
+    projectId: string;
+    request: ControlRequest;
+  }): Promise<Deployment> {
     const { actor, deployment, projectId, request } = ask;
     await temporal.control(deployment.id, request);
     await audit(db.sql, actor, {
@@ -68,11 +83,22 @@ export function controlOperations(context: Context) {
   }
 
   /** A run that has not begun is taken out of the queue; one that just began is stopped like any other. */
-  async function stopQueued(ask: { actor: Actor; deployment: Deployment; projectId: string; mode: StopMode; reason?: string | undefined }): Promise<Deployment> {
+  async function stopQueued(ask: {
+    actor: Actor;
+    deployment: Deployment;
+    projectId: string;
+    mode: StopMode;
+    reason?: string | undefined;
+  }): Promise<Deployment> {
     const { actor, deployment, projectId, mode, reason } = ask;
     if (!(await temporal.cancelQueued(deployment.environmentId, deployment.id))) {
       try {
-        return await control({ actor, deployment, projectId, request: { kind: mode, by: actor.name, ...(reason ? { reason } : {}) } });
+        return await control({
+          actor,
+          deployment,
+          projectId,
+          request: { kind: mode, by: actor.name, ...(reason ? { reason } : {}) },
+        });
       } catch (thrown) {
         if (!(thrown instanceof WindlassError) || thrown.code !== 'conflict') throw thrown;
         // Temporal has never heard of it.
@@ -98,7 +124,12 @@ export function controlOperations(context: Context) {
       case 'running':
       case 'stopping':
       case 'rollingBack':
-        return control({ actor, deployment, projectId, request: { kind: mode, by: actor.name, ...(reason ? { reason } : {}) } });
+        return control({
+          actor,
+          deployment,
+          projectId,
+          request: { kind: mode, by: actor.name, ...(reason ? { reason } : {}) },
+        });
       case 'succeeded':
       case 'failed':
       case 'cancelled':
@@ -111,13 +142,20 @@ export function controlOperations(context: Context) {
     }
   }
 
-  async function onNode({ actor, ref, alias }: Asked & { ref: string; alias: string }, kind: 'retry' | 'skip'): Promise<Deployment> {
+  async function onNode(
+    { actor, ref, alias }: Asked & { ref: string; alias: string },
+    kind: 'retry' | 'skip',
+  ): Promise<Deployment> {
     const { deployment, projectId } = await load(ref, actor, kind);
     const node = await getNodeRun(db.sql, { deploymentId: deployment.id, alias });
     if (isTerminalDeployment(deployment.status)) {
-      throw new WindlassError('conflict', `${nameOf(deployment)} is over; "${node.alias}" cannot be ${kind === 'retry' ? 'tried again' : 'skipped'} in it`, {
-        hint: `resume the deployment, or deploy the node: windlass deploy ${deployment.environmentName}/${node.alias}`,
-      });
+      throw new WindlassError(
+        'conflict',
+        `${nameOf(deployment)} is over; "${node.alias}" cannot be ${kind === 'retry' ? 'tried again' : 'skipped'} in it`,
+        {
+          hint: `resume the deployment, or deploy the node: windlass deploy ${deployment.environmentName}/${node.alias}`,
+        },
+      );
     }
     return control({ actor, deployment, projectId, request: { kind, alias: node.alias, by: actor.name } });
   }
@@ -129,14 +167,25 @@ export function controlOperations(context: Context) {
     abortDeployment: (ask: StopAsk): Promise<Deployment> => stop(ask, 'abort'),
 
     /** Takes back what a running deployment began to change; of a finished one, by a new deployment to the last success before it. */
-    async rollbackDeployment({ actor, ref, reason, idempotencyKey }: StopAsk & { idempotencyKey?: string | undefined }): Promise<RequestedDeployment> {
+    async rollbackDeployment({
+      actor,
+      ref,
+      reason,
+      idempotencyKey,
+    }: StopAsk & { idempotencyKey?: string | undefined }): Promise<RequestedDeployment> {
       const { deployment, projectId } = await load(ref, actor, 'rollback');
       if (deployment.status === 'queued') {
-        throw new WindlassError('conflict', `${nameOf(deployment)} has not begun: there is nothing to take back`, { hint: 'cancel it' });
+        throw new WindlassError('conflict', `${nameOf(deployment)} has not begun: there is nothing to take back`, {
+          hint: 'cancel it',
+        });
       }
       if (!isTerminalDeployment(deployment.status)) {
         if (deployment.type === 'plan' || deployment.type === 'drift') {
-          throw new WindlassError('conflict', `A ${deployment.type} changes nothing, so there is nothing to take back`, { hint: 'cancel it' });
+          throw new WindlassError(
+            'conflict',
+            `A ${deployment.type} changes nothing, so there is nothing to take back`,
+            { hint: 'cancel it' },
+          );
         }
         return { deployment: await stop({ actor, ref: deployment.id, reason }, 'rollback'), warning: null };
       }
@@ -150,9 +199,13 @@ export function controlOperations(context: Context) {
         .orderBy('number', 'desc')
         .executeTakeFirst();
       if (!target) {
-        throw new WindlassError('conflict', `"${deployment.environmentName}" has no successful deployment before number ${deployment.number} to go back to`, {
-          hint: 'destroy it instead, or name a deployment to go back to',
-        });
+        throw new WindlassError(
+          'conflict',
+          `"${deployment.environmentName}" has no successful deployment before number ${deployment.number} to go back to`,
+          {
+            hint: 'destroy it instead, or name a deployment to go back to',
+          },
+        );
       }
       authorizeAny(actor, permissionsFor.rollback, projectId);
       return requestDeployment({
@@ -185,7 +238,12 @@ export function controlOperations(context: Context) {
       idempotencyKey,
     }: Asked & { ref: string; refresh: boolean; idempotencyKey?: string | undefined }): Promise<RequestedDeployment> {
       const { deployment } = await load(ref, actor, 'resume');
-      const { partial: _partial, resume: _resume, rollbackTo: _rollbackTo, ...request } = await readDeploymentRequest(db.sql, context.secrets, deployment.id);
+      const {
+        partial: _partial,
+        resume: _resume,
+        rollbackTo: _rollbackTo,
+        ...request
+      } = await readDeploymentRequest(db.sql, context.secrets, deployment.id);
       return requestDeployment({
         actor,
         environment: deployment.environmentId,

@@ -1,6 +1,14 @@
 import { resolveVariables } from '../definition/index.ts';
 import type { VariableLayer } from '../definition/index.ts';
-import type { EffectiveVariable, Environment, Page, VariableDto, VariableInput, VariableLevel, VariableScope } from '../model/index.ts';
+import type {
+  EffectiveVariable,
+  Environment,
+  Page,
+  VariableDto,
+  VariableInput,
+  VariableLevel,
+  VariableScope,
+} from '../model/index.ts';
 import { WindlassError, assertNever } from '../model/index.ts';
 import {
   deleteVariable as removeVariable,
@@ -38,7 +46,9 @@ export interface VariableAddress {
 async function locate(db: Db, { scope, scopeId }: VariableAddress): Promise<Place> {
   const needed = (): string => {
     if (scopeId !== undefined) return scopeId;
-    throw new WindlassError('invalidInput', `Which ${scope}? scopeId names it`, { problems: [{ path: 'query.scopeId', message: 'is needed here' }] });
+    throw new WindlassError('invalidInput', `Which ${scope}? scopeId names it`, {
+      problems: [{ path: 'query.scopeId', message: 'is needed here' }],
+    });
   };
   switch (scope) {
     case 'organization': {
@@ -74,7 +84,8 @@ function requireChange(actor: Asked['actor'], place: Place): void {
 
 function checkName(input: VariableInput): void {
   const message = variableNameProblem(input);
-  if (message !== null) throw new WindlassError('invalidInput', `"${input.name}" ${message}`, { problems: [{ path: 'name', message }] });
+  if (message !== null)
+    throw new WindlassError('invalidInput', `"${input.name}" ${message}`, { problems: [{ path: 'name', message }] });
 }
 
 /** Layers that reach an environment, decrypted. `alias` is a node of it. */
@@ -116,18 +127,32 @@ async function checkValue(context: Context, place: Place, input: VariableInput):
       (variable) =>
         variable.name === input.name &&
         variable.kind === input.kind &&
-        !('scopeId' in variable && variable.scopeId === place.scopeId && 'alias' in variable && (variable.alias ?? undefined) === input.alias),
+        !(
+          'scopeId' in variable &&
+          variable.scopeId === place.scopeId &&
+          'alias' in variable &&
+          (variable.alias ?? undefined) === input.alias
+        ),
     ),
   }));
   const { problems } = resolveVariables([...farther, own]);
   const [first] = problems;
   if (first === undefined) return;
-  throw new WindlassError('invalidInput', `The variable does not fit: ${problems.map((problem) => problem.message).join('; ')}`, {
-    problems: problems.map(({ message }) => ({ message, path: 'value' })),
-  });
+  throw new WindlassError(
+    'invalidInput',
+    `The variable does not fit: ${problems.map((problem) => problem.message).join('; ')}`,
+    {
+      problems: problems.map(({ message }) => ({ message, path: 'value' })),
+    },
+  );
 }
 
+/** What changes. Name, kind and alias say which variable it is: giving others is refused. */
 export interface VariablePatch {
+  readonly name?: string | undefined;
+  readonly kind?: VariableInput['kind'] | undefined;
+  readonly alias?: string | null | undefined;
+  readonly type?: VariableInput['type'] | undefined;
   readonly value?: VariableInput['value'];
   readonly sensitive?: boolean | undefined;
   readonly readOnly?: boolean | undefined;
@@ -137,14 +162,33 @@ export interface VariablePatch {
   readonly description?: string | null | undefined;
 }
 
+function requireSameIdentity(before: VariableDto, patch: VariablePatch): void {
+  const given = { name: patch.name, kind: patch.kind, alias: patch.alias };
+  for (const field of ['name', 'kind', 'alias'] as const) {
+    if (given[field] === undefined || given[field] === before[field]) continue;
+    throw new WindlassError('invalidInput', `The ${field} of a variable cannot change`, {
+      problems: [
+        { path: field, message: `is ${before[field] === null ? 'not set' : `"${before[field]}"`} and cannot change` },
+      ],
+      hint: 'create another variable, and delete this one',
+    });
+  }
+}
+
 /** The stored variable with the change, as it would be given anew. */
 function merged(before: VariableDto, patch: VariablePatch): VariableInput {
-  const keep = <T>(given: T | null | undefined, known: T | null): T | undefined => (given === undefined ? known : given) ?? undefined;
+  const keep = <T>(given: T | null | undefined, known: T | null): T | undefined =>
+    (given === undefined ? known : given) ?? undefined;
   return {
     name: before.name,
     kind: before.kind,
-    type: before.type,
-    value: patch.value === undefined ? (before.hasValue && !before.sensitive ? (before.value ?? undefined) : undefined) : patch.value,
+    type: patch.type ?? before.type,
+    value:
+      patch.value === undefined
+        ? before.hasValue && !before.sensitive
+          ? (before.value ?? undefined)
+          : undefined
+        : patch.value,
     sensitive: patch.sensitive ?? before.sensitive,
     readOnly: patch.readOnly ?? before.readOnly,
     required: patch.required ?? before.required,
@@ -166,7 +210,9 @@ export function variableOperations(context: Context) {
       cursor,
       limit,
       ...address
-    }: Asked & VariableAddress & PageRequest & { alias?: string | undefined; name?: string | undefined }): Promise<Page<VariableDto>> {
+    }: Asked & VariableAddress & PageRequest & { alias?: string | undefined; name?: string | undefined }): Promise<
+      Page<VariableDto>
+    > {
       const place = await locate(db.sql, address);
       requireView(actor, place);
       const page = await readVariables(db.sql, { scope: place.scope, scopeId: place.scopeId, name, cursor, limit });
@@ -174,13 +220,24 @@ export function variableOperations(context: Context) {
     },
 
     /** Creates a variable. Throws `conflict` when there is one of this kind, name and alias. */
-    async createVariable({ actor, input, ...address }: Asked & VariableAddress & { input: VariableInput }): Promise<VariableDto> {
+    async createVariable({
+      actor,
+      input,
+      ...address
+    }: Asked & VariableAddress & { input: VariableInput }): Promise<VariableDto> {
       const place = await locate(db.sql, address);
       requireChange(actor, place);
       await checkValue(context, place, input);
       return db.transaction(async (tx) => {
-        const { items } = await readVariables(tx, { scope: place.scope, scopeId: place.scopeId, name: input.name, limit: 200 });
-        const known = items.find((variable) => variable.kind === input.kind && variable.alias === (input.alias ?? null));
+        const { items } = await readVariables(tx, {
+          scope: place.scope,
+          scopeId: place.scopeId,
+          name: input.name,
+          limit: 200,
+        });
+        const known = items.find(
+          (variable) => variable.kind === input.kind && variable.alias === (input.alias ?? null),
+        );
         if (known) {
           throw new WindlassError('conflict', `The ${place.scope} already has the variable "${input.name}"`, {
             hint: `change it: PATCH /api/v1/variables/${known.id}`,
@@ -202,7 +259,15 @@ export function variableOperations(context: Context) {
       const before = await getVariable(db.sql, id);
       const place = await locate(db.sql, { scope: before.scope, scopeId: before.scopeId });
       requireChange(actor, place);
+      requireSameIdentity(before, patch);
       const input = merged(before, patch);
+      if (before.sensitive && before.hasValue && patch.value === undefined && input.type !== before.type) {
+        throw new WindlassError(
+          'invalidInput',
+          `The type of "${before.name}" cannot change without its value, which is secret`,
+          { hint: 'send the value too' },
+        );
+      }
       if (before.sensitive && !input.sensitive && patch.value === undefined) {
         throw new WindlassError('invalidInput', `"${before.name}" stays sensitive unless its value is given anew`, {
           hint: 'a stored secret is never shown: send the value with sensitive: false',
@@ -245,16 +310,29 @@ export function variableOperations(context: Context) {
       requireChange(actor, place);
       await db.transaction(async (tx) => {
         const before = await removeVariable(tx, id);
-        await audit(tx, actor, { action: 'variable.delete', targetType: 'variable', targetId: id, projectId: place.projectId, before });
+        await audit(tx, actor, {
+          action: 'variable.delete',
+          targetType: 'variable',
+          targetId: id,
+          projectId: place.projectId,
+          before,
+        });
       });
     },
 
     /** What is in force in an environment and where each value comes from; secrets without their values. */
-    async effectiveVariables({ actor, ref, alias }: Asked & { ref: string; alias?: string | undefined }): Promise<Page<EffectiveVariable>> {
+    async effectiveVariables({
+      actor,
+      ref,
+      alias,
+    }: Asked & { ref: string; alias?: string | undefined }): Promise<Page<EffectiveVariable>> {
       const environment = await findEnvironment(db.sql, ref);
       authorize(actor, 'view', environment.projectId);
       const { effective } = resolveVariables(await layersOf(context, environment, alias ?? null));
-      return { items: effective.map((variable) => (variable.sensitive ? { ...variable, value: null } : variable)), next: null };
+      return {
+        items: effective.map((variable) => (variable.sensitive ? { ...variable, value: null } : variable)),
+        next: null,
+      };
     },
   };
 }

@@ -21,10 +21,14 @@ export function createRunners(options: RunnerOptions): RunnerRegistry {
     get(type) {
       const runner = runners.get(type);
       if (runner) return runner;
-      throw new WindlassError('invalidDefinition', `templates of type "${type}" cannot be run by this version of Windlass`, {
-        class: 'definition',
-        hint: `It runs ${supported().join(', ')}.`,
-      });
+      throw new WindlassError(
+        'invalidDefinition',
+        `templates of type "${type}" cannot be run by this version of Windlass`,
+        {
+          class: 'definition',
+          hint: `It runs ${supported().join(', ')}.`,
+        },
+      );
     },
     supported,
   };

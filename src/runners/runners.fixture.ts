@@ -23,6 +23,8 @@ export interface StateServer {
   readonly passwords: Set<string>;
   /** Answers POST with 500 while true. */
   refuseWrites: boolean;
+  /** Keeps every answer back while true. */
+  hold: boolean;
   close(): Promise<void>;
 }
 
@@ -46,6 +48,7 @@ export async function startStateServer(): Promise<StateServer> {
         response.statusCode = status;
         response.end(text);
       };
+      if (server.hold) return;
       switch (request.method) {
         case 'GET': {
           const state = states.get(key);
@@ -77,6 +80,7 @@ export async function startStateServer(): Promise<StateServer> {
     requests,
     passwords,
     refuseWrites: false,
+    hold: false,
     close: () =>
       new Promise((resolve) => {
         http.closeAllConnections();
@@ -114,8 +118,10 @@ export interface RunTrace {
   readonly trace: { text: string; readonly stages: string[]; readonly progress: string[] };
 }
 
-export function makeWorkshop(options: { ladder?: StopLadder; cliConfig?: string; cacheDirectory?: string } = {}): Workshop {
-  const directory = mkdtempSync(join(tmpdir(), 'windlass-runners-'));
+export function makeWorkshop(
+  options: { ladder?: StopLadder; cliConfig?: string; cacheDirectory?: string; directory?: string } = {},
+): Workshop {
+  const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'windlass-runners-'));
   const runners = createRunners({
     tools: { find: (tool) => Promise.resolve(toolPath(tool)) },
     cacheDirectory: options.cacheDirectory ?? join(directory, 'cache'),
@@ -148,7 +154,9 @@ export function makeWorkshop(options: { ladder?: StopLadder; cliConfig?: string;
         config: fixture.config ?? {},
         variables: fixture.variables ?? [],
         environment: { PATH: process.env['PATH'] ?? '', HOME: directory, ...fixture.env },
-        state: fixture.state ? { address: `${fixture.state}/${environment}`, username: 'grant', password: 'secret-grant' } : null,
+        state: fixture.state
+          ? { address: `${fixture.state}/${environment}`, username: 'grant', password: 'secret-grant' }
+          : null,
         timeoutMs: fixture.timeoutMs ?? 120_000,
         signal: fixture.signal ?? new AbortController().signal,
         log: (text) => {
@@ -167,6 +175,15 @@ export function makeWorkshop(options: { ladder?: StopLadder; cliConfig?: string;
 }
 
 export function variable(name: string, value: ToolVariable['value'], sensitive = false): ToolVariable {
-  const type = typeof value === 'number' ? 'number' : typeof value === 'boolean' ? 'boolean' : Array.isArray(value) ? 'list' : typeof value === 'string' ? 'text' : 'map';
+  const type =
+    typeof value === 'number'
+      ? 'number'
+      : typeof value === 'boolean'
+        ? 'boolean'
+        : Array.isArray(value)
+          ? 'list'
+          : typeof value === 'string'
+            ? 'text'
+            : 'map';
   return { name, type, value, sensitive };
 }

@@ -22,7 +22,9 @@ export interface WorkTreeOptions {
 
 /** Never copied: version control, what a tool keeps for itself, and states, which a checkout must not replace. */
 function isLeftOut(name: string): boolean {
-  return name === '.git' || name === '.terraform' || name === 'terraform.tfstate.d' || /\.tfstate(\.backup)?$/.test(name);
+  return (
+    name === '.git' || name === '.terraform' || name === 'terraform.tfstate.d' || /\.tfstate(\.backup)?$/.test(name)
+  );
 }
 
 function outside(what: string): WindlassError {
@@ -96,7 +98,10 @@ function listFiles(root: string, start: string): { readonly file: string; readon
         }
         if (!isInside(root, real)) throw outside(`the link "${relative(root, path)}"`);
         // Links to the outside of the stack's directory are made absolute: they mean the source, not the copy.
-        found.push({ file, link: isInside(start, resolve(directory, target)) && !target.startsWith(sep) ? target : real });
+        found.push({
+          file,
+          link: isInside(start, resolve(directory, target)) && !target.startsWith(sep) ? target : real,
+        });
       }
     }
   };
@@ -127,6 +132,16 @@ async function linkSiblings(tree: string, root: string, parts: readonly string[]
   }
 }
 
+const largestScan = 1024 * 1024;
+
+/**
+ * Whether a file may name something beside its stack. Beside a stack there may be hundreds of others, and a link to each
+ * of them costs more than the stack itself, so they are made only when something can look for them.
+ */
+function mayReachOut(file: string): boolean {
+  return lstatSync(file).size > largestScan || /\.\.|dirname/.test(readFileSync(file, 'latin1'));
+}
+
 export function stackDirectory(options: WorkTreeOptions): string {
   return join(options.workDirectory, 'tree', stackPath(options).inside);
 }
@@ -144,10 +159,12 @@ export async function buildWorkTree(options: WorkTreeOptions): Promise<string> {
   if (last?.source === root && last.path === inside && untouched(stack, last.files)) return stack;
   await mkdir(workDirectory, { recursive: true, mode: 0o700 });
   if (last?.path !== inside) await rm(tree, { recursive: true, force: true });
-  await linkSiblings(tree, root, inside === '' ? [] : inside.split(sep));
+  const list = listFiles(root, join(root, inside));
+  if (list.some(({ file, link }) => link === null && mayReachOut(join(root, inside, file)))) {
+    await linkSiblings(tree, root, inside === '' ? [] : inside.split(sep));
+  }
   await mkdir(stack, { recursive: true });
   const files: Manifest['files'] = {};
-  const list = listFiles(root, join(root, inside));
   const wanted = new Set(list.map((entry) => entry.file));
   for (const file of Object.keys(last?.files ?? {})) {
     if (!wanted.has(file)) await rm(join(stack, file), { recursive: true, force: true });

@@ -308,6 +308,7 @@ export async function approvedPlan(db: Db, node: ApprovalNode): Promise<string |
     .where('deployment_id', '=', node.deploymentId)
     .where('index', '=', node.index)
     .where('compensation', '=', node.compensation)
+    .orderBy('created_at', 'desc')
     .orderBy('id', 'desc')
     .limit(1)
     .executeTakeFirst();

@@ -69,8 +69,10 @@ function openServer(url: string, poolSize: number): Database {
     idle_in_transaction_session_timeout: 60_000,
     types: { getTypeParser: columnParser as never },
   });
-  // A lost idle connection is no event: the pool opens another.
+  // A lost connection is no event: the next query on it fails, and the pool opens another. Idle ones report to the pool,
+  // those inside a transaction only to themselves.
   pool.on('error', () => undefined);
+  pool.on('connect', (client) => client.on('error', () => undefined));
   const db = new Kysely<Schema>({ dialect: careful(new PostgresDialect({ pool })) });
   const listener = listenOnPostgres(url);
   let closing: Promise<void> | undefined;
@@ -86,7 +88,8 @@ function openServer(url: string, poolSize: number): Database {
       await sql`SELECT 1`.execute(db);
     },
     close() {
-      closing ??= Promise.all([listener.close(), db.destroy()]).then(() => undefined);
+      // Not `db.destroy()`, after which queries would fail with an error of Kysely's own.
+      closing ??= Promise.all([listener.close(), pool.end()]).then(() => undefined);
       return closing;
     },
   };
@@ -140,8 +143,7 @@ async function openEmbedded(directory: string | null): Promise<Database> {
     close() {
       closing ??= (async () => {
         maintenance.stop();
-        await db.destroy();
-        await turns.take();
+        await turns.close();
         await pg.close();
         release();
       })();

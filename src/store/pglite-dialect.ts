@@ -12,13 +12,17 @@ const longestWaitMs = 60_000;
 export interface Turns {
   take(): Promise<void>;
   give(): void;
+  /** Waits for its turn and lets nobody have one afterwards. */
+  close(): Promise<void>;
 }
 
 export function makeTurns(waitMs = longestWaitMs): Turns {
   const waiting: { readonly start: () => void }[] = [];
   let taken = false;
-  return {
+  let closed = false;
+  const turns: Turns = {
     take() {
+      if (closed) return Promise.reject(new WindlassError('unavailable', 'the embedded database is closed'));
       if (!taken) {
         taken = true;
         return Promise.resolve();
@@ -47,7 +51,13 @@ export function makeTurns(waitMs = longestWaitMs): Turns {
       if (next) next.start();
       else taken = false;
     },
+    async close() {
+      const last = turns.take();
+      closed = true;
+      await last;
+    },
   };
+  return turns;
 }
 
 class PGliteConnection implements DatabaseConnection {

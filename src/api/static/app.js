@@ -156,9 +156,14 @@ async function showLatest(id, controller) {
       const node = nodes.get(event === 'progress' ? data.alias : data.alias);
       if (event === 'progress' && node) node.progress = data.progress;
       else if (event === 'node.status' && node && !data.data.compensation) {
-        Object.assign(node, { status: data.data.status ?? node.status, progress: null, counts: data.data.counts ?? node.counts });
+        Object.assign(node, {
+          status: data.data.status ?? node.status,
+          progress: null,
+          counts: data.data.counts ?? node.counts,
+        });
       } else if (event === 'node.stage' && node) Object.assign(node, { stage: data.data.stage, progress: null });
-      else if (event === 'deployment.status') void get(`/deployments/${latest.id}`).then((run) => showRun(run, nodes), notice);
+      else if (event === 'deployment.status')
+        void get(`/deployments/${latest.id}`).then((run) => showRun(run, nodes), notice);
       if (node) update?.(node);
       else if (event === 'node.status') void refreshNodes(latest.id, nodes, redraw);
     },
@@ -230,7 +235,10 @@ async function showHealth() {
     const { checks } = await (await fetch('/readyz')).json();
     by('health').replaceChildren(
       ...checks.map((check) =>
-        element('li', { className: check.ok ? '' : 'down', textContent: check.ok ? check.name : `${check.name}: ${check.reason}` }),
+        element('li', {
+          className: check.ok ? '' : 'down',
+          textContent: check.ok ? check.name : `${check.name}: ${check.reason}`,
+        }),
       ),
     );
   } catch {

@@ -30,7 +30,11 @@ export interface ApiClient {
   readonly url: string;
   get<S extends z.ZodType>(path: string, schema: S, query?: Query): Promise<z.output<S>>;
   /** Items of all pages, at most `limit`; `more` when there are others. */
-  list<S extends z.ZodType>(path: string, item: S, options?: { readonly query?: Query; readonly limit?: number }): Promise<Listing<z.output<S>>>;
+  list<S extends z.ZodType>(
+    path: string,
+    item: S,
+    options?: { readonly query?: Query; readonly limit?: number },
+  ): Promise<Listing<z.output<S>>>;
   post<S extends z.ZodType>(path: string, schema: S, body?: unknown): Promise<z.output<S>>;
   put<S extends z.ZodType>(path: string, schema: S, body: unknown): Promise<z.output<S>>;
   patch<S extends z.ZodType>(path: string, schema: S, body: unknown): Promise<z.output<S>>;
@@ -38,7 +42,10 @@ export interface ApiClient {
   text(path: string, query?: Query): Promise<string>;
   bytes(path: string): Promise<Uint8Array>;
   /** An open answer whose body is still to be read. */
-  open(path: string, options: { readonly query?: Query; readonly lastEventId?: string | undefined; readonly signal: AbortSignal }): Promise<ReadableStream<Uint8Array>>;
+  open(
+    path: string,
+    options: { readonly query?: Query; readonly lastEventId?: string | undefined; readonly signal: AbortSignal },
+  ): Promise<ReadableStream<Uint8Array>>;
 }
 
 export interface Listing<T> {
@@ -59,7 +66,10 @@ export function createClient(server: Server): ApiClient {
     for (const [name, value] of Object.entries(options.query ?? {})) {
       if (value !== undefined) url.searchParams.set(name, String(value));
     }
-    const headers: Record<string, string> = { accept: 'application/json, application/problem+json', ...options.headers };
+    const headers: Record<string, string> = {
+      accept: 'application/json, application/problem+json',
+      ...options.headers,
+    };
     if (server.token !== null) headers['authorization'] = `Bearer ${server.token}`;
     // With a key the server answers a repeated call with what it did the first time, so that a broken line is no harm.
     if (method !== 'GET') headers['idempotency-key'] = randomUUID();
@@ -90,7 +100,12 @@ export function createClient(server: Server): ApiClient {
     }
   }
 
-  async function json<S extends z.ZodType>(method: string, path: string, schema: S, options: RequestOptions): Promise<z.output<S>> {
+  async function json<S extends z.ZodType>(
+    method: string,
+    path: string,
+    schema: S,
+    options: RequestOptions,
+  ): Promise<z.output<S>> {
     const response = await send(method, path, options);
     const text = await response.text();
     return parseAnswer(schema, text, `${method} ${path}`);
@@ -127,7 +142,10 @@ export function createClient(server: Server): ApiClient {
       const response = await send('GET', path, {
         query,
         signal,
-        headers: { accept: 'text/event-stream', ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }) },
+        headers: {
+          accept: 'text/event-stream',
+          ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }),
+        },
       });
       if (!response.body) throw new CliError(`${server.url} answered ${path} without a stream`);
       return response.body;
@@ -140,14 +158,19 @@ function parseAnswer<S extends z.ZodType>(schema: S, text: string, call: string)
   try {
     value = text === '' ? null : JSON.parse(text);
   } catch {
-    throw new CliError(`the answer to ${call} is not JSON`, { hint: 'is this the address of a Windlass server? see: windlass version' });
+    throw new CliError(`the answer to ${call} is not JSON`, {
+      hint: 'is this the address of a Windlass server? see: windlass version',
+    });
   }
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const first = parsed.error.issues[0];
-  throw new CliError(`the answer to ${call} is not understood: ${first ? `${first.path.join('.')}: ${first.message}` : 'wrong shape'}`, {
-    hint: 'the server may be of another version than this command; see: windlass version',
-  });
+  throw new CliError(
+    `the answer to ${call} is not understood: ${first ? `${first.path.join('.')}: ${first.message}` : 'wrong shape'}`,
+    {
+      hint: 'the server may be of another version than this command; see: windlass version',
+    },
+  );
 }
 
 async function problemOf(response: Response, server: Server): Promise<CliError> {
@@ -191,7 +214,8 @@ function isRefused(error: unknown): boolean {
 }
 
 function unreachable(url: string, error: unknown): UnreachableError {
-  const reason = error instanceof Error && error.cause !== undefined ? messageOf(error.cause) || causeCode(error) : messageOf(error);
+  const reason =
+    error instanceof Error && error.cause !== undefined ? messageOf(error.cause) || causeCode(error) : messageOf(error);
   return new UnreachableError(`cannot reach ${url}: ${reason}`, {
     exitCode: exitCodes.failed,
     code: 'unreachable',

@@ -15,7 +15,8 @@ export function addAccount({ add }: Registry): void {
   add({
     usage: 'login <url>',
     summary: 'Store the address of a server and a key for it',
-    description: 'Tries the key and stores both in the profile, readable by you alone. The key comes from WINDLASS_TOKEN, from standard input, or is asked for.',
+    description:
+      'Tries the key and stores both in the profile, readable by you alone. The key comes from WINDLASS_TOKEN, from standard input, or is asked for.',
     examples: [
       ['windlass login https://windlass.example.com', 'asks for the key'],
       ['windlass login https://windlass.example.com < key.txt', 'for scripts'],
@@ -24,9 +25,12 @@ export function addAccount({ add }: Registry): void {
     async run(call) {
       const url = checkUrl(call.argument(0));
       const token = (call.options.token ?? (await createSecretReader(call.io)('WINDLASS_TOKEN'))).trim();
-      if (!/^[\x21-\x7e]{8,500}$/.test(token)) throw usageError('this does not look like a key', 'a key is one word; make one with: windlass key create NAME');
+      if (!/^[\x21-\x7e]{8,500}$/.test(token))
+        throw usageError('this does not look like a key', 'a key is one word; make one with: windlass key create NAME');
       if (new URL(url).protocol === 'http:' && !/^http:\/\/(127\.|localhost|\[::1\])/.test(url)) {
-        call.printer.remark('The connection is not encrypted: whoever listens on the way can read the key. Better an https address.');
+        call.printer.remark(
+          'The connection is not encrypted: whoever listens on the way can read the key. Better an https address.',
+        );
       }
       const me = await createClient({ url, token }).get('me', meSchema);
       const file = writeProfile(call.io.env, { url, token });
@@ -41,7 +45,13 @@ export function addAccount({ add }: Registry): void {
     options: noOptions,
     async run(call) {
       const known = removeProfile(call.io.env);
-      printDone(call, known ? `Removed ${profilePath(call.io.env)}. The key itself still works; revoke it with: windlass key delete` : 'Nothing was stored.', { removed: known });
+      printDone(
+        call,
+        known
+          ? `Removed ${profilePath(call.io.env)}. The key itself still works; revoke it with: windlass key delete`
+          : 'Nothing was stored.',
+        { removed: known },
+      );
     },
   });
   add({
@@ -51,7 +61,8 @@ export function addAccount({ add }: Registry): void {
     options: noOptions,
     async run(call) {
       const session = await call.connectIfRunning();
-      if (!session) throw new CliError('no server is running', { exitCode: exitCodes.failed, hint: 'start one: windlass up' });
+      if (!session)
+        throw new CliError('no server is running', { exitCode: exitCodes.failed, hint: 'start one: windlass up' });
       const me = await session.client.get('me', meSchema);
       printItem(call, { url: session.client.url, ...me }, [
         ['server', session.client.url],
@@ -63,16 +74,28 @@ export function addAccount({ add }: Registry): void {
   add({
     usage: 'version',
     summary: 'Print the versions of this command and of the server',
-    examples: [['windlass version', ''], ['windlass version --json', 'for scripts']],
+    examples: [
+      ['windlass version', ''],
+      ['windlass version --json', 'for scripts'],
+    ],
     options: noOptions,
     async run(call) {
       const session = await call.connectIfRunning().catch(() => null);
       const server = session ? await session.client.get('version', versionSchema).catch(() => null) : null;
-      printItem(call, { cli: ownVersion(), server: server?.version ?? null, url: session?.client.url ?? null, node: process.versions.node }, [
-        ['windlass', ownVersion()],
-        ['server', server ? `${server.version} at ${session?.client.url ?? ''}` : 'none running'],
-        ['Node', process.versions.node],
-      ]);
+      printItem(
+        call,
+        {
+          cli: ownVersion(),
+          server: server?.version ?? null,
+          url: session?.client.url ?? null,
+          node: process.versions.node,
+        },
+        [
+          ['windlass', ownVersion()],
+          ['server', server ? `${server.version} at ${session?.client.url ?? ''}` : 'none running'],
+          ['Node', process.versions.node],
+        ],
+      );
     },
   });
 }

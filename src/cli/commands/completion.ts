@@ -46,7 +46,8 @@ export function addCompletion({ add }: Registry): void {
     options: noOptions,
     async run(call) {
       const parsed = z.enum(shells).safeParse(call.argument(0));
-      if (!parsed.success) throw usageError(`no completion for "${call.argument(0)}"`, `there is one for ${shells.join(', ')}`);
+      if (!parsed.success)
+        throw usageError(`no completion for "${call.argument(0)}"`, `there is one for ${shells.join(', ')}`);
       call.io.stdout.write(scripts[parsed.data]);
     },
   });
@@ -56,9 +57,16 @@ export function addCompletion({ add }: Registry): void {
 export const completionWord = '__complete';
 
 /** Prints what may stand where the last of these words is being typed. Must be quick and never fail. */
-export async function answerCompletion(program: Command, words: readonly string[], options: AnswerOptions): Promise<void> {
+export async function answerCompletion(
+  program: Command,
+  words: readonly string[],
+  options: AnswerOptions,
+): Promise<void> {
   const { candidates, wants } = complete(program, words);
-  const names = wants === 'environment' ? await environmentNames(await options.connect().catch(() => null), words.at(-1) ?? '') : [];
+  const names =
+    wants === 'environment'
+      ? await environmentNames(await options.connect().catch(() => null), words.at(-1) ?? '')
+      : [];
   for (const line of [...candidates, ...names]) options.io.stdout.write(`${line}\n`);
 }
 
@@ -89,14 +97,16 @@ export function complete(program: Command, words: readonly string[]): Completion
   }
   const previous = words.at(-2) ?? '';
   const option = optionsOf(command).find((candidate) => candidate.short === previous || candidate.long === previous);
-  if (option?.required) return { candidates: (option.argChoices ?? []).filter((choice) => choice.startsWith(typed)), wants: null };
+  if (option?.required)
+    return { candidates: (option.argChoices ?? []).filter((choice) => choice.startsWith(typed)), wants: null };
   if (typed.startsWith('-')) {
     const flags = optionsOf(command).flatMap((candidate) => candidate.long ?? []);
     return { candidates: flags.filter((flag) => flag.startsWith(typed)).sort(), wants: null };
   }
   const names = operands > 0 ? [] : command.commands.map((candidate) => candidate.name());
   const argument = command.registeredArguments[operands];
-  const wants = argument && /^(environment|node)$/.test(argument.name()) && pathOf(command) !== '' ? 'environment' : null;
+  const wants =
+    argument && /^(environment|node)$/.test(argument.name()) && pathOf(command) !== '' ? 'environment' : null;
   return { candidates: names.filter((name) => name.startsWith(typed)), wants };
 }
 
@@ -105,7 +115,12 @@ function optionsOf(command: Command): Command['options'] {
 }
 
 function takesValue(command: Command, previous: string | undefined): boolean {
-  return previous !== undefined && optionsOf(command).some((option) => (option.short === previous || option.long === previous) && Boolean(option.required));
+  return (
+    previous !== undefined &&
+    optionsOf(command).some(
+      (option) => (option.short === previous || option.long === previous) && Boolean(option.required),
+    )
+  );
 }
 
 /** Names of environments, and of the nodes of one after its slash. */
@@ -119,7 +134,10 @@ async function environmentNames(session: Session | null, typed: string): Promise
       return nodes.map(({ alias }) => `${name}/${alias}`).filter((path) => path.startsWith(typed) && !/\s/.test(path));
     }
     const { items } = await session.client.list('environments', environmentSchema, { limit: 200 });
-    return items.filter(({ parentId }) => parentId === null).map(({ name }) => name).filter((name) => name.startsWith(typed) && !/\s/.test(name));
+    return items
+      .filter(({ parentId }) => parentId === null)
+      .map(({ name }) => name)
+      .filter((name) => name.startsWith(typed) && !/\s/.test(name));
   } catch {
     return [];
   }

@@ -8,7 +8,16 @@ import { CliError, exitCodes, usageError } from '../exit.ts';
 import { followRun } from '../follow/follow.ts';
 import type { Session } from '../session.ts';
 import { shellQuote } from '../text/format.ts';
-import { findDeployment, findOpenDeployment, followDeployment, followFlags, followOptions, isDeploymentId, startRun } from './runs.ts';
+import {
+  acceptedSchema,
+  findDeployment,
+  findOpenDeployment,
+  followDeployment,
+  followFlags,
+  followOptions,
+  isDeploymentId,
+  startRun,
+} from './runs.ts';
 import { findPlace, printDone } from './shared.ts';
 
 const anything = z.unknown();
@@ -27,7 +36,8 @@ const stopVerbs: readonly StopVerb[] = [
   {
     verb: 'cancel',
     summary: 'Stop a run: drop what waits, let running tools finish',
-    description: 'Drops what is queued or waiting. A tool that is changing something is let to its end. Nothing is taken back.',
+    description:
+      'Drops what is queued or waiting. A tool that is changing something is let to its end. Nothing is taken back.',
     ending: 'cancelled',
     examples: [
       ['windlass cancel shop', 'the run in progress, or the queued one'],
@@ -37,7 +47,8 @@ const stopVerbs: readonly StopVerb[] = [
   {
     verb: 'abort',
     summary: 'Stop a run now: interrupt tools, take nothing back',
-    description: 'Interrupts running tools, waits for their state to be written and their locks to be free. Nothing is taken back.',
+    description:
+      'Interrupts running tools, waits for their state to be written and their locks to be free. Nothing is taken back.',
     ending: 'aborted',
     examples: [['windlass abort shop', 'then: windlass resume shop, or windlass rollback shop']],
   },
@@ -72,20 +83,35 @@ export function addControl(registry: Registry): void {
     add({
       usage: `${verb} <environment>`,
       summary,
-      examples: [[`windlass ${verb} shop`, verb === 'pause' ? 'go on later with: windlass continue shop' : 'after: windlass pause shop']],
+      examples: [
+        [
+          `windlass ${verb} shop`,
+          verb === 'pause' ? 'go on later with: windlass continue shop' : 'after: windlass pause shop',
+        ],
+      ],
       options: noOptions,
       async run(call) {
         const { client } = await call.connect();
         const deployment = await findRun({ client }, call.argument(0));
         const answer = await client.post(`deployments/${ref(deployment.id)}/${verb}`, anything);
         const name = shellQuote(deployment.environmentName);
-        printDone(call, verb === 'pause' ? `Paused. Running nodes finish, nothing new starts. Go on with:  windlass continue ${name}` : 'The run goes on.', answer);
+        printDone(
+          call,
+          verb === 'pause'
+            ? `Paused. Running nodes finish, nothing new starts. Go on with:  windlass continue ${name}`
+            : 'The run goes on.',
+          answer,
+        );
       },
     });
   }
   for (const [verb, summary, done] of [
     ['retry', 'Run a failed node of a running deployment again', 'is run again; what waited on it follows'],
-    ['skip', 'Leave out a node of a running deployment; what waits on it goes on', 'is left out; what waited on it goes on'],
+    [
+      'skip',
+      'Leave out a node of a running deployment; what waits on it goes on',
+      'is left out; what waited on it goes on',
+    ],
   ] as const) {
     add({
       usage: `${verb} <node>`,
@@ -95,7 +121,11 @@ export function addControl(registry: Registry): void {
       async run(call) {
         const { client } = await call.connect();
         const { root, alias } = await findPlace(client, call.argument(0));
-        if (alias === null) throw usageError(`"${root.name}" is a whole environment: name a node`, `windlass ${verb} ${shellQuote(`${root.name}/NODE`)}`);
+        if (alias === null)
+          throw usageError(
+            `"${root.name}" is a whole environment: name a node`,
+            `windlass ${verb} ${shellQuote(`${root.name}/NODE`)}`,
+          );
         const deployment = await findOpenDeployment(client, root);
         const answer = await client.post(`deployments/${ref(deployment.id)}/nodes/${ref(alias)}/${verb}`, anything);
         printDone(call, `${alias} ${done}`, answer);
@@ -120,9 +150,15 @@ interface Stop {
 async function stop(call: StopCall, session: Session, { deployment, verb, ending }: Stop): Promise<number> {
   const { client } = session;
   const reason = call.options.reason;
-  const answer = await client.post(`deployments/${ref(deployment.id)}/${verb}`, anything, reason === undefined ? {} : { reason });
+  const path = `deployments/${ref(deployment.id)}/${verb}`;
+  const { warning, ...asked } = await client.post(path, acceptedSchema, reason === undefined ? {} : { reason });
+  if (warning) call.printer.remark(warning);
+  // A rollback of a run that is over is a run of its own.
+  if (asked.id !== deployment.id) {
+    return followDeployment({ ...call, options: { detachOnApproval: false, ...call.options } }, session, asked);
+  }
   if (call.options.detach) {
-    printDone(call, `Asked. See how it ends:  windlass deployment watch ${deployment.id}`, answer);
+    printDone(call, `Asked. See how it ends:  windlass deployment watch ${deployment.id}`, asked);
     return exitCodes.done;
   }
   const { exitCode, view } = await followRun({
@@ -133,7 +169,8 @@ async function stop(call: StopCall, session: Session, { deployment, verb, ending
     stayOnApproval: true,
     embedded: session.embedded,
   });
-  return view?.deployment.status === ending ? exitCodes.done : exitCode === exitCodes.done ? exitCodes.failed : exitCode;
+  if (view?.deployment.status === ending) return exitCodes.done;
+  return exitCode === exitCodes.done ? exitCodes.failed : exitCode;
 }
 
 function addRollback({ add }: Registry): void {
@@ -155,7 +192,7 @@ function addRollback({ add }: Registry): void {
     flags: [
       { flags: '--to <number>', description: 'number or id of the deployment whose snapshot is restored' },
       { flags: '--reason <text>', description: 'kept with the run that is stopped' },
-      { flags: '--comment <text>', description: 'kept with the new deployment' },
+      { flags: '--comment <text>', description: 'kept with the new deployment that --to makes' },
       ...followFlags,
     ],
     options,
@@ -163,23 +200,31 @@ function addRollback({ add }: Registry): void {
       const session = await call.connect();
       const { client } = session;
       const reference = call.argument(0);
-      if (isDeploymentId(reference)) {
-        const deployment = await findDeployment(client, null, reference);
+      const { to, comment } = call.options;
+      if (to === undefined) {
+        const deployment = await rollbackTarget(session, reference);
         return stop(call, session, { deployment, verb: 'rollback', ending: 'rolledBack' });
       }
       const { root } = await findPlace(client, reference);
-      const open = root.currentDeploymentId === null ? null : await client.get(`deployments/${ref(root.currentDeploymentId)}`, deploymentSchema);
-      if (open && !call.options.to && (open.status === 'running' || open.status === 'stopping')) {
-        return stop(call, session, { deployment: open, verb: 'rollback', ending: 'rolledBack' });
-      }
-      const target = call.options.to ? await findDeployment(client, root, call.options.to) : null;
+      const target = await findDeployment(client, root, to);
       return startRun(call, session, root, {
         type: 'rollback',
-        ...(target ? { rollbackTo: target.id } : {}),
-        ...(call.options.comment ? { comment: call.options.comment } : {}),
+        rollbackTo: target.id,
+        ...(comment ? { comment } : {}),
       });
     },
   });
+}
+
+/** The run in progress, or else the last one that changed something. */
+async function rollbackTarget(session: Session, reference: string): Promise<Deployment> {
+  const { client } = session;
+  if (isDeploymentId(reference)) return findDeployment(client, null, reference);
+  const { root } = await findPlace(client, reference);
+  return client.get(
+    `deployments/${ref(root.currentDeploymentId ?? (await lastDeployment(session, reference)))}`,
+    deploymentSchema,
+  );
 }
 
 function addResume({ add }: Registry): void {
@@ -196,7 +241,9 @@ function addResume({ add }: Registry): void {
     async run(call) {
       const session = await call.connect();
       const id = await lastDeployment(session, call.argument(0));
-      const deployment = await session.client.post(`deployments/${ref(id)}/resume`, deploymentSchema, { refresh: call.options.refresh });
+      const deployment = await session.client.post(`deployments/${ref(id)}/resume`, deploymentSchema, {
+        refresh: call.options.refresh,
+      });
       return followDeployment(call, session, deployment);
     },
   });
@@ -214,5 +261,8 @@ async function lastDeployment({ client }: Session, reference: string): Promise<s
 
 function neverRun(environment: Environment): never {
   const name = shellQuote(environment.name);
-  throw new CliError(`"${environment.name}" was never deployed`, { exitCode: exitCodes.failed, hint: `windlass deploy ${name}` });
+  throw new CliError(`"${environment.name}" was never deployed`, {
+    exitCode: exitCodes.failed,
+    hint: `windlass deploy ${name}`,
+  });
 }

@@ -31,7 +31,12 @@ export function addDecide({ add }: Registry): void {
       ['windlass approve shop --all', 'everything that waits in an environment'],
       ['windlass approve apr_01jd3k --max-changes 5', 'and later nodes of this run while within bounds'],
     ],
-    flags: [commentFlag, allFlag, { flags: '-y, --yes', description: 'do not ask although it destroys something' }, ...envelopeFlags],
+    flags: [
+      commentFlag,
+      allFlag,
+      { flags: '-y, --yes', description: 'do not ask although it destroys something' },
+      ...envelopeFlags,
+    ],
     options: decideOptions,
     run: (call) => decide(call, 'approve'),
   });
@@ -71,7 +76,8 @@ function describeDecision(approval: Approval, decision: 'approve' | 'reject'): s
   const name = oneLine(approval.alias);
   if (decision === 'reject') return `${name}: rejected; nothing of the plan is applied`;
   const given = approval.decisions.filter((entry) => entry.decision === 'approve').length;
-  if (approval.status === 'pending') return `${name}: ${given} of ${plural(approval.required, 'approval')} given, it still waits`;
+  if (approval.status === 'pending')
+    return `${name}: ${given} of ${plural(approval.required, 'approval')} given, it still waits`;
   return `${name}: approved ${formatCounts(approval.counts)}, it goes on`;
 }
 
@@ -80,10 +86,15 @@ async function warnOfDestroys(call: DecideCall, approvals: readonly Approval[]):
   const doomed = approvals.filter((approval) => approval.counts.destroy > 0);
   if (doomed.length === 0) return;
   for (const approval of doomed) {
-    const gone = approval.resources.filter(({ action }) => action === 'delete' || action === 'replace').map(({ address }) => oneLine(address));
-    call.printer.remark(`${oneLine(approval.alias)}: ${describeCounts(approval.counts)}${gone.length > 0 ? `: ${someOf(gone, 10)}` : ''}`);
+    const gone = approval.resources
+      .filter(({ action }) => action === 'delete' || action === 'replace')
+      .map(({ address }) => oneLine(address));
+    call.printer.remark(
+      `${oneLine(approval.alias)}: ${describeCounts(approval.counts)}${gone.length > 0 ? `: ${someOf(gone, 10)}` : ''}`,
+    );
   }
-  if (!call.options.yes && canAsk(call.io)) await confirm(call.io, call.printer, 'What is destroyed cannot be brought back.');
+  if (!call.options.yes && canAsk(call.io))
+    await confirm(call.io, call.printer, 'What is destroyed cannot be brought back.');
 }
 
 /** Decisions behind an approval id, a node's path or an environment. */
@@ -91,18 +102,31 @@ async function findApprovals(client: ApiClient, reference: string, all: boolean)
   if (/^apr_[0-9a-z]+$/.test(reference)) return [await client.get(`approvals/${ref(reference)}`, approvalSchema)];
   const { root, environment, alias } = await findPlace(client, reference);
   const deployment = await findOpenDeployment(client, root);
-  const { items } = await client.list('approvals', approvalSchema, { query: { deployment: deployment.id, status: 'pending' } });
-  const mine = items.filter((approval) => alias === null || approval.alias === alias || approval.environmentId === environment.id);
+  const { items } = await client.list('approvals', approvalSchema, {
+    query: { deployment: deployment.id, status: 'pending' },
+  });
+  const mine = items.filter(
+    (approval) => alias === null || approval.alias === alias || approval.environmentId === environment.id,
+  );
   if (mine.length === 0) {
     throw new CliError(`"${reference}" waits for no decision`, {
       exitCode: exitCodes.failed,
-      hint: items.length > 0 ? `these wait: ${someOf(items.map((item) => shellQuote(`${root.name}/${item.alias}`)), 10)}` : `see: windlass status ${shellQuote(root.name)}`,
+      hint:
+        items.length > 0
+          ? `these wait: ${someOf(
+              items.map((item) => shellQuote(`${root.name}/${item.alias}`)),
+              10,
+            )}`
+          : `see: windlass status ${shellQuote(root.name)}`,
     });
   }
   if (mine.length > 1 && !all) {
     throw usageError(
       `${plural(mine.length, 'decision')} are waited for in "${root.name}": which one?`,
-      [...mine.map((item) => `${shellQuote(`${root.name}/${item.alias}`)}  ${formatCounts(item.counts)}  ${item.id}`), 'or all of them: --all'].join('\n'),
+      [
+        ...mine.map((item) => `${shellQuote(`${root.name}/${item.alias}`)}  ${formatCounts(item.counts)}  ${item.id}`),
+        'or all of them: --all',
+      ].join('\n'),
     );
   }
   return mine;

@@ -29,8 +29,8 @@ export function addDemo({ add }: Registry): void {
     async run(call) {
       const config = readConfig(call, 'embedded');
       // A server that is up already, or one that is named, is as good as one of our own.
-      const others = await call.connectIfRunning();
-      if (others) return deployDemo(call, others);
+      const named = call.url !== undefined ? await call.connect() : await call.connectLocal(config.dataDirectory);
+      if (named) return deployDemo(call, named);
       const server = await startHere(call, config);
       const session: Session = {
         client: createClient(server),
@@ -73,6 +73,7 @@ async function deployDemo(call: DemoCall, session: Session): Promise<number> {
     template: { ...templateOf(example, 'Online shop'), description: 'The example that comes with Windlass' },
   });
   if (printer.format === 'table') printer.line();
-  return startRun({ ...call, options: { detach: false, detachOnApproval: false } }, session, environment, { type: 'deploy' });
+  return startRun({ ...call, options: { detach: false, detachOnApproval: false } }, session, environment, {
+    type: 'deploy',
+  });
 }
-

@@ -7,20 +7,36 @@ import type { Invocation } from '../cli.ts';
 import { CliError, exitCodes, usageError } from '../exit.ts';
 import type { Session } from '../session.ts';
 import { shellQuote } from '../text/format.ts';
-import { findTemplateDirectories, inspectPath, isPath, readWorkflowText, requireDeployable, templateOf } from './directory.ts';
+import {
+  findTemplateDirectories,
+  inspectPath,
+  isPath,
+  readWorkflowText,
+  requireDeployable,
+  templateOf,
+} from './directory.ts';
 import type { DeployableDirectory } from './directory.ts';
 import { getEnvironment, pathWith } from './shared.ts';
 
-type Call = Pick<Invocation<{ readonly name?: string | undefined; readonly project?: string | undefined; readonly createTemplates: boolean }>, 'options' | 'printer'>;
+type Call = Pick<
+  Invocation<{
+    readonly name?: string | undefined;
+    readonly project?: string | undefined;
+    readonly createTemplates: boolean;
+  }>,
+  'options' | 'printer'
+>;
 
-export type Target = { readonly kind: 'environment'; readonly reference: string } | { readonly kind: 'directory'; readonly path: string };
+export type Target =
+  { readonly kind: 'environment'; readonly reference: string } | { readonly kind: 'directory'; readonly path: string };
 
 /** Whether an argument means an environment or a directory. A name that is both is the environment: `./name` is the directory. */
 export async function chooseTarget(call: Call, session: Session, argument: string): Promise<Target> {
   if (isPath(argument)) return { kind: 'directory', path: argument };
   const directory = inspectPath(argument);
   if (!directory) {
-    if (call.options.name || call.options.createTemplates) throw usageError(`there is no directory ${argument} to deploy`);
+    if (call.options.name || call.options.createTemplates)
+      throw usageError(`there is no directory ${argument} to deploy`);
     return { kind: 'environment', reference: argument };
   }
   try {
@@ -33,7 +49,11 @@ export async function chooseTarget(call: Call, session: Session, argument: strin
 }
 
 /** Makes sure that a directory is a template and an environment, and that the templates its file names are there. */
-export async function prepareDirectory(call: Call, session: Session, path: string): Promise<{ root: Environment; environment: Environment }> {
+export async function prepareDirectory(
+  call: Call,
+  session: Session,
+  path: string,
+): Promise<{ root: Environment; environment: Environment }> {
   const { options } = call;
   const found = requireDeployable(path);
   requireSameMachine(session);
@@ -68,9 +88,14 @@ export async function provideEnvironment({ call, session, name, template }: Prov
   const query = { project: call.options.project };
   const made = await provideTemplate(call, session, template);
   const { items } = await client.list('environments', environmentSchema, { query: { ...query, name } });
-  const known = items.find((environment) => environment.name === name && environment.parentId === null && !environment.flags.archived);
+  const known = items.find(
+    (environment) => environment.name === name && environment.parentId === null && !environment.flags.archived,
+  );
   if (!known) {
-    const environment = await client.post(pathWith('environments', query), environmentSchema, { name, template: made.id });
+    const environment = await client.post(pathWith('environments', query), environmentSchema, {
+      name,
+      template: made.id,
+    });
     call.printer.remark(`Created environment ${name}`);
     return environment;
   }
@@ -88,15 +113,25 @@ async function provideTemplate(call: Call, session: Session, input: TemplateInpu
   const known = items.find((template) => template.name === input.name);
   if (!known) {
     const made = await client.post(pathWith('templates', query), templateSchema, input);
-    call.printer.remark(`Created template ${input.name} from ${input.source.kind === 'local' ? input.source.directory : input.source.repository}`);
+    call.printer.remark(
+      `Created template ${input.name} from ${input.source.kind === 'local' ? input.source.directory : input.source.repository}`,
+    );
     return made;
   }
-  if (known.type === input.type && isDeepStrictEqual(known.source, input.source) && isDeepStrictEqual(known.config, input.config)) return known;
+  if (
+    known.type === input.type &&
+    isDeepStrictEqual(known.source, input.source) &&
+    isDeepStrictEqual(known.config, input.config)
+  )
+    return known;
   if (known.type !== input.type || known.source.kind !== 'local') {
-    throw new CliError(`there is a template "${input.name}" already, of type ${known.type} from ${describeSource(known)}`, {
-      exitCode: exitCodes.usage,
-      hint: `take another name: --name NAME   or look at it: windlass template show ${shellQuote(input.name)}`,
-    });
+    throw new CliError(
+      `there is a template "${input.name}" already, of type ${known.type} from ${describeSource(known)}`,
+      {
+        exitCode: exitCodes.usage,
+        hint: `take another name: --name NAME   or look at it: windlass template show ${shellQuote(input.name)}`,
+      },
+    );
   }
   const updated = await client.put(`templates/${ref(known.id)}`, templateSchema, input);
   call.printer.remark(`Updated template ${input.name}: was ${describeSource(known)}`);
@@ -113,25 +148,42 @@ async function provideTemplates(call: Call, session: Session, found: DeployableD
   if (definition === null) {
     throw new CliError(`${formatProblems(problems).join('\n')}`, { hint: 'nothing was run' });
   }
-  const wanted = [...new Set(definition.nodes.flatMap((node) => node.templateName ?? []))].filter((name) => !name.includes('${'));
+  const wanted = [...new Set(definition.nodes.flatMap((node) => node.templateName ?? []))].filter(
+    (name) => !name.includes('${'),
+  );
   if (wanted.length === 0) return;
-  const { items } = await session.client.list('templates', templateSchema, { query: { project: call.options.project } });
+  const { items } = await session.client.list('templates', templateSchema, {
+    query: { project: call.options.project },
+  });
   const known = new Set(items.map((template) => template.name));
   const missing = wanted.filter((name) => !known.has(name));
   if (missing.length === 0) return;
   const directories = findTemplateDirectories(found.directory, missing);
-  if (!call.options.createTemplates || directories.size < missing.length) throw missingTemplates(found, missing, directories);
+  if (!call.options.createTemplates || directories.size < missing.length)
+    throw missingTemplates(found, missing, directories);
   for (const [name, directory] of directories) await provideTemplate(call, session, templateOf(directory, name));
 }
 
-function missingTemplates(found: DeployableDirectory, missing: readonly string[], directories: ReadonlyMap<string, DeployableDirectory>): CliError {
+function missingTemplates(
+  found: DeployableDirectory,
+  missing: readonly string[],
+  directories: ReadonlyMap<string, DeployableDirectory>,
+): CliError {
   const absent = missing.filter((name) => !directories.has(name));
   const commands = absent.map((name) => `windlass template create ${shellQuote(name)} --type opentofu --directory DIR`);
-  const create = directories.size > 0 ? [`windlass deploy ${shellQuote(found.directory)} --create-templates   makes ${[...directories.keys()].join(', ')} from directories of these names`] : [];
-  return new CliError(`${found.workflowFile ?? 'the workflow file'} names templates that do not exist: ${missing.join(', ')}`, {
-    exitCode: exitCodes.usage,
-    hint: [...create, ...commands].join('\n'),
-  });
+  const create =
+    directories.size > 0
+      ? [
+          `windlass deploy ${shellQuote(found.directory)} --create-templates   makes ${[...directories.keys()].join(', ')} from directories of these names`,
+        ]
+      : [];
+  return new CliError(
+    `${found.workflowFile ?? 'the workflow file'} names templates that do not exist: ${missing.join(', ')}`,
+    {
+      exitCode: exitCodes.usage,
+      hint: [...create, ...commands].join('\n'),
+    },
+  );
 }
 
 /** `windlass init --templates`: only the templates of a workflow file, from directories of their names. */

@@ -53,7 +53,11 @@ export function addDeploy({ add }: Registry): void {
     ],
     flags: [
       { flags: '--from-here', description: 'of a node: run it and everything downstream' },
-      { flags: '--trickle-down <which>', description: 'of a node: which dependents run afterwards', choices: trickleDowns },
+      {
+        flags: '--trickle-down <which>',
+        description: 'of a node: which dependents run afterwards',
+        choices: trickleDowns,
+      },
       ...commonRunFlags,
       ...variableFlags,
       ...envelopeFlags,
@@ -61,7 +65,10 @@ export function addDeploy({ add }: Registry): void {
       { flags: '--replace-renamed', description: 'what looks like a renamed alias is destroyed and made anew' },
       { flags: '--name <name>', description: 'of a directory: name of the environment' },
       { flags: '--project <project>', description: 'of a directory: the project to make it in' },
-      { flags: '--create-templates', description: 'of a directory: make missing templates from directories of their names' },
+      {
+        flags: '--create-templates',
+        description: 'of a directory: make missing templates from directories of their names',
+      },
       ...followFlags,
     ],
     options: deployOptions,
@@ -100,10 +107,15 @@ function partialOf(
   options: { readonly fromHere: boolean; readonly trickleDown?: 'none' | 'changed-outputs' | 'all' | undefined },
 ): PartialRun | undefined {
   const { alias, environment } = place;
-  if (options.fromHere && options.trickleDown) throw usageError('--from-here runs everything downstream: --trickle-down has no meaning with it');
+  if (options.fromHere && options.trickleDown)
+    throw usageError('--from-here runs everything downstream: --trickle-down has no meaning with it');
   if (alias === null) {
     const flag = options.fromHere ? '--from-here' : options.trickleDown ? '--trickle-down' : undefined;
-    if (flag) throw usageError(`${flag} is for one node: "${environment.name}" is a whole environment`, `name the node: windlass deploy ${shellQuote(`${environment.name}/NODE`)} ${flag}`);
+    if (flag)
+      throw usageError(
+        `${flag} is for one node: "${environment.name}" is a whole environment`,
+        `name the node: windlass deploy ${shellQuote(`${environment.name}/NODE`)} ${flag}`,
+      );
     return undefined;
   }
   if (options.fromHere) return { operation: 'run-from-here', node: alias };

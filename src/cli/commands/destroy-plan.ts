@@ -8,7 +8,17 @@ import { environmentStatusWord } from '../follow/words.ts';
 import { plural, shellQuote, someOf } from '../text/format.ts';
 import type { Session } from '../session.ts';
 import { oneLine, safeText } from '../text/width.ts';
-import { commonRunFlags, commonRunOptions, findDeployment, followFlags, followOptions, readApprovalChoice, startRun, variableFlags, variableOptions } from './runs.ts';
+import {
+  commonRunFlags,
+  commonRunOptions,
+  findDeployment,
+  followFlags,
+  followOptions,
+  readApprovalChoice,
+  startRun,
+  variableFlags,
+  variableOptions,
+} from './runs.ts';
 import { canAsk, confirm, createSecretReader, findPlace } from './shared.ts';
 import type { NodePlace } from './shared.ts';
 import { readVariables } from './variables-input.ts';
@@ -19,14 +29,19 @@ export function addDestroy({ add }: Registry): void {
   add({
     usage: 'destroy <environment>',
     summary: 'Destroy what an environment, or one node of it, has deployed',
-    description: 'Destroys in reverse order: a node goes when everything that needs it is gone. Names what it will destroy and asks first.',
+    description:
+      'Destroys in reverse order: a node goes when everything that needs it is gone. Names what it will destroy and asks first.',
     examples: [
       ['windlass destroy shop', 'everything, after a typed yes'],
       ['windlass destroy shop --yes', 'without asking, for scripts'],
       ['windlass destroy shop/billing --yes', 'one node; refused while others need it'],
       ['windlass destroy shop/eks --force --yes', 'one node although others need it'],
     ],
-    flags: [{ flags: '-y, --yes', description: 'do not ask' }, ...commonRunFlags.filter(({ flags }) => !flags.startsWith('--revision')), ...followFlags],
+    flags: [
+      { flags: '-y, --yes', description: 'do not ask' },
+      ...commonRunFlags.filter(({ flags }) => !flags.startsWith('--revision')),
+      ...followFlags,
+    ],
     options: destroyOptions,
     async run(call) {
       const { options, printer, io } = call;
@@ -42,7 +57,9 @@ export function addDestroy({ add }: Registry): void {
             `to go on: windlass destroy ${shellQuote(whole)} --yes`,
           );
         }
-        printer.remark(`Destroying ${printer.errorStyle.colors.bold(oneLine(whole))} takes down ${plural(doomed.length, 'deployed stack')}:`);
+        printer.remark(
+          `Destroying ${printer.errorStyle.colors.bold(oneLine(whole))} takes down ${plural(doomed.length, 'deployed stack')}:`,
+        );
         for (const name of doomed.slice(0, 40)) printer.remark(`  ${name}`);
         if (doomed.length > 40) printer.remark(`  … and ${doomed.length - 40} more`);
         await confirm(io, printer, 'Their resources cannot be brought back.');
@@ -52,7 +69,9 @@ export function addDestroy({ add }: Registry): void {
       return startRun(call, session, place.root, {
         type: 'destroy',
         force: options.force,
-        ...(place.alias === null ? {} : { partial: { operation: 'single-node-destroy', node: place.alias, force: options.force } }),
+        ...(place.alias === null
+          ? {}
+          : { partial: { operation: 'single-node-destroy', node: place.alias, force: options.force } }),
         ...(options.comment ? { comment: options.comment } : {}),
         ...(approval === undefined ? {} : { requiresApproval: approval }),
         ...(options.onFailure ? { onFailure: options.onFailure } : {}),
@@ -81,13 +100,18 @@ export function addPlan({ add }: Registry): void {
   const plan = add({
     usage: 'plan <environment>',
     summary: 'See what a deploy would change, without changing anything',
-    description: 'Plans every node, or one. What depends on outputs that do not exist yet is said to be unknown. Never holds up other runs.',
+    description:
+      'Plans every node, or one. What depends on outputs that do not exist yet is said to be unknown. Never holds up other runs.',
     examples: [
       ['windlass plan shop', 'the whole graph'],
       ['windlass plan shop/eks', 'one node'],
       ['windlass plan show shop/eks', 'read the full plan of the last run'],
     ],
-    flags: [...commonRunFlags.filter(({ flags }) => /--revision|--comment/.test(flags)), ...variableFlags, ...followFlags],
+    flags: [
+      ...commonRunFlags.filter(({ flags }) => /--revision|--comment/.test(flags)),
+      ...variableFlags,
+      ...followFlags,
+    ],
     options: planOptions,
     async run(call) {
       const { options } = call;
@@ -97,7 +121,9 @@ export function addPlan({ add }: Registry): void {
       return startRun(call, session, place.root, {
         type: 'plan',
         variables,
-        ...(place.alias === null ? {} : { partial: { operation: 'single-node-deploy', node: place.alias, trickleDown: 'none' } }),
+        ...(place.alias === null
+          ? {}
+          : { partial: { operation: 'single-node-deploy', node: place.alias, trickleDown: 'none' } }),
         ...(options.revision ? { revision: options.revision } : {}),
         ...(options.comment ? { comment: options.comment } : {}),
       });
@@ -112,7 +138,12 @@ export function addPlan({ add }: Registry): void {
         ['windlass plan show shop/eks --json', "the tool's own JSON"],
         ['windlass plan show shop/eks --deployment 7', 'of an earlier run'],
       ],
-      flags: [{ flags: '--deployment <number>', description: 'number or id of the run; the last one that planned the node when absent' }],
+      flags: [
+        {
+          flags: '--deployment <number>',
+          description: 'number or id of the run; the last one that planned the node when absent',
+        },
+      ],
       options: z.object({ deployment: z.string().optional() }),
       run: showPlan,
     },
@@ -148,4 +179,3 @@ async function showPlan(call: Invocation<{ deployment?: string | undefined }>): 
     hint: `make one: windlass plan ${shellQuote(alias === null ? root.name : `${root.name}/${alias}`)}`,
   });
 }
-

@@ -26,7 +26,12 @@ export function inspectPath(path: string): DeployableDirectory | null {
     if (!/\.ya?ml$/.test(file)) return null;
     const name = file.replace(/(\.workflow)?\.ya?ml$/, '');
     const directory = dirname(absolute);
-    return { directory, name: ['windlass', 'env0'].includes(name) ? basename(directory) : name, type: 'workflow', workflowFile: file };
+    return {
+      directory,
+      name: ['windlass', 'env0'].includes(name) ? basename(directory) : name,
+      type: 'workflow',
+      workflowFile: file,
+    };
   }
   const names = readdirSync(absolute);
   const workflowFile = workflowFiles.find((file) => names.includes(file)) ?? null;
@@ -70,7 +75,10 @@ export function templateOf(found: DeployableDirectory, name: string): TemplateIn
 }
 
 function slug(text: string): string {
-  return text.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, '-').replace(/^-|-$/g, '');
+  return text
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}]+/gu, '-')
+    .replace(/^-|-$/g, '');
 }
 
 const templatePlaces = ['.', 'stacks', 'templates', 'modules'];
@@ -87,8 +95,10 @@ export function findTemplateDirectories(directory: string, names: readonly strin
       if (found && found.type !== 'workflow' && !known.has(slug(entry.name))) known.set(slug(entry.name), found);
     }
   }
-  return new Map(names.flatMap((name) => {
-    const found = known.get(slug(name));
-    return found ? [[name, found] as const] : [];
-  }));
+  return new Map(
+    names.flatMap((name) => {
+      const found = known.get(slug(name));
+      return found ? [[name, found] as const] : [];
+    }),
+  );
 }

@@ -1,5 +1,12 @@
 import { z } from 'zod';
-import { effectiveVariableSchema, environmentSchema, environmentSettingsSchema, environmentStatuses, eventSchema, outputSchema } from '../../model/index.ts';
+import {
+  effectiveVariableSchema,
+  environmentSchema,
+  environmentSettingsSchema,
+  environmentStatuses,
+  eventSchema,
+  outputSchema,
+} from '../../model/index.ts';
 import type { Environment } from '../../model/index.ts';
 import { ref } from '../client/api-client.ts';
 import type { Registry } from '../cli.ts';
@@ -11,7 +18,16 @@ import { renderTable } from '../text/table.ts';
 import type { Column } from '../text/table.ts';
 import { environmentFields } from './look.ts';
 import { getEnvironment, pathWith, printDone, printItem, printList } from './shared.ts';
-import { confirmDelete, limitFlag, limitOption, readSettings, settingsFlags, settingsOptions, yesFlag, yesOption } from './options.ts';
+import {
+  confirmDelete,
+  limitFlag,
+  limitOption,
+  readSettings,
+  settingsFlags,
+  settingsOptions,
+  yesFlag,
+  yesOption,
+} from './options.ts';
 
 function columns(nowMs: number): Column<Environment>[] {
   return [
@@ -53,12 +69,23 @@ export function addEnvironments({ add, group }: Registry): void {
         { flags: '--drift <status>', description: 'with this result of the last drift check' },
         limitFlag,
       ],
-      options: z.object({ ...limitOption, project: z.string().optional(), status: z.string().optional(), name: z.string().optional(), drift: z.string().optional() }),
+      options: z.object({
+        ...limitOption,
+        project: z.string().optional(),
+        status: z.string().optional(),
+        name: z.string().optional(),
+        drift: z.string().optional(),
+      }),
       async run(call) {
         const { limit, ...rest } = call.options;
         const { client } = await call.connect();
         const listing = await client.list('environments', environmentSchema, { query: rest, limit });
-        printList(call, listing, columns(call.io.now()), 'No environments. Make one from a directory:  windlass deploy ./DIRECTORY   or a starter:  windlass init');
+        printList(
+          call,
+          listing,
+          columns(call.io.now()),
+          'No environments. Make one from a directory:  windlass deploy ./DIRECTORY   or a starter:  windlass init',
+        );
       },
     },
     environment,
@@ -67,7 +94,10 @@ export function addEnvironments({ add, group }: Registry): void {
     {
       usage: 'show <environment>',
       summary: 'Show one environment',
-      examples: [['windlass environment show shop', ''], ['windlass environment show shop/eks', 'one node']],
+      examples: [
+        ['windlass environment show shop', ''],
+        ['windlass environment show shop/eks', 'one node'],
+      ],
       options: noOptions,
       async run(call) {
         const { client } = await call.connect();
@@ -92,7 +122,13 @@ export function addEnvironments({ add, group }: Registry): void {
         { flags: '--workspace <name>', description: 'workspace of the tool' },
         ...settingsFlags,
       ],
-      options: z.object({ ...settingsOptions, template: z.string().optional(), project: z.string().optional(), revision: z.string().optional(), workspace: z.string().optional() }),
+      options: z.object({
+        ...settingsOptions,
+        template: z.string().optional(),
+        project: z.string().optional(),
+        revision: z.string().optional(),
+        workspace: z.string().optional(),
+      }),
       async run(call) {
         const { template, project, revision, workspace } = call.options;
         const name = call.argument(0);
@@ -133,9 +169,10 @@ export function addEnvironments({ add, group }: Registry): void {
         const body = {
           ...(call.options.name ? { name: call.options.name } : {}),
           ...(call.options.revision ? { revision: call.options.revision } : {}),
-          ...(Object.keys(changed).length > 0 ? { settings: { ...known.settings, ...changed } } : {}),
+          ...(Object.keys(changed).length > 0 ? { settings: changed } : {}),
         };
-        if (Object.keys(body).length === 0) throw usageError('nothing to change was given', 'windlass environment update --help shows what can be');
+        if (Object.keys(body).length === 0)
+          throw usageError('nothing to change was given', 'windlass environment update --help shows what can be');
         const item = await client.patch(`environments/${ref(known.id)}`, environmentSchema, body);
         printDone(call, `Updated ${item.name}.`, item);
       },
@@ -146,16 +183,16 @@ export function addEnvironments({ add, group }: Registry): void {
     {
       usage: 'delete <environment>',
       aliases: ['rm'],
-      summary: 'Remove the record of an environment that has nothing deployed',
+      summary: 'Archive an environment that has nothing deployed',
       examples: [['windlass environment delete shop', 'after: windlass destroy shop']],
       flags: [yesFlag],
       options: yesOption,
       async run(call) {
         const { client } = await call.connect();
         const item = await getEnvironment(client, call.argument(0));
-        await confirmDelete(call, `the record of environment "${item.name}" with its history, logs and state versions`);
+        await confirmDelete(call, `environment "${item.name}" (its history is kept in the archive)`);
         await client.delete(`environments/${ref(item.id)}`);
-        printDone(call, `Deleted ${item.name}.`, { deleted: item.id });
+        printDone(call, `Archived ${item.name}.`, { deleted: item.id });
       },
     },
     environment,
@@ -163,7 +200,13 @@ export function addEnvironments({ add, group }: Registry): void {
   addParts({ add, group: environment });
 }
 
-function addParts({ add, group }: { readonly add: Registry['add']; readonly group: ReturnType<Registry['group']> }): void {
+function addParts({
+  add,
+  group,
+}: {
+  readonly add: Registry['add'];
+  readonly group: ReturnType<Registry['group']>;
+}): void {
   add(
     {
       usage: 'children <environment>',
@@ -174,7 +217,11 @@ function addParts({ add, group }: { readonly add: Registry['add']; readonly grou
       options: z.object(limitOption),
       async run(call) {
         const { client } = await call.connect();
-        const listing = await client.list(`environments/${ref(call.argument(0))}/children`, environmentSchema, call.options);
+        const listing = await client.list(
+          `environments/${ref(call.argument(0))}/children`,
+          environmentSchema,
+          call.options,
+        );
         printList(call, listing, columns(call.io.now()), 'No sub-environments.');
       },
     },
@@ -184,7 +231,10 @@ function addParts({ add, group }: { readonly add: Registry['add']; readonly grou
     {
       usage: 'outputs <environment>',
       summary: 'Print the outputs; sensitive ones without their value',
-      examples: [['windlass environment outputs shop/vpc', ''], ['windlass environment outputs shop/vpc --json', 'for scripts']],
+      examples: [
+        ['windlass environment outputs shop/vpc', ''],
+        ['windlass environment outputs shop/vpc --json', 'for scripts'],
+      ],
       options: noOptions,
       async run(call) {
         const { client } = await call.connect();

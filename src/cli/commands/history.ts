@@ -1,5 +1,12 @@
 import { z } from 'zod';
-import { approvalSchema, auditEntrySchema, deploymentSchema, deploymentStatuses, deploymentTypes, nodeRunSchema } from '../../model/index.ts';
+import {
+  approvalSchema,
+  auditEntrySchema,
+  deploymentSchema,
+  deploymentStatuses,
+  deploymentTypes,
+  nodeRunSchema,
+} from '../../model/index.ts';
 import type { Deployment, NodeRun } from '../../model/index.ts';
 import { ref } from '../client/api-client.ts';
 import type { Registry } from '../cli.ts';
@@ -35,28 +42,52 @@ export function addDeployments({ add, group }: Registry): void {
         { flags: '--requested-by <name>', description: 'asked for by this key or user' },
         limitFlag,
       ],
-      options: z.object({ ...limitOption, status: z.string().optional(), type: z.string().optional(), since: z.string().optional(), requestedBy: z.string().optional() }),
+      options: z.object({
+        ...limitOption,
+        status: z.string().optional(),
+        type: z.string().optional(),
+        since: z.string().optional(),
+        requestedBy: z.string().optional(),
+      }),
       async run(call) {
         const { limit, status, type, since, requestedBy } = call.options;
         const { client } = await call.connect();
         const reference = call.optional(0);
         const environment = reference === undefined ? null : (await findPlace(client, reference)).root;
         const listing = await client.list('deployments', deploymentSchema, {
-          query: { environment: environment?.id, status, type, requestedBy, since: since === undefined ? undefined : readSince(since, call.io.now()) },
+          query: {
+            environment: environment?.id,
+            status,
+            type,
+            requestedBy,
+            since: since === undefined ? undefined : readSince(since, call.io.now()),
+          },
           limit,
         });
         printList(
           call,
           listing,
           [
-            ...(environment ? [] : [{ title: 'environment', value: (item: Deployment) => item.environmentName, keep: true }]),
+            ...(environment
+              ? []
+              : [{ title: 'environment', value: (item: Deployment) => item.environmentName, keep: true }]),
             { title: 'number', value: (item) => item.number, align: 'right' },
             { title: 'type', value: (item) => item.type },
             { title: 'status', value: (item) => deploymentStatusWord(item.status) },
             { title: 'nodes', value: countsOf },
-            { title: 'took', value: (item) => (item.startedAt && item.finishedAt ? formatDuration(Date.parse(item.finishedAt) - Date.parse(item.startedAt)) : null) },
+            {
+              title: 'took',
+              value: (item) =>
+                item.startedAt && item.finishedAt
+                  ? formatDuration(Date.parse(item.finishedAt) - Date.parse(item.startedAt))
+                  : null,
+            },
             { title: 'when', value: (item) => ago(call, item.queuedAt) },
-            { title: 'by', value: (item) => `${item.requestedBy}${item.trigger === 'user' || item.trigger === 'api' ? '' : ` (${item.trigger})`}` },
+            {
+              title: 'by',
+              value: (item) =>
+                `${item.requestedBy}${item.trigger === 'user' || item.trigger === 'api' ? '' : ` (${item.trigger})`}`,
+            },
             { title: 'id', value: (item) => item.id, keep: true },
           ],
           'No runs.',
@@ -83,7 +114,15 @@ export function addDeployments({ add, group }: Registry): void {
         const { printer, io } = call;
         if (printer.format !== 'table') return printValue(call, { ...item, nodes });
         const view = createView({ deployment: item, nodes });
-        printer.lines(renderFinal(view, { nowMs: io.now(), width: printer.width, height: undefined, frame: 0, style: printer.style }));
+        printer.lines(
+          renderFinal(view, {
+            nowMs: io.now(),
+            width: printer.width,
+            height: undefined,
+            frame: 0,
+            style: printer.style,
+          }),
+        );
         printer.lines(renderSummary(view, printer.style));
         printer.line();
         printItem(call, item, [
@@ -142,7 +181,9 @@ export function addDeployments({ add, group }: Registry): void {
 }
 
 function tookOf(node: NodeRun): string | null {
-  return node.startedAt && node.finishedAt ? formatDuration(Date.parse(node.finishedAt) - Date.parse(node.startedAt)) : null;
+  return node.startedAt && node.finishedAt
+    ? formatDuration(Date.parse(node.finishedAt) - Date.parse(node.startedAt))
+    : null;
 }
 
 function countsOf({ counts }: Deployment): string {
@@ -172,17 +213,30 @@ export function addApprovals({ add, group }: Registry): void {
         ['windlass approval list --environment shop --status approved', ''],
       ],
       flags: [
-        { flags: '--status <status>', description: 'in this status', choices: ['pending', 'approved', 'rejected', 'expired', 'superseded'], fallback: 'pending' },
+        {
+          flags: '--status <status>',
+          description: 'in this status',
+          choices: ['pending', 'approved', 'rejected', 'expired', 'superseded'],
+          fallback: 'pending',
+        },
         { flags: '--environment <environment>', description: 'of this environment' },
         { flags: '--deployment <deployment>', description: 'of this run' },
         limitFlag,
       ],
-      options: z.object({ ...limitOption, status: z.string(), environment: z.string().optional(), deployment: z.string().optional() }),
+      options: z.object({
+        ...limitOption,
+        status: z.string(),
+        environment: z.string().optional(),
+        deployment: z.string().optional(),
+      }),
       async run(call) {
         const { limit, status, environment, deployment } = call.options;
         const { client } = await call.connect();
         const environmentId = environment ? (await getEnvironment(client, environment)).id : undefined;
-        const listing = await client.list('approvals', approvalSchema, { query: { status, environment: environmentId, deployment }, limit });
+        const listing = await client.list('approvals', approvalSchema, {
+          query: { status, environment: environmentId, deployment },
+          limit,
+        });
         printList(
           call,
           listing,
@@ -197,7 +251,9 @@ export function addApprovals({ add, group }: Registry): void {
           'Nothing waits for a decision.',
         );
         if (call.printer.format === 'table' && status === 'pending' && listing.items.length > 0) {
-          call.printer.line(`\nNext:  windlass approval show ${listing.items[0]?.id ?? ''} · windlass approve ${listing.items[0]?.id ?? ''} · windlass reject ${listing.items[0]?.id ?? ''}`);
+          call.printer.line(
+            `\nNext:  windlass approval show ${listing.items[0]?.id ?? ''} · windlass approve ${listing.items[0]?.id ?? ''} · windlass reject ${listing.items[0]?.id ?? ''}`,
+          );
         }
       },
     },
@@ -228,16 +284,23 @@ export function addApprovals({ add, group }: Registry): void {
         if (item.resources.length > 0) {
           printer.line();
           printer.lines(
-            renderTable(item.resources, [
-              { title: 'action', value: (resource) => resource.action },
-              { title: 'resource', value: (resource) => resource.address, keep: true },
-            ], printer.width).map((line) => `  ${line}`),
+            renderTable(
+              item.resources,
+              [
+                { title: 'action', value: (resource) => resource.action },
+                { title: 'resource', value: (resource) => resource.address, keep: true },
+              ],
+              printer.width,
+            ).map((line) => `  ${line}`),
           );
         }
         for (const { by, decision, comment, at } of item.decisions) {
-          printer.line(`  ${ago(call, at)}: ${oneLine(by)} ${decision === 'approve' ? 'approved' : 'rejected'}${comment ? `: ${oneLine(comment)}` : ''}`);
+          printer.line(
+            `  ${ago(call, at)}: ${oneLine(by)} ${decision === 'approve' ? 'approved' : 'rejected'}${comment ? `: ${oneLine(comment)}` : ''}`,
+          );
         }
-        if (item.status === 'pending') printer.line(`\nNext:  windlass approve ${shellQuote(item.id)} · windlass reject ${shellQuote(item.id)}`);
+        if (item.status === 'pending')
+          printer.line(`\nNext:  windlass approve ${shellQuote(item.id)} · windlass reject ${shellQuote(item.id)}`);
       },
     },
     approval,

@@ -28,8 +28,16 @@ export function addInit({ add }: Registry): void {
       const directory = call.optional(0) ?? '.';
       if (call.options.templates) {
         const session = await call.connect();
-        await createTemplatesOf({ printer: call.printer, options: { createTemplates: true, project: call.options.project } }, session, directory);
-        printDone(call, `The templates of ${directory} are there. Next:  windlass deploy ${shellQuote(pathOf(directory))}`, { directory });
+        await createTemplatesOf(
+          { printer: call.printer, options: { createTemplates: true, project: call.options.project } },
+          session,
+          directory,
+        );
+        printDone(
+          call,
+          `The templates of ${directory} are there. Next:  windlass deploy ${shellQuote(pathOf(directory))}`,
+          { directory },
+        );
         return;
       }
       const files = writeStarter(resolve(directory));
@@ -60,10 +68,13 @@ export function writeStarter(directory: string): string[] {
     .sort();
   const taken = files.filter((file) => existsSync(join(directory, file)));
   if (taken.length > 0) {
-    throw new CliError(`${taken.map((file) => join(directory, file)).join(', ')} ${taken.length === 1 ? 'is' : 'are'} there already`, {
-      exitCode: exitCodes.usage,
-      hint: 'nothing was written; name another directory: windlass init DIRECTORY',
-    });
+    throw new CliError(
+      `${taken.map((file) => join(directory, file)).join(', ')} ${taken.length === 1 ? 'is' : 'are'} there already`,
+      {
+        exitCode: exitCodes.usage,
+        hint: 'nothing was written; name another directory: windlass init DIRECTORY',
+      },
+    );
   }
   mkdirSync(directory, { recursive: true });
   for (const file of files) cpSync(join(starter, file), join(directory, file));

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { cronProblem, nextRuns, timezoneProblem } from '../../definition/index.ts';
-import { driftResultSchema, environmentDriftSchema, environmentScheduleSchema, ttlSchema } from '../../model/index.ts';
+import { driftResultSchema, environmentDriftSchema, environmentScheduleSchema } from '../../model/index.ts';
 import type { EnvironmentDrift, EnvironmentSchedule } from '../../model/index.ts';
 import { ref } from '../client/api-client.ts';
 import type { ApiClient } from '../client/api-client.ts';
@@ -15,8 +15,14 @@ import { findPlace, getEnvironment, printDone, printItem } from './shared.ts';
 const loose = z.looseObject({});
 
 function checkCron(flag: string, cron: string | undefined, timezone: string | undefined): void {
-  const problem = (cron === undefined ? undefined : cronProblem(cron)) ?? (timezone === undefined ? undefined : timezoneProblem(timezone));
-  if (problem) throw usageError(`${flag}: ${problem}`, 'five fields: minute hour day-of-month month day-of-week, such as "0 20 * * 1-5"');
+  const problem =
+    (cron === undefined ? undefined : cronProblem(cron)) ??
+    (timezone === undefined ? undefined : timezoneProblem(timezone));
+  if (problem)
+    throw usageError(
+      `${flag}: ${problem}`,
+      'five fields: minute hour day-of-month month day-of-week, such as "0 20 * * 1-5"',
+    );
 }
 
 export function addSchedules({ add, group }: Registry): void {
@@ -30,7 +36,12 @@ export function addSchedules({ add, group }: Registry): void {
       async run(call) {
         const { client } = await call.connect();
         const { settings, name } = await getEnvironment(client, call.argument(0));
-        if (!settings.schedule) return printDone(call, `${name} has no schedule. Set one:  windlass schedule set ${shellQuote(name)} --destroy "0 20 * * 1-5" --deploy "0 7 * * 1-5"`, null);
+        if (!settings.schedule)
+          return printDone(
+            call,
+            `${name} has no schedule. Set one:  windlass schedule set ${shellQuote(name)} --destroy "0 20 * * 1-5" --deploy "0 7 * * 1-5"`,
+            null,
+          );
         return printItem(call, settings.schedule, scheduleFields(settings.schedule, call.io.now()));
       },
     },
@@ -42,7 +53,10 @@ export function addSchedules({ add, group }: Registry): void {
       aliases: ['create', 'update'],
       summary: 'Set when an environment is deployed and destroyed',
       examples: [
-        ['windlass schedule set shop --destroy "0 20 * * 1-5" --deploy "0 7 * * 1-5" --timezone Europe/Berlin', 'down at night'],
+        [
+          'windlass schedule set shop --destroy "0 20 * * 1-5" --deploy "0 7 * * 1-5" --timezone Europe/Berlin',
+          'down at night',
+        ],
         ['windlass schedule set shop --destroy none', 'no longer'],
       ],
       flags: [
@@ -59,7 +73,11 @@ export function addSchedules({ add, group }: Registry): void {
       }),
       async run(call) {
         const { deploy, destroy, timezone, catchUpSeconds } = call.options;
-        for (const [flag, cron] of [['--deploy', deploy], ['--destroy', destroy]] as const) checkCron(flag, cron === 'none' ? undefined : cron, timezone);
+        for (const [flag, cron] of [
+          ['--deploy', deploy],
+          ['--destroy', destroy],
+        ] as const)
+          checkCron(flag, cron === 'none' ? undefined : cron, timezone);
         const { client } = await call.connect();
         const environment = await getEnvironment(client, call.argument(0));
         const merged = {
@@ -93,7 +111,8 @@ export function addSchedules({ add, group }: Registry): void {
           const { client } = await call.connect();
           const environment = await getEnvironment(client, call.argument(0));
           const { schedule: known } = environment.settings;
-          if (!known) throw new CliError(`"${environment.name}" has no schedule`, { hint: `windlass schedule set --help` });
+          if (!known)
+            throw new CliError(`"${environment.name}" has no schedule`, { hint: `windlass schedule set --help` });
           return saveSchedule(call, client, environment, { ...known, paused });
         },
       },
@@ -118,13 +137,19 @@ export function addSchedules({ add, group }: Registry): void {
   );
 }
 
-async function saveSchedule(call: Invocation<unknown>, client: ApiClient, environment: { readonly id: string; readonly name: string }, body: EnvironmentSchedule): Promise<void> {
+async function saveSchedule(
+  call: Invocation<unknown>,
+  client: ApiClient,
+  environment: { readonly id: string; readonly name: string },
+  body: EnvironmentSchedule,
+): Promise<void> {
   await client.put(`environments/${ref(environment.id)}/schedule`, loose, body);
   printItem(call, body, [['environment', environment.name], ...scheduleFields(body, call.io.now())]);
 }
 
 function scheduleFields(schedule: EnvironmentSchedule, nowMs: number): [string, string | number | null][] {
-  const line = (cron: string | undefined): string | null => (cron === undefined ? null : describeCron(cron, schedule.timezone, nowMs));
+  const line = (cron: string | undefined): string | null =>
+    cron === undefined ? null : describeCron(cron, schedule.timezone, nowMs);
   return [
     ['deploys', line(schedule.deploy)],
     ['destroys', line(schedule.destroy)],
@@ -157,12 +182,20 @@ export function addDrift({ add, group }: Registry): void {
         printItem(call, null, [
           ['drift', flags.drift === 'neverRun' ? 'never checked' : flags.drift],
           ['checked', flags.driftCheckedAt ? formatRelative(flags.driftCheckedAt, call.io.now()) : null],
-          ['checks at', settings.drift ? `${settings.drift.cron} ${settings.drift.timezone}${settings.drift.paused ? ', paused' : ''}` : 'no schedule'],
+          [
+            'checks at',
+            settings.drift
+              ? `${settings.drift.cron} ${settings.drift.timezone}${settings.drift.paused ? ', paused' : ''}`
+              : 'no schedule',
+          ],
           ['then', settings.drift && settings.drift.remediation !== 'none' ? settings.drift.remediation : null],
         ]);
         for (const result of results.filter(({ status }) => status === 'drifted' || status === 'error')) {
-          call.printer.line(`  ${result.alias ?? environment.name}: ${result.status}${result.message ? `: ${result.message}` : ''}`);
-          for (const resource of result.resources.slice(0, 50)) call.printer.line(`    ${resource.action} ${resource.address}`);
+          call.printer.line(
+            `  ${result.alias ?? environment.name}: ${result.status}${result.message ? `: ${result.message}` : ''}`,
+          );
+          for (const resource of result.resources.slice(0, 50))
+            call.printer.line(`    ${resource.action} ${resource.address}`);
         }
         const name = shellQuote(environment.name);
         call.printer.line(`\nNext:  windlass drift check ${name} · windlass deploy ${name}`);
@@ -175,7 +208,10 @@ export function addDrift({ add, group }: Registry): void {
     {
       usage: 'check <environment>',
       summary: 'Check for drift now; only reads',
-      examples: [['windlass drift check shop', ''], ['windlass drift check shop/db', 'one node']],
+      examples: [
+        ['windlass drift check shop', ''],
+        ['windlass drift check shop/db', 'one node'],
+      ],
       flags: followFlags,
       options: z.object(followOptions),
       async run(call) {
@@ -201,7 +237,11 @@ export function addDrift({ add, group }: Registry): void {
       flags: [
         { flags: '--cron <cron>', description: 'when checks run' },
         { flags: '--timezone <name>', description: 'of the cron (default UTC)' },
-        { flags: '--remediation <what>', description: 'what happens to what drifted', choices: ['none', 'redeploy', 'ask'] },
+        {
+          flags: '--remediation <what>',
+          description: 'what happens to what drifted',
+          choices: ['none', 'redeploy', 'ask'],
+        },
         { flags: '--max-parallel <n>', description: 'nodes checked at once' },
         { flags: '--paused <true|false>', description: 'whether checks wait until further notice' },
       ],
@@ -210,14 +250,21 @@ export function addDrift({ add, group }: Registry): void {
         timezone: z.string().optional(),
         remediation: z.enum(['none', 'redeploy', 'ask']).optional(),
         maxParallel: z.coerce.number('expected a whole number').int().optional(),
-        paused: z.enum(['true', 'false'], 'expected true or false').transform((text) => text === 'true').optional(),
+        paused: z
+          .enum(['true', 'false'], 'expected true or false')
+          .transform((text) => text === 'true')
+          .optional(),
       }),
       async run(call) {
         const { options } = call;
         checkCron('--cron', options.cron, options.timezone);
         const { client } = await call.connect();
         const environment = await getEnvironment(client, call.argument(0));
-        const given = Object.fromEntries(Object.entries(options).filter(([name, value]) => value !== undefined && name in environmentDriftSchema.shape));
+        const given = Object.fromEntries(
+          Object.entries(options).filter(
+            ([name, value]) => value !== undefined && name in environmentDriftSchema.shape,
+          ),
+        );
         const merged = { ...environment.settings.drift, ...given };
         if (!('cron' in merged)) throw usageError('--cron is missing', 'such as --cron "0 8,20 * * *"');
         const body: EnvironmentDrift = environmentDriftSchema.parse(merged);
@@ -252,141 +299,11 @@ export function addDrift({ add, group }: Registry): void {
 
 /** Results, wherever the answer carries them. */
 function readResults(answer: unknown): z.output<typeof driftResultSchema>[] {
-  const list = z.object({ items: z.array(driftResultSchema) }).or(z.object({ results: z.array(driftResultSchema) })).safeParse(answer);
+  const list = z
+    .object({ items: z.array(driftResultSchema) })
+    .or(z.object({ results: z.array(driftResultSchema) }))
+    .safeParse(answer);
   if (list.success) return 'items' in list.data ? list.data.items : list.data.results;
   const bare = z.array(driftResultSchema).safeParse(answer);
   return bare.success ? bare.data : [];
-}
-
-export function addTtl({ add, group }: Registry): void {
-  const ttl = group('ttl', 'Time to live: environments that destroy themselves');
-  add(
-    {
-      usage: 'show <environment>',
-      summary: 'Show when an environment destroys itself',
-      examples: [['windlass ttl show shop', '']],
-      options: noOptions,
-      async run(call) {
-        const { client } = await call.connect();
-        const { name, expiresAt, settings } = await getEnvironment(client, call.argument(0));
-        printDone(call, describeExpiry(name, expiresAt, call.io.now()), { ttl: settings.ttl ?? { kind: 'unlimited' }, expiresAt });
-      },
-    },
-    ttl,
-  );
-  add(
-    {
-      usage: 'set <environment> <when>',
-      aliases: ['create', 'update'],
-      summary: 'Set when an environment destroys itself',
-      examples: [
-        ['windlass ttl set shop 8h', 'eight hours after a deploy; 3d for days'],
-        ['windlass ttl set shop 2026-12-24T18:00:00Z', 'at this moment'],
-        ['windlass ttl set shop unlimited', 'never'],
-      ],
-      options: noOptions,
-      async run(call) {
-        const body = readTtl(call.argument(1));
-        const { client } = await call.connect();
-        const { id } = await getEnvironment(client, call.argument(0));
-        await client.put(`environments/${ref(id)}/ttl`, z.unknown(), body);
-        await showExpiry(call, client, id);
-      },
-    },
-    ttl,
-  );
-  add(
-    {
-      usage: 'extend <environment> <hours>',
-      summary: 'Put the end off by some hours',
-      examples: [['windlass ttl extend shop 4h', 'four hours more; 2d for days']],
-      options: noOptions,
-      async run(call) {
-        const hours = readHours(call.argument(1));
-        const { client } = await call.connect();
-        const { id } = await getEnvironment(client, call.argument(0));
-        await client.post(`environments/${ref(id)}/ttl/extend`, z.unknown(), { hours });
-        await showExpiry(call, client, id);
-      },
-    },
-    ttl,
-  );
-}
-
-async function showExpiry(call: Invocation<unknown>, client: ApiClient, id: string): Promise<void> {
-  const { name, expiresAt, settings } = await getEnvironment(client, id);
-  printDone(call, describeExpiry(name, expiresAt, call.io.now()), { ttl: settings.ttl ?? { kind: 'unlimited' }, expiresAt });
-}
-
-function describeExpiry(name: string, expiresAt: string | null, nowMs: number): string {
-  return expiresAt === null ? `${name} has no end set.` : `${name} destroys itself ${formatRelative(expiresAt, nowMs)}, at ${expiresAt}.`;
-}
-
-/** `8h`, `3d`, a bare number of hours. */
-export function readHours(text: string): number {
-  const match = /^(\d{1,6}(?:\.\d+)?)\s*(h|d|w)?$/.exec(text);
-  const hours = match ? Number(match[1]) * (match[2] === 'w' ? 168 : match[2] === 'd' ? 24 : 1) : 0;
-  if (hours > 0) return hours;
-  throw usageError(`"${text}" is no time`, 'expected hours such as 8h, or days such as 3d');
-}
-
-export function readTtl(text: string): z.output<typeof ttlSchema> {
-  if (text === 'unlimited' || text === 'never') return { kind: 'unlimited' };
-  if (/^\d{1,6}(\.\d+)?\s*[hdw]?$/.test(text)) return { kind: 'hours', hours: readHours(text) };
-  const at = Date.parse(text);
-  if (Number.isNaN(at)) throw usageError(`"${text}" is no time`, 'expected 8h, 3d, a moment such as 2026-12-24T18:00:00Z, or unlimited');
-  return { kind: 'date', at: new Date(at).toISOString() };
-}
-
-export function addLocks({ add }: Registry): void {
-  const lock = async (call: Invocation<{ reason?: string | undefined }>): Promise<void> => {
-    const { reason } = call.options;
-    if (!reason) throw usageError('--reason is missing', 'whoever is refused a run reads it');
-    const { client } = await call.connect();
-    const { id, name } = await getEnvironment(client, call.argument(0));
-    const answer = await client.post(`environments/${ref(id)}/lock`, z.unknown(), { reason });
-    printDone(call, `Locked ${name}: no run starts until  windlass unlock ${shellQuote(name)}`, answer);
-  };
-  const unlock = async (call: Invocation<unknown>): Promise<void> => {
-    const { client } = await call.connect();
-    const { id, name } = await getEnvironment(client, call.argument(0));
-    await client.delete(`environments/${ref(id)}/lock`);
-    printDone(call, `Unlocked ${name}.`, { unlocked: id });
-  };
-  const flags = [{ flags: '--reason <text>', description: 'shown to whoever is refused a run' }];
-  const options = z.object({ reason: z.string().optional() });
-  const command = add({
-    usage: 'lock <environment>',
-    summary: 'Refuse all runs of an environment, scheduled ones too',
-    examples: [
-      ['windlass lock shop --reason "migration until 15:00"', ''],
-      ['windlass lock show shop', 'who, when and why'],
-      ['windlass unlock shop', ''],
-    ],
-    flags,
-    options,
-    run: lock,
-  });
-  add({ usage: 'set <environment>', aliases: ['create'], summary: 'The same as lock', examples: [['windlass lock set shop --reason "migration"', '']], flags, options, run: lock }, command);
-  add(
-    {
-      usage: 'show <environment>',
-      summary: 'Show who locked an environment, and why',
-      examples: [['windlass lock show shop', '']],
-      options: noOptions,
-      async run(call) {
-        const { client } = await call.connect();
-        const { name, flags: marks } = await getEnvironment(client, call.argument(0));
-        if (marks.lock === null) return printDone(call, `${name} is not locked.`, null);
-        return printItem(call, marks.lock, [
-          ['by', marks.lock.by],
-          ['since', formatRelative(marks.lock.at, call.io.now())],
-          ['reason', marks.lock.reason],
-        ]);
-      },
-    },
-    command,
-  );
-  add({ usage: 'delete <environment>', aliases: ['rm', 'clear'], summary: 'The same as unlock', examples: [['windlass lock delete shop', '']], options: noOptions, run: unlock }, command);
-  add({ usage: 'unlock <environment>', summary: 'Let runs of an environment start again', examples: [['windlass unlock shop', '']], options: noOptions, run: unlock });
 }

@@ -31,7 +31,10 @@ export function addLogs({ add }: Registry): void {
     flags: [
       { flags: '-f, --follow', description: 'go on until the run ends' },
       { flags: '--stage <stage>', description: 'only this stage', choices: stages },
-      { flags: '--deployment <number>', description: 'number or id of the run; the current or the last one when absent' },
+      {
+        flags: '--deployment <number>',
+        description: 'number or id of the run; the current or the last one when absent',
+      },
     ],
     options: logsOptions,
     async run(call) {
@@ -43,14 +46,23 @@ export function addLogs({ add }: Registry): void {
   });
 }
 
-async function findLogs(call: LogsCall, { client }: Session): Promise<{ deployment: Deployment; alias: string | null }> {
+async function findLogs(
+  call: LogsCall,
+  { client }: Session,
+): Promise<{ deployment: Deployment; alias: string | null }> {
   const reference = call.argument(0);
   if (isDeploymentId(reference)) return { deployment: await findDeployment(client, null, reference), alias: null };
   const { environment, root, alias } = await findPlace(client, reference);
-  if (call.options.deployment) return { deployment: await findDeployment(client, root, call.options.deployment), alias };
-  const id = root.currentDeploymentId ?? (alias === null ? root.lastDeploymentId : (environment.lastDeploymentId ?? root.lastDeploymentId));
+  if (call.options.deployment)
+    return { deployment: await findDeployment(client, root, call.options.deployment), alias };
+  const id =
+    root.currentDeploymentId ??
+    (alias === null ? root.lastDeploymentId : (environment.lastDeploymentId ?? root.lastDeploymentId));
   if (id === null) {
-    throw new CliError(`"${root.name}" was never run`, { exitCode: exitCodes.failed, hint: `windlass deploy ${shellQuote(root.name)}` });
+    throw new CliError(`"${root.name}" was never run`, {
+      exitCode: exitCodes.failed,
+      hint: `windlass deploy ${shellQuote(root.name)}`,
+    });
   }
   return { deployment: await client.get(`deployments/${ref(id)}`, deploymentSchema), alias };
 }
@@ -83,10 +95,18 @@ function inNodeOrder(chunks: readonly LogChunk[]): LogChunk[] {
   return [...groups.values()].flat();
 }
 
-async function follow(call: LogsCall, { client, embedded }: Session, deployment: Deployment, query: LogQuery): Promise<number> {
+async function follow(
+  call: LogsCall,
+  { client, embedded }: Session,
+  deployment: Deployment,
+  query: LogQuery,
+): Promise<number> {
   const { printer, io } = call;
   const machine = printer.format !== 'table';
-  const nodes = query.node === undefined ? (await client.list(`deployments/${ref(deployment.id)}/nodes`, nodeRunSchema, { limit: 2 })).items : [];
+  const nodes =
+    query.node === undefined
+      ? (await client.list(`deployments/${ref(deployment.id)}/nodes`, nodeRunSchema, { limit: 2 })).items
+      : [];
   const lines = createLogPrinter({ write: printer.line, style: printer.style, prefixed: nodes.length > 1 });
   const abort = new AbortController();
   const stopListening = io.onInterrupt(() => abort.abort());
@@ -96,7 +116,8 @@ async function follow(call: LogsCall, { client, embedded }: Session, deployment:
       path: `deployments/${ref(deployment.id)}/logs`,
       query: { ...query, follow: true },
       signal: abort.signal,
-      onConnection: (state) => printer.remark(state === 'lost' ? 'the connection to the server is lost, trying again' : 'connected again'),
+      onConnection: (state) =>
+        printer.remark(state === 'lost' ? 'the connection to the server is lost, trying again' : 'connected again'),
       onMessage(message) {
         if (message.event === 'end') return true;
         const chunk = logChunkSchema.safeParse(JSON.parse(message.data));
@@ -111,6 +132,10 @@ async function follow(call: LogsCall, { client, embedded }: Session, deployment:
     lines.end();
   }
   if (!abort.signal.aborted) return exitCodes.done;
-  printer.remark(embedded ? 'Stopped. The server of this command stops with it.' : `Detached. Stop the run itself with:  windlass cancel ${shellQuote(deployment.environmentName)}`);
+  printer.remark(
+    embedded
+      ? 'Stopped. The server of this command stops with it.'
+      : `Detached. Stop the run itself with:  windlass cancel ${shellQuote(deployment.environmentName)}`,
+  );
   return exitCodes.detached;
 }

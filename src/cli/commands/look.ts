@@ -56,7 +56,14 @@ function readFileGraph(target: string): DrawnNode[] {
   const file = directory ? join(target, inspectPath(target)?.workflowFile ?? 'windlass.workflow.yml') : target;
   const { definition, problems } = parseWorkflowFile(readFileSync(file, 'utf8'), { fileName: file });
   if (definition === null) throw new CliError(formatProblems(problems).join('\n'));
-  return definition.nodes.map(({ alias, name, needs, disabled }) => ({ alias, name, needs, disabled, status: null, drifted: false }));
+  return definition.nodes.map(({ alias, name, needs, disabled }) => ({
+    alias,
+    name,
+    needs,
+    disabled,
+    status: null,
+    drifted: false,
+  }));
 }
 
 async function fetchGraph(call: Invocation<unknown>, reference: string): Promise<DrawnNode[]> {
@@ -77,13 +84,22 @@ export function addStatus({ add }: Registry): void {
     async run(call) {
       const { client } = await call.connect();
       const environment = await getEnvironment(client, call.argument(0));
-      const graph = environment.type === 'workflow' ? await client.get(`environments/${ref(environment.id)}/graph`, graphSchema) : null;
+      const graph =
+        environment.type === 'workflow'
+          ? await client.get(`environments/${ref(environment.id)}/graph`, graphSchema)
+          : null;
       const { printer, io } = call;
-      if (printer.format !== 'table') return printValue(call, { environment, ...(graph ? { nodes: graph.nodes } : {}) });
+      if (printer.format !== 'table')
+        return printValue(call, { environment, ...(graph ? { nodes: graph.nodes } : {}) });
       printer.lines(renderFields(environmentFields(environment, io.now())));
       if (graph && graph.nodes.length > 0) {
         printer.line();
-        printer.lines(drawText(graph.nodes.map((node) => ({ ...node, drifted: node.drift === 'drifted' })), printer.style).map((line) => `  ${line}`));
+        printer.lines(
+          drawText(
+            graph.nodes.map((node) => ({ ...node, drifted: node.drift === 'drifted' })),
+            printer.style,
+          ).map((line) => `  ${line}`),
+        );
       }
       const next = nextSteps(environment);
       if (next.length > 0) printer.lines(['', `Next:  ${next.join(` ${printer.style.glyphs.dot} `)}`]);
@@ -94,25 +110,48 @@ export function addStatus({ add }: Registry): void {
 
 function nextSteps(environment: Environment): string[] {
   const name = shellQuote(environment.name);
-  if (environment.currentDeploymentId) return [`windlass deployment watch ${environment.currentDeploymentId}`, `windlass cancel ${name}`];
+  if (environment.currentDeploymentId)
+    return [`windlass deployment watch ${environment.currentDeploymentId}`, `windlass cancel ${name}`];
   if (environment.status === 'failed') return [`windlass resume ${name}`, `windlass logs ${name}`];
-  if (environment.status === 'active') return [`windlass logs ${name}`, `windlass deploy ${name}`, `windlass destroy ${name}`];
+  if (environment.status === 'active')
+    return [`windlass logs ${name}`, `windlass deploy ${name}`, `windlass destroy ${name}`];
   return [`windlass deploy ${name}`];
 }
 
 export function environmentFields(environment: Environment, nowMs: number): [string, string | number | null][] {
   const { flags, settings } = environment;
-  const drift = flags.drift === 'neverRun' ? null : `${flags.drift}${flags.driftCheckedAt ? `, checked ${formatRelative(flags.driftCheckedAt, nowMs)}` : ''}`;
+  const drift =
+    flags.drift === 'neverRun'
+      ? null
+      : `${flags.drift}${flags.driftCheckedAt ? `, checked ${formatRelative(flags.driftCheckedAt, nowMs)}` : ''}`;
   return [
     ['name', environment.name],
-    ['status', [environmentStatusWord(environment.status), ...(flags.detached ? ['detached'] : []), ...(flags.archived ? ['archived'] : [])].join(', ')],
+    [
+      'status',
+      [
+        environmentStatusWord(environment.status),
+        ...(flags.detached ? ['detached'] : []),
+        ...(flags.archived ? ['archived'] : []),
+      ].join(', '),
+    ],
     ['template', environment.templateName ?? `${environment.type}, in the workflow file`],
     ['revision', environment.revision],
     ['workspace', environment.workspace],
-    ['approvals', flags.waitingForApproval > 0 ? `${plural(flags.waitingForApproval, 'node')} wait for a decision` : null],
+    [
+      'approvals',
+      flags.waitingForApproval > 0 ? `${plural(flags.waitingForApproval, 'node')} wait for a decision` : null,
+    ],
     ['queue', flags.queued > 0 ? `${plural(flags.queued, 'run')} waiting` : null],
-    ['locked', flags.lock ? `by ${flags.lock.by}, ${formatRelative(flags.lock.at, nowMs)}: ${flags.lock.reason}` : null],
-    ['state', flags.stateUnverified ? `not verified since ${formatRelative(flags.stateUnverified.since, nowMs)}: ${flags.stateUnverified.reason}` : null],
+    [
+      'locked',
+      flags.lock ? `by ${flags.lock.by}, ${formatRelative(flags.lock.at, nowMs)}: ${flags.lock.reason}` : null,
+    ],
+    [
+      'state',
+      flags.stateUnverified
+        ? `not verified since ${formatRelative(flags.stateUnverified.since, nowMs)}: ${flags.stateUnverified.reason}`
+        : null,
+    ],
     ['drift', drift],
     ['expires', environment.expiresAt ? formatRelative(environment.expiresAt, nowMs) : null],
     ['deploys at', settings.schedule?.deploy ? `${settings.schedule.deploy} ${settings.schedule.timezone}` : null],
@@ -122,4 +161,3 @@ export function environmentFields(environment: Environment, nowMs: number): [str
     ['id', environment.id],
   ];
 }
-

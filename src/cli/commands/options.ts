@@ -5,19 +5,27 @@ import { oneLine } from '../text/width.ts';
 import { canAsk, confirm } from './shared.ts';
 
 export const limitFlag: Flag = { flags: '--limit <n>', description: 'at most this many (default 100)' };
-export const limitOption = { limit: z.coerce.number('expected a whole number').int('expected a whole number').min(1).default(100) };
+export const limitOption = {
+  limit: z.coerce.number('expected a whole number').int('expected a whole number').min(1).default(100),
+};
 
 export const yesFlag: Flag = { flags: '-y, --yes', description: 'do not ask' };
 export const yesOption = z.object({ yes: z.boolean().default(false) });
 
 /** Names what goes for good, and asks. */
-export async function confirmDelete(call: Pick<Invocation<{ readonly yes: boolean }>, 'io' | 'options' | 'printer'>, what: string): Promise<void> {
+export async function confirmDelete(
+  call: Pick<Invocation<{ readonly yes: boolean }>, 'io' | 'options' | 'printer'>,
+  what: string,
+): Promise<void> {
   if (call.options.yes) return;
   if (!canAsk(call.io)) throw usageError(`this deletes ${oneLine(what)}`, 'pass --yes to go on without a terminal');
   await confirm(call.io, call.printer, `This deletes ${oneLine(what)}.`);
 }
 
-const flag = z.enum(['true', 'false'], 'expected true or false').transform((text) => text === 'true').optional();
+const flag = z
+  .enum(['true', 'false'], 'expected true or false')
+  .transform((text) => text === 'true')
+  .optional();
 const whole = z.coerce.number('expected a whole number').int('expected a whole number').positive().optional();
 
 export const settingsFlags: readonly Flag[] = [

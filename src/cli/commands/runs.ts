@@ -7,6 +7,7 @@ import type { Flag, Invocation } from '../cli.ts';
 import { CliError, exitCodes, usageError } from '../exit.ts';
 import { describeAccepted, followRun } from '../follow/follow.ts';
 import { shellQuote } from '../text/format.ts';
+import { oneLine } from '../text/width.ts';
 import type { Session } from '../session.ts';
 import { printValue } from './shared.ts';
 
@@ -17,9 +18,17 @@ export const followFlags: readonly Flag[] = [
 export const followOptions = { detach: z.boolean().default(false), detachOnApproval: z.boolean().default(false) };
 
 export const variableFlags: readonly Flag[] = [
-  { flags: '--var <[node/]name=value>', description: 'variable of the tool for this run; name:=json for other types than text', repeat: true },
+  {
+    flags: '--var <[node/]name=value>',
+    description: 'variable of the tool for this run; name:=json for other types than text',
+    repeat: true,
+  },
   { flags: '--env <[node/]name=value>', description: 'environment variable for this run', repeat: true },
-  { flags: '--secret <[node/]name>', description: 'sensitive variable of the tool; its value comes from the environment or standard input', repeat: true },
+  {
+    flags: '--secret <[node/]name>',
+    description: 'sensitive variable of the tool; its value comes from the environment or standard input',
+    repeat: true,
+  },
   { flags: '--secret-env <[node/]name>', description: 'sensitive environment variable, likewise', repeat: true },
 ];
 export const variableOptions = {
@@ -38,11 +47,22 @@ const count = z.coerce.number('expected a whole number').int('expected a whole n
 export const envelopeOptions = { maxChanges: count, maxDestroys: count, types: z.string().optional() };
 
 /** One approval with bounds, when any bound was given. */
-export function readEnvelope(options: { maxChanges?: number | undefined; maxDestroys?: number | undefined; types?: string | undefined }) {
+export function readEnvelope(options: {
+  maxChanges?: number | undefined;
+  maxDestroys?: number | undefined;
+  types?: string | undefined;
+}) {
   const { maxChanges, maxDestroys, types } = options;
   if (maxChanges === undefined && maxDestroys === undefined && types === undefined) return undefined;
-  const allowedTypes = types?.split(',').map((type) => type.trim()).filter(Boolean);
-  return { maxDestroys: maxDestroys ?? 0, ...(maxChanges === undefined ? {} : { maxChanges }), ...(allowedTypes ? { allowedTypes } : {}) };
+  const allowedTypes = types
+    ?.split(',')
+    .map((type) => type.trim())
+    .filter(Boolean);
+  return {
+    maxDestroys: maxDestroys ?? 0,
+    ...(maxChanges === undefined ? {} : { maxChanges }),
+    ...(allowedTypes ? { allowedTypes } : {}),
+  };
 }
 
 export const commonRunFlags: readonly Flag[] = [
@@ -63,18 +83,38 @@ export const commonRunOptions = {
 };
 
 /** `--approve` and `--require-approval` as the request has it; undefined leaves it to the file and the settings. */
-export function readApprovalChoice(options: { readonly approve: boolean; readonly requireApproval: boolean }): boolean | undefined {
-  if (options.approve && options.requireApproval) throw usageError('--approve and --require-approval exclude each other');
+export function readApprovalChoice(options: {
+  readonly approve: boolean;
+  readonly requireApproval: boolean;
+}): boolean | undefined {
+  if (options.approve && options.requireApproval)
+    throw usageError('--approve and --require-approval exclude each other');
   if (options.approve) return false;
   return options.requireApproval ? true : undefined;
 }
 
-type RunCall = Pick<Invocation<{ readonly detach: boolean; readonly detachOnApproval: boolean }>, 'io' | 'printer' | 'options'>;
+type RunCall = Pick<
+  Invocation<{ readonly detach: boolean; readonly detachOnApproval: boolean }>,
+  'io' | 'printer' | 'options'
+>;
+
+/** A deployment that was asked for; with the reason when it is recorded but cannot begin yet. */
+export const acceptedSchema = deploymentSchema.extend({ warning: z.string().optional() });
 
 /** Asks for a run and follows it. Answers the exit code. */
-export async function startRun(call: RunCall, session: Session, environment: Environment, request: z.input<typeof deploymentRequestSchema>): Promise<number> {
+export async function startRun(
+  call: RunCall,
+  session: Session,
+  environment: Environment,
+  request: z.input<typeof deploymentRequestSchema>,
+): Promise<number> {
   const body: DeploymentRequest = deploymentRequestSchema.parse(request);
-  const deployment = await session.client.post(`environments/${ref(environment.id)}/deployments`, deploymentSchema, body);
+  const { warning, ...deployment } = await session.client.post(
+    `environments/${ref(environment.id)}/deployments`,
+    acceptedSchema,
+    body,
+  );
+  if (warning) call.printer.remark(oneLine(warning));
   return followDeployment(call, session, deployment);
 }
 
@@ -82,7 +122,8 @@ export async function followDeployment(call: RunCall, session: Session, deployme
   if (call.options.detach) {
     if (call.printer.format === 'table') call.printer.lines(describeAccepted(deployment));
     else printValue(call, deployment);
-    if (session.embedded) call.printer.remark('The server of this command stops now; the run goes on at the next start: windlass up');
+    if (session.embedded)
+      call.printer.remark('The server of this command stops now; the run goes on at the next start: windlass up');
     return exitCodes.done;
   }
   const { exitCode } = await followRun({
@@ -97,13 +138,13 @@ export async function followDeployment(call: RunCall, session: Session, deployme
 }
 
 /** A deployment by id or prefix, or by its number in an environment. */
-export async function findDeployment(client: ApiClient, environment: Environment | null, reference: string): Promise<Deployment> {
-  const wanted = Number(reference);
-  if (environment === null || !/^\d{1,9}$/.test(reference)) return client.get(`deployments/${ref(reference)}`, deploymentSchema);
-  const { items } = await client.list('deployments', deploymentSchema, { query: { environment: environment.id } });
-  const found = items.find((deployment) => deployment.number === wanted);
-  if (!found) throw usageError(`"${environment.name}" has no deployment ${reference}`, `see: windlass deployment list ${shellQuote(environment.name)}`);
-  return found;
+export function findDeployment(
+  client: ApiClient,
+  environment: Environment | null,
+  reference: string,
+): Promise<Deployment> {
+  const whole = environment !== null && /^\d{1,9}$/.test(reference) ? `${environment.id}#${reference}` : reference;
+  return client.get(`deployments/${ref(whole)}`, deploymentSchema);
 }
 
 const looksLikeDeployment = /^dep_[0-9a-z]+$/;
@@ -114,7 +155,10 @@ export function isDeploymentId(reference: string): boolean {
 
 /** The run of an environment that is not over. Several at once (a plan beside a deploy) must be told apart by id. */
 export async function findOpenDeployment(client: ApiClient, environment: Environment): Promise<Deployment> {
-  const { items } = await client.list('deployments', deploymentSchema, { query: { environment: environment.id }, limit: 50 });
+  const { items } = await client.list('deployments', deploymentSchema, {
+    query: { environment: environment.id },
+    limit: 50,
+  });
   const open = items.filter((deployment) => !isTerminalDeployment(deployment.status));
   const current = open.find((deployment) => deployment.id === environment.currentDeploymentId);
   const [only, second] = open;
@@ -133,4 +177,3 @@ export async function findOpenDeployment(client: ApiClient, environment: Environ
   }
   return only;
 }
-

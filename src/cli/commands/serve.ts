@@ -26,7 +26,13 @@ export const serverFlags = [
 type ServerCall = Pick<Invocation<z.output<typeof serverOptions>>, 'io' | 'options'>;
 
 export function readConfig({ io, options }: ServerCall, mode: Mode): Config {
-  return loadConfig(io.env, { mode, host: options.host, port: options.port, dataDirectory: options.data, logLevel: options.logLevel });
+  return loadConfig(io.env, {
+    mode,
+    host: options.host,
+    port: options.port,
+    dataDirectory: options.data,
+    logLevel: options.logLevel,
+  });
 }
 export { serverOptions };
 
@@ -41,23 +47,21 @@ export function untilInterrupted(io: Io): Promise<void> {
 }
 
 /** Starts the embedded server for `up` and `demo`. */
-export async function startHere(call: Pick<Invocation<unknown>, 'io' | 'printer' | 'dependencies'>, config: Config): Promise<RunningServer> {
+export async function startHere(
+  call: Pick<Invocation<unknown>, 'io' | 'printer' | 'dependencies'>,
+  config: Config,
+): Promise<RunningServer> {
   const { io, printer, dependencies } = call;
   if (printer.format === 'table') printer.line(`Windlass ${ownVersion()}`);
-  const server = await startEmbedded(io, printer, config, dependencies);
-  if (printer.format === 'table') {
-    const { colors, glyphs } = printer.style;
-    const temporal = server.temporalUrl ? `   Temporal ${server.temporalUrl}` : '';
-    printer.line(`  ${colors.green(glyphs.done)} up                  API ${server.url}${temporal}`);
-  } else {
-    printer.line(JSON.stringify({ type: 'up', url: server.url, temporalUrl: server.temporalUrl }));
-  }
-  return server;
+  return startEmbedded({ io, printer, config, dependencies, output: io.stdout, brief: false });
 }
 
 /** Stops it, and says so when that takes its time. */
 export async function stopHere(printer: Printer, server: RunningServer): Promise<void> {
-  const timer = setTimeout(() => printer.remark('Stopping; running tools may finish what they do. Ctrl-C again stops at once.'), 1_000);
+  const timer = setTimeout(
+    () => printer.remark('Stopping; running tools may finish what they do. Ctrl-C again stops at once.'),
+    1_000,
+  );
   try {
     await server.stop();
   } finally {
@@ -78,14 +82,22 @@ export function addServe({ add }: Registry): void {
     async run(call) {
       const server = await startHere(call, readConfig(call, 'embedded'));
       if (call.printer.format === 'table') {
-        call.printer.lines(['', 'Next, in another terminal:  windlass init my-shop · windlass deploy ./my-shop · windlass --help', 'Ctrl-C stops it; runs in progress continue at the next start.']);
+        call.printer.lines([
+          '',
+          'Next, in another terminal:  windlass init my-shop · windlass deploy ./my-shop · windlass --help',
+          'Ctrl-C stops it; runs in progress continue at the next start.',
+        ]);
       }
       await untilInterrupted(call.io);
       await stopHere(call.printer, server);
     },
   });
   for (const [mode, summary, example] of [
-    ['server', 'Run the API alone, on a database and a Temporal of yours', 'needs WINDLASS_DATABASE_URL, TEMPORAL_ADDRESS and WINDLASS_ENCRYPTION_KEY'],
+    [
+      'server',
+      'Run the API alone, on a database and a Temporal of yours',
+      'needs WINDLASS_DATABASE_URL, TEMPORAL_ADDRESS and WINDLASS_ENCRYPTION_KEY',
+    ],
     ['worker', 'Run a worker alone; as many as you like', 'needs the same variables as the server'],
   ] as const) {
     add({
@@ -93,7 +105,10 @@ export function addServe({ add }: Registry): void {
       summary,
       description: `${summary}. Settings come from environment variables; docs/operating.md lists them.`,
       examples: [[`windlass ${mode}`, example]],
-      flags: mode === 'server' ? serverFlags : serverFlags.filter(({ flags }) => flags.startsWith('--log-level') || flags.startsWith('--data')),
+      flags:
+        mode === 'server'
+          ? serverFlags
+          : serverFlags.filter(({ flags }) => flags.startsWith('--log-level') || flags.startsWith('--data')),
       options: serverOptions,
       async run(call) {
         const config = readConfig(call, mode);

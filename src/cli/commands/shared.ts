@@ -20,7 +20,12 @@ export function printValue({ printer }: Call, value: unknown): void {
 }
 
 /** A list as a table, or whole for machines. */
-export function printList<T>(call: Call, { items, more }: Listing<T>, columns: readonly Column<T>[], empty: string): void {
+export function printList<T>(
+  call: Call,
+  { items, more }: Listing<T>,
+  columns: readonly Column<T>[],
+  empty: string,
+): void {
   const { printer } = call;
   if (printer.format !== 'table') {
     printValue(call, items);
@@ -109,7 +114,10 @@ export function createSecretReader(io: Io): (name: string) => Promise<string> {
     piped ??= (await readAll(io)).split(/\r?\n/);
     const line = piped.shift();
     if (line === undefined || line === '') {
-      throw usageError(`there is no value for the secret ${name}`, `set the environment variable ${name}, or pipe the value in`);
+      throw usageError(
+        `there is no value for the secret ${name}`,
+        `set the environment variable ${name}, or pipe the value in`,
+      );
     }
     return line;
   };

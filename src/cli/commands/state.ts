@@ -10,7 +10,9 @@ import { limitFlag, limitOption, yesFlag } from './options.ts';
 import { ago, canAsk, confirm, printDone, printItem, printList, printValue } from './shared.ts';
 
 const record = z.record(z.string(), z.json());
-const diffSchema = z.looseObject({ resources: z.array(z.looseObject({ address: z.string(), action: z.string() })).optional() });
+const diffSchema = z.looseObject({
+  resources: z.array(z.looseObject({ address: z.string(), action: z.string() })).optional(),
+});
 const reasonOptions = z.object({ reason: z.string().optional(), yes: z.boolean().default(false) });
 const reasonFlags = [{ flags: '--reason <text>', description: 'kept in the audit log' }, yesFlag];
 
@@ -26,7 +28,11 @@ export function addState({ add, group }: Registry): void {
         const { client } = await call.connect();
         const item = await client.get(`environments/${ref(call.argument(0))}/state`, record.nullable());
         if (item === null) return printDone(call, 'There is no state.', null);
-        return printItem(call, item, Object.entries(item).map(([name, value]) => [name, showField(value)]));
+        return printItem(
+          call,
+          item,
+          Object.entries(item).map(([name, value]) => [name, showField(value)]),
+        );
       },
     },
     state,
@@ -71,7 +77,9 @@ export function addState({ add, group }: Registry): void {
       options: z.object({ file: z.string().optional() }),
       async run(call) {
         const { client } = await call.connect();
-        const bytes = await client.bytes(`environments/${ref(call.argument(0))}/state/versions/${ref(call.argument(1))}/download`);
+        const bytes = await client.bytes(
+          `environments/${ref(call.argument(0))}/state/versions/${ref(call.argument(1))}/download`,
+        );
         const { file } = call.options;
         if (file === undefined) return call.io.stdout.write(Buffer.from(bytes).toString('utf8'));
         writeFileSync(file, bytes, { mode: 0o600, flag: 'wx' });
@@ -88,7 +96,10 @@ export function addState({ add, group }: Registry): void {
       options: noOptions,
       async run(call) {
         const { client } = await call.connect();
-        const answer = await client.get(`environments/${ref(call.argument(0))}/state/diff`, diffSchema, { from: call.argument(1), to: call.argument(2) });
+        const answer = await client.get(`environments/${ref(call.argument(0))}/state/diff`, diffSchema, {
+          from: call.argument(1),
+          to: call.argument(2),
+        });
         if (call.printer.format !== 'table' || !answer.resources) return printValue(call, answer);
         if (answer.resources.length === 0) return call.printer.remark('No resource differs.');
         return printList(
@@ -113,10 +124,17 @@ export function addState({ add, group }: Registry): void {
       options: reasonOptions,
       async run(call) {
         const [environment, version] = [call.argument(0), call.argument(1)];
-        await sure(call, `This makes version ${version} the state of ${environment}. Resources made since are no longer known to the tool.`);
+        await sure(
+          call,
+          `This makes version ${version} the state of ${environment}. Resources made since are no longer known to the tool.`,
+        );
         const { client } = await call.connect();
         const { reason } = call.options;
-        const answer = await client.post(`environments/${ref(environment)}/state/versions/${ref(version)}/restore`, z.unknown(), reason === undefined ? {} : { reason });
+        const answer = await client.post(
+          `environments/${ref(environment)}/state/versions/${ref(version)}/restore`,
+          z.unknown(),
+          reason === undefined ? {} : { reason },
+        );
         printDone(call, `Restored version ${version}.`, answer);
       },
     },
@@ -134,7 +152,11 @@ export function addState({ add, group }: Registry): void {
         const reason = required(call);
         await sure(call, `This frees the state lock of ${environment}. If a tool still runs there, both will write.`);
         const { client } = await call.connect();
-        printDone(call, `Freed the lock of ${environment}.`, await client.post(`environments/${ref(environment)}/state/unlock`, z.unknown(), { reason }));
+        printDone(
+          call,
+          `Freed the lock of ${environment}.`,
+          await client.post(`environments/${ref(environment)}/state/unlock`, z.unknown(), { reason }),
+        );
       },
     },
     state,
@@ -150,7 +172,11 @@ export function addState({ add, group }: Registry): void {
         const environment = call.argument(0);
         const reason = required(call);
         const { client } = await call.connect();
-        printDone(call, `The state of ${environment} counts as verified.`, await client.post(`environments/${ref(environment)}/state/verify`, z.unknown(), { reason }));
+        printDone(
+          call,
+          `The state of ${environment} counts as verified.`,
+          await client.post(`environments/${ref(environment)}/state/verify`, z.unknown(), { reason }),
+        );
       },
     },
     state,
@@ -174,4 +200,3 @@ function showField(value: unknown): string | null {
   if (value === null || value === undefined) return null;
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }
-

@@ -18,7 +18,8 @@ export function addValidate({ add }: Registry): void {
   add({
     usage: 'validate <file>',
     summary: 'Check a workflow file without running anything',
-    description: 'Checks the file alone, without a server. With --project it also checks that templates exist and required variables have values.',
+    description:
+      'Checks the file alone, without a server. With --project it also checks that templates exist and required variables have values.',
     examples: [
       ['windlass validate windlass.workflow.yml', 'the file alone; no server needed'],
       ['windlass validate env0.workflow.yml --project shop', 'and the templates and variables of a project'],
@@ -35,13 +36,22 @@ export function addValidate({ add }: Registry): void {
       if (call.options.project && parsed.definition !== null) {
         const { client } = await call.connect();
         // The server must not learn where the file lies; the name decides which format it has.
-        const answer = await client.post('validate', answerSchema, { file: basename(file), content: text, project: call.options.project });
-        problems = answer.problems.map((problem) => ({ ...problem, file: problem.file === undefined ? problem.file : file }));
+        const answer = await client.post('validate', answerSchema, {
+          file: basename(file),
+          content: text,
+          project: call.options.project,
+        });
+        problems = answer.problems.map((problem) => ({
+          ...problem,
+          file: problem.file === undefined ? problem.file : file,
+        }));
       }
       if (call.printer.format !== 'table') printValue(call, { file, valid: problems.length === 0, problems });
       else if (problems.length > 0) {
         const { colors } = call.printer.style;
-        call.printer.lines(formatProblems(problems).map((line) => safeText(line).replace('  error  ', `  ${colors.red('error')}  `)));
+        call.printer.lines(
+          formatProblems(problems).map((line) => safeText(line).replace('  error  ', `  ${colors.red('error')}  `)),
+        );
         call.printer.line(`${plural(problems.length, 'problem')}, nothing was run`);
       } else {
         const nodes = parsed.definition?.nodes.length ?? 0;

@@ -20,7 +20,11 @@ export interface Assignment {
 /** Reads one assignment. `flag` is the option it was given with, for messages. */
 export function parseAssignment(text: string, flag: string): Assignment {
   const equals = text.indexOf('=');
-  if (equals <= 0) throw usageError(`${flag} ${text}: expected NAME=VALUE`, `text: ${flag} region=eu   number, list…: ${flag} 'zones:=["a","b"]'   one node: ${flag} eks/size=3`);
+  if (equals <= 0)
+    throw usageError(
+      `${flag} ${text}: expected NAME=VALUE`,
+      `text: ${flag} region=eu   number, list…: ${flag} 'zones:=["a","b"]'   one node: ${flag} eks/size=3`,
+    );
   const typed = text[equals - 1] === ':';
   const target = text.slice(0, typed ? equals - 1 : equals);
   const raw = text.slice(equals + 1);
@@ -35,7 +39,10 @@ export function parseName(target: string, flag: string): { readonly alias: strin
   const slash = target.lastIndexOf('/');
   const name = target.slice(slash + 1);
   const parsed = variableNameSchema.safeParse(name);
-  if (!parsed.success) throw usageError(`${flag} ${target}: "${name}" is not a name of a variable: ${parsed.error.issues[0]?.message ?? ''}`);
+  if (!parsed.success)
+    throw usageError(
+      `${flag} ${target}: "${name}" is not a name of a variable: ${parsed.error.issues[0]?.message ?? ''}`,
+    );
   return { alias: slash > 0 ? target.slice(0, slash) : undefined, name };
 }
 
@@ -67,7 +74,9 @@ export async function readVariables(
   const add = (assignment: Assignment, kind: VariableKind, sensitive: boolean): void => {
     const { name, type, value } = assignment;
     const alias = assignment.alias ?? node;
-    variables.push(variableInputSchema.parse({ name, kind, type, value, sensitive, ...(alias === undefined ? {} : { alias }) }));
+    variables.push(
+      variableInputSchema.parse({ name, kind, type, value, sensitive, ...(alias === undefined ? {} : { alias }) }),
+    );
   };
   for (const text of flags.var ?? []) add(parseAssignment(text, '--var'), 'tool', false);
   for (const text of flags.env ?? []) add(parseAssignment(text, '--env'), 'environment', false);
@@ -77,7 +86,10 @@ export async function readVariables(
   ] as const) {
     for (const target of names ?? []) {
       if (target.includes('=')) {
-        throw usageError(`${flag} takes a name alone: a value in the arguments can be read by everyone on this machine`, `set the environment variable, or pipe the value in`);
+        throw usageError(
+          `${flag} takes a name alone: a value in the arguments can be read by everyone on this machine`,
+          `set the environment variable, or pipe the value in`,
+        );
       }
       const { alias, name } = parseName(target, flag);
       add({ alias, name, type: 'text', value: await readSecret(name) }, kind, true);

@@ -1,5 +1,12 @@
 import { z } from 'zod';
-import { projectSchema, templateSchema, organizationSchema, variableInputSchema, variableSchema, variableTypeSchema } from '../../model/index.ts';
+import {
+  projectSchema,
+  templateSchema,
+  organizationSchema,
+  variableInputSchema,
+  variableSchema,
+  variableTypeSchema,
+} from '../../model/index.ts';
 import type { VariableScope } from '../../model/index.ts';
 import type { ApiClient } from '../client/api-client.ts';
 import { ref } from '../client/api-client.ts';
@@ -37,7 +44,10 @@ interface Scope {
 async function findScope(client: ApiClient, options: ScopeOptions): Promise<Scope> {
   const { environment, template, project, organization, node } = options;
   if ([environment, template, project, organization].filter(Boolean).length !== 1) {
-    throw usageError('name exactly one place for the variable', 'one of --environment, --template, --project, --organization');
+    throw usageError(
+      'name exactly one place for the variable',
+      'one of --environment, --template, --project, --organization',
+    );
   }
   if (environment) {
     const place = await findPlace(client, environment);
@@ -53,7 +63,11 @@ async function findScope(client: ApiClient, options: ScopeOptions): Promise<Scop
   }
   const { items } = await client.list('organizations', organizationSchema);
   const found = items.find(({ id, name }) => id === organization || name === organization);
-  if (!found) throw usageError(`there is no organization "${organization ?? ''}"`, `there are: ${items.map(({ name }) => name).join(', ')}`);
+  if (!found)
+    throw usageError(
+      `there is no organization "${organization ?? ''}"`,
+      `there are: ${items.map(({ name }) => name).join(', ')}`,
+    );
   return { scope: 'organization', scopeId: found.id, alias: node, title: `organization ${found.name}` };
 }
 
@@ -70,7 +84,10 @@ const setOptions = z.object({
 });
 
 export function addVariables({ add, group }: Registry): void {
-  const variable = group('variable', 'Variables of organizations, projects, templates and environments', ['variables', 'var']);
+  const variable = group('variable', 'Variables of organizations, projects, templates and environments', [
+    'variables',
+    'var',
+  ]);
   add(
     {
       usage: 'list',
@@ -85,7 +102,10 @@ export function addVariables({ add, group }: Registry): void {
       async run(call) {
         const { client } = await call.connect();
         const { scope, scopeId, alias } = await findScope(client, call.options);
-        const listing = await client.list('variables', variableSchema, { query: { scope, scopeId, alias }, limit: call.options.limit });
+        const listing = await client.list('variables', variableSchema, {
+          query: { scope, scopeId, alias },
+          limit: call.options.limit,
+        });
         printList(
           call,
           listing,
@@ -93,9 +113,16 @@ export function addVariables({ add, group }: Registry): void {
             { title: 'name', value: (item) => item.name, keep: true },
             { title: 'kind', value: (item) => item.kind },
             { title: 'type', value: (item) => item.type },
-            { title: 'value', value: (item) => (item.sensitive ? '(sensitive)' : item.hasValue ? showValue(item.value) : '(none)') },
+            {
+              title: 'value',
+              value: (item) => (item.sensitive ? '(sensitive)' : item.hasValue ? showValue(item.value) : '(none)'),
+            },
             { title: 'node', value: (item) => item.alias },
-            { title: 'rules', value: (item) => [item.readOnly ? 'read-only' : '', item.required ? 'required' : ''].filter(Boolean).join(', ') },
+            {
+              title: 'rules',
+              value: (item) =>
+                [item.readOnly ? 'read-only' : '', item.required ? 'required' : ''].filter(Boolean).join(', '),
+            },
             { title: 'id', value: (item) => item.id, keep: true },
           ],
           'No variables here.',
@@ -109,7 +136,8 @@ export function addVariables({ add, group }: Registry): void {
       usage: 'set <name=value>',
       aliases: ['create', 'update'],
       summary: 'Create a variable, or change its value',
-      description: 'NAME=VALUE is text, NAME:=JSON anything else. With --sensitive only the name is given; the value comes from the environment or standard input.',
+      description:
+        'NAME=VALUE is text, NAME:=JSON anything else. With --sensitive only the name is given; the value comes from the environment or standard input.',
       examples: [
         ['windlass variable set region=eu --project default', 'text'],
         ["windlass variable set 'nodes:=3' --environment shop/eks", 'a number, for one node'],
@@ -119,7 +147,11 @@ export function addVariables({ add, group }: Registry): void {
       flags: [
         ...scopeFlags,
         { flags: '--env', description: 'an environment variable of the tool, not one of its inputs' },
-        { flags: '--type <type>', description: 'instead of the type of the value', choices: variableTypeSchema.options },
+        {
+          flags: '--type <type>',
+          description: 'instead of the type of the value',
+          choices: variableTypeSchema.options,
+        },
         { flags: '--sensitive', description: 'encrypted, and never shown again' },
         { flags: '--read-only', description: 'nearer levels may not change the value' },
         { flags: '--required', description: 'a run fails before it starts without a value' },
@@ -146,7 +178,9 @@ export function addVariables({ add, group }: Registry): void {
       async run(call) {
         const { client } = await call.connect();
         const name = call.argument(0);
-        const id = /^var_[0-9a-z]+$/.test(name) ? name : (await findVariable(client, await findScope(client, call.options), name)).id;
+        const id = /^var_[0-9a-z]+$/.test(name)
+          ? name
+          : (await findVariable(client, await findScope(client, call.options), name)).id;
         await confirmDelete(call, `variable "${name}"`);
         await client.delete(`variables/${ref(id)}`);
         printDone(call, `Deleted ${name}.`, { deleted: id });
@@ -171,12 +205,20 @@ async function setVariable(call: Invocation<z.output<typeof setOptions>>): Promi
   const { options } = call;
   const text = call.argument(0);
   if (options.sensitive && text.includes('=')) {
-    throw usageError('a sensitive value does not belong into the arguments: everyone on this machine can read them', `windlass variable set ${text.split(/:?=/)[0] ?? ''} --sensitive …   asks for it`);
+    throw usageError(
+      'a sensitive value does not belong into the arguments: everyone on this machine can read them',
+      `windlass variable set ${text.split(/:?=/)[0] ?? ''} --sensitive …   asks for it`,
+    );
   }
   const { client } = await call.connect();
   const scope = await findScope(client, options);
   const assignment = options.sensitive
-    ? { name: parseName(text, 'variable').name, type: 'text' as const, value: await createSecretReader(call.io)(text), alias: undefined }
+    ? {
+        name: parseName(text, 'variable').name,
+        type: 'text' as const,
+        value: await createSecretReader(call.io)(text),
+        alias: undefined,
+      }
     : parseAssignment(text, 'variable set');
   const alias = assignment.alias ?? scope.alias;
   const kind = options.env ? 'environment' : 'tool';
@@ -189,13 +231,25 @@ async function setVariable(call: Invocation<z.output<typeof setOptions>>): Promi
     sensitive: options.sensitive || known?.sensitive === true,
     readOnly: options.readOnly || known?.readOnly === true,
     required: options.required || known?.required === true,
-    ...(options.regex ?? known?.regex ? { regex: options.regex ?? known?.regex } : {}),
-    ...(options.allowed ? { allowed: options.allowed.map((value) => (typeOf(assignment.value) === 'text' ? value : JSON.parse(value))) } : known?.allowed ? { allowed: known.allowed } : {}),
-    ...(options.description ?? known?.description ? { description: options.description ?? known?.description } : {}),
+    ...((options.regex ?? known?.regex) ? { regex: options.regex ?? known?.regex } : {}),
+    ...(options.allowed
+      ? { allowed: options.allowed.map((value) => (typeOf(assignment.value) === 'text' ? value : JSON.parse(value))) }
+      : known?.allowed
+        ? { allowed: known.allowed }
+        : {}),
+    ...((options.description ?? known?.description) ? { description: options.description ?? known?.description } : {}),
     ...(alias === undefined ? {} : { alias }),
   });
   const item = known
     ? await client.patch(`variables/${ref(known.id)}`, variableSchema, input)
-    : await client.post(pathWith('variables', { scope: scope.scope, scopeId: scope.scopeId, alias }), variableSchema, input);
-  printDone(call, `${known ? 'Changed' : 'Created'} ${oneLine(item.name)} of ${oneLine(scope.title)}${alias === undefined ? '' : `, node ${oneLine(alias)}`}.`, item);
+    : await client.post(
+        pathWith('variables', { scope: scope.scope, scopeId: scope.scopeId, alias }),
+        variableSchema,
+        input,
+      );
+  printDone(
+    call,
+    `${known ? 'Changed' : 'Created'} ${oneLine(item.name)} of ${oneLine(scope.title)}${alias === undefined ? '' : `, node ${oneLine(alias)}`}.`,
+    item,
+  );
 }

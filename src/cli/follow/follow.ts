@@ -1,4 +1,11 @@
-import { approvalSchema, deploymentSchema, environmentSchema, eventSchema, isTerminalDeployment, nodeRunSchema } from '../../model/index.ts';
+import {
+  approvalSchema,
+  deploymentSchema,
+  environmentSchema,
+  eventSchema,
+  isTerminalDeployment,
+  nodeRunSchema,
+} from '../../model/index.ts';
 import type { Deployment } from '../../model/index.ts';
 import type { ApiClient } from '../client/api-client.ts';
 import { ref } from '../client/api-client.ts';
@@ -132,7 +139,8 @@ function parseJson(text: string): unknown {
 /** Decisions that are waited for, with what they are about. Without them the picture is poorer but still right. */
 async function loadApprovals(client: ApiClient, view: RunView): Promise<void> {
   const missing = view.nodes.filter(
-    (node) => node.status === 'waitingForApproval' && (node.approvalId === null || !view.approvals.has(node.approvalId)),
+    (node) =>
+      node.status === 'waitingForApproval' && (node.approvalId === null || !view.approvals.has(node.approvalId)),
   );
   if (missing.length === 0) return;
   try {
@@ -157,7 +165,9 @@ async function readEnd(client: ApiClient, deploymentId: string, view: RunView | 
   const { items: nodes } = await client.list(`deployments/${ref(deploymentId)}/nodes`, nodeRunSchema);
   const last = createView({ deployment, nodes });
   if (view) last.approvals = view.approvals;
-  const environment = await client.get(`environments/${ref(deployment.environmentId)}`, environmentSchema).catch(() => null);
+  const environment = await client
+    .get(`environments/${ref(deployment.environmentId)}`, environmentSchema)
+    .catch(() => null);
   last.environmentStatus = environment?.status ?? null;
   return last;
 }
@@ -215,7 +225,9 @@ function linePresenter({ io, printer }: FollowRunOptions): Presenter {
     connection(state) {
       const at = `${new Date(io.now()).toISOString().slice(0, 19)}Z`;
       printer.remark(
-        state === 'lost' ? `${at}  the connection to the server is lost, trying again; the run goes on` : `${at}  connected again`,
+        state === 'lost'
+          ? `${at}  the connection to the server is lost, trying again; the run goes on`
+          : `${at}  connected again`,
       );
     },
     close(last) {
@@ -230,7 +242,8 @@ function jsonPresenter(io: Io): Presenter {
   return {
     begin: ({ deployment, nodes }) => write({ type: 'snapshot', deployment, nodes }),
     changed: (_view, _changes, raw) => write(raw),
-    connection: (state) => io.stderr.write(state === 'lost' ? 'the connection to the server is lost, trying again\n' : 'connected again\n'),
+    connection: (state) =>
+      io.stderr.write(state === 'lost' ? 'the connection to the server is lost, trying again\n' : 'connected again\n'),
     close(last) {
       if (last) write({ type: 'end', deployment: last.deployment, nodes: last.nodes });
     },
@@ -238,7 +251,9 @@ function jsonPresenter(io: Io): Presenter {
 }
 
 function detachLines(view: RunView | null, { deploymentId, embedded }: FollowRunOptions): string[] {
-  const name = view ? `Deployment ${view.deployment.number} of ${view.deployment.environmentName}` : `Deployment ${deploymentId}`;
+  const name = view
+    ? `Deployment ${view.deployment.number} of ${view.deployment.environmentName}`
+    : `Deployment ${deploymentId}`;
   const target = view ? refOf(view) : deploymentId;
   if (embedded) {
     return [

@@ -35,7 +35,8 @@ function nodeText(view: RunView, change: Extract<Change, { kind: 'node' }>): str
   const { node } = change;
   const name = `${oneLine(node.name)}${node.compensation ? ' (taking back)' : ''}`;
   if (change.what === 'progress') return null;
-  if (change.what === 'stage') return view.nodes.length > stagesUpTo || node.status !== 'running' ? null : `${name}: ${node.stage ?? ''}`;
+  if (change.what === 'stage')
+    return view.nodes.length > stagesUpTo || node.status !== 'running' ? null : `${name}: ${node.stage ?? ''}`;
   const took =
     node.startedAt && node.finishedAt ? formatDuration(Date.parse(node.finishedAt) - Date.parse(node.startedAt)) : '';
   const facts = [formatCounts(node.counts), took].filter(Boolean).join('  ');
@@ -67,8 +68,12 @@ function nodeText(view: RunView, change: Extract<Change, { kind: 'node' }>): str
 
 /** The first lines, before anything has changed. */
 export function openingLines(view: RunView, at: string): string[] {
-  const names = view.nodes.filter((node) => !node.compensation && node.action !== 'keep').map((node) => oneLine(node.name));
+  const names = view.nodes
+    .filter((node) => !node.compensation && node.action !== 'keep')
+    .map((node) => oneLine(node.name));
   const { deployment } = view;
   const what = names.length > 0 ? `: ${someOf(names, 12)}` : '';
-  return [`${at.slice(0, 19)}Z  ${titleOf(deployment.type)} ${oneLine(deployment.environmentName)}, deployment ${deployment.number}${what}`];
+  return [
+    `${at.slice(0, 19)}Z  ${titleOf(deployment.type)} ${oneLine(deployment.environmentName)}, deployment ${deployment.number}${what}`,
+  ];
 }

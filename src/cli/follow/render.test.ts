@@ -23,25 +23,31 @@ const inProgress = shopNodes({
 test('a run in progress: tree, stage, counts, elapsed, progress, and what is waited for', () => {
   expect(renderLive(createView({ deployment: makeDeployment(), nodes: inProgress }), options())).toEqual([
     'Deploying shop · 6 sub-environments · deployment 8',
-    '  ✔ VPC and Network                deployed   +3 ~0 -0   1.1 s',
-    '  ├─ ✔ DB                          deployed   +2 ~0 -0   0.9 s',
-    '  └─ ⠹ EKS                         apply                 0.6 s   3 of 5 resources',
-    '     ├─ ◌ Billing Service          waiting                       waits for EKS',
-    '     ├─ ◌ Configuration Service    waiting                       waits for EKS',
-    '     └─ ◌ Notification Service     waiting                       waits for EKS',
+    '  ✔ VPC and Network               deployed   +3 ~0 -0   1.1 s',
+    '  ├─ ✔ DB                         deployed   +2 ~0 -0   0.9 s',
+    '  └─ ⠹ EKS                        apply                 0.6 s   3 of 5 resources',
+    '     ├─ ◌ Billing Service         waiting                       waits for EKS',
+    '     ├─ ◌ Configuration Service   waiting                       waits for EKS',
+    '     └─ ◌ Notification Service    waiting                       waits for EKS',
     '⠹ 2 of 6 done · 1 running · 3 to come · 2.6 s',
   ]);
 });
 
 test('the same without UTF-8', () => {
-  const lines = renderLive(createView({ deployment: makeDeployment(), nodes: inProgress }), options({ style: { ...plainStyle, glyphs: asciiGlyphs } }));
-  expect(lines[3]).toBe('  `- | EKS                         apply                 0.6 s   3 of 5 resources');
+  const lines = renderLive(
+    createView({ deployment: makeDeployment(), nodes: inProgress }),
+    options({ style: { ...plainStyle, glyphs: asciiGlyphs } }),
+  );
+  expect(lines[3]).toBe('  `- | EKS                        apply                 0.6 s   3 of 5 resources');
   expect(lines.join('\n')).not.toMatch(/[^\x00-\x7f…]/);
 });
 
 test('no line is wider than the terminal', () => {
   for (const width of [20, 40, 60, 79]) {
-    for (const line of renderLive(createView({ deployment: makeDeployment(), nodes: inProgress }), options({ width }))) {
+    for (const line of renderLive(
+      createView({ deployment: makeDeployment(), nodes: inProgress }),
+      options({ width }),
+    )) {
       expect(widthOf(line)).toBeLessThanOrEqual(width);
     }
   }
@@ -51,7 +57,13 @@ test('a node that waits for a person: what it would do, the commands, how long t
   const nodes = shopNodes({
     vpc: { status: 'succeeded', startedAt: at(0), finishedAt: at(1) },
     db: { status: 'running', stage: 'apply', startedAt: at(1) },
-    eks: { status: 'waitingForApproval', stage: 'approval', startedAt: at(1), approvalId: 'apr_1', counts: { add: 1, change: 2, destroy: 1 } },
+    eks: {
+      status: 'waitingForApproval',
+      stage: 'approval',
+      startedAt: at(1),
+      approvalId: 'apr_1',
+      counts: { add: 1, change: 2, destroy: 1 },
+    },
   });
   const view = createView({ deployment: makeDeployment(), nodes });
   addApproval(view, makeApproval({ required: 2 }));
@@ -69,7 +81,15 @@ test('of thousands of nodes those that need a look, and counts of the others', (
     const name = `node-${index}`;
     if (index < 50) return makeNode(name, { index, status: 'succeeded', startedAt: at(0), finishedAt: at(1) });
     if (index < 60) return makeNode(name, { index, status: 'running', stage: 'apply', startedAt: at(1) });
-    if (index === 60) return makeNode(name, { index, status: 'failed', stage: 'apply', startedAt: at(1), finishedAt: at(2), error: { class: 'provider', message: 'no quota' } });
+    if (index === 60)
+      return makeNode(name, {
+        index,
+        status: 'failed',
+        stage: 'apply',
+        startedAt: at(1),
+        finishedAt: at(2),
+        error: { class: 'provider', message: 'no quota' },
+      });
     return makeNode(name, { index });
   });
   const lines = renderLive(createView({ deployment: makeDeployment(), nodes }), options({ height: 16, width: 80 }));
@@ -84,14 +104,21 @@ test('of thousands of nodes those that need a look, and counts of the others', (
 });
 
 test('a picture is never taller than the terminal', () => {
-  const nodes = Array.from({ length: 300 }, (_, index) => makeNode(`n${index}`, { index, status: 'running', stage: 'plan', startedAt: at(0) }));
+  const nodes = Array.from({ length: 300 }, (_, index) =>
+    makeNode(`n${index}`, { index, status: 'running', stage: 'plan', startedAt: at(0) }),
+  );
   for (const height of [4, 7, 12, 30]) {
-    expect(renderLive(createView({ deployment: makeDeployment(), nodes }), options({ height })).length).toBeLessThanOrEqual(height);
+    expect(
+      renderLive(createView({ deployment: makeDeployment(), nodes }), options({ height })).length,
+    ).toBeLessThanOrEqual(height);
   }
 });
 
 test('queued, paused and disconnected runs say so', () => {
-  const last = (changes: Parameters<typeof makeDeployment>[0], connection: 'connected' | 'reconnecting' = 'connected'): string | undefined => {
+  const last = (
+    changes: Parameters<typeof makeDeployment>[0],
+    connection: 'connected' | 'reconnecting' = 'connected',
+  ): string | undefined => {
     const view = createView({ deployment: makeDeployment(changes), nodes: shopNodes() });
     view.connection = connection;
     return renderLive(view, options()).at(-1);
@@ -104,7 +131,14 @@ test('queued, paused and disconnected runs say so', () => {
 test('the tree of a compensation stands below the run it takes back', () => {
   const nodes = [
     ...shopNodes().slice(0, 1),
-    makeNode('vpc', { name: 'VPC and Network', compensation: true, action: 'destroy', status: 'succeeded', startedAt: at(2), finishedAt: at(2.5) }),
+    makeNode('vpc', {
+      name: 'VPC and Network',
+      compensation: true,
+      action: 'destroy',
+      status: 'succeeded',
+      startedAt: at(2),
+      finishedAt: at(2.5),
+    }),
   ];
   expect(renderFinal(createView({ deployment: makeDeployment({ status: 'rolledBack' }), nodes }), options())).toEqual([
     'Deploying shop · 1 sub-environment · deployment 8',
@@ -115,6 +149,16 @@ test('the tree of a compensation stands below the run it takes back', () => {
 });
 
 test('names from a hostile file cannot steer the terminal', () => {
-  const nodes = [makeNode('x', { name: 'a\u001b[2J\nb', status: 'failed', startedAt: at(0), finishedAt: at(1), error: { class: 'tool', message: 'x\u001b]0;t\u0007\r\ny' } })];
-  expect(renderFinal(createView({ deployment: makeDeployment(), nodes }), options())[1]).toBe('  ✖ a b   failed   1.0 s   x y');
+  const nodes = [
+    makeNode('x', {
+      name: 'a\u001b[2J\nb',
+      status: 'failed',
+      startedAt: at(0),
+      finishedAt: at(1),
+      error: { class: 'tool', message: 'x\u001b]0;t\u0007\r\ny' },
+    }),
+  ];
+  expect(renderFinal(createView({ deployment: makeDeployment(), nodes }), options())[1]).toBe(
+    '  ✖ a b   failed   1.0 s   x y',
+  );
 });

@@ -1,5 +1,13 @@
 import type { NodeRun } from '../../model/index.ts';
-import { describeCounts, formatCounts, formatDuration, formatNumber, plural, shellQuote, someOf } from '../text/format.ts';
+import {
+  describeCounts,
+  formatCounts,
+  formatDuration,
+  formatNumber,
+  plural,
+  shellQuote,
+  someOf,
+} from '../text/format.ts';
 import type { Style } from '../text/style.ts';
 import { oneLine, padEnd, padStart, truncate, truncateStyled, widthOf } from '../text/width.ts';
 import { layoutTree } from './tree.ts';
@@ -79,7 +87,14 @@ function renderNodes(view: RunView, options: RenderOptions, room: number): strin
   const urgent = shown.filter((node) => urgency(node) < settledUrgency);
   const chosen = new Set(urgent);
   const rest = view.nodes.filter((node) => !chosen.has(node));
-  return [...renderRows(view, urgent.map((node) => ({ node, prefix: '' })), options), `  … and ${describeRest(rest)}`];
+  return [
+    ...renderRows(
+      view,
+      urgent.map((node) => ({ node, prefix: '' })),
+      options,
+    ),
+    `  … and ${describeRest(rest)}`,
+  ];
 }
 
 const settledUrgency = 5;
@@ -115,7 +130,10 @@ function describeRest(nodes: readonly NodeRun[]): string {
 function renderRows(view: RunView, rows: readonly Row[], options: RenderOptions): string[] {
   const { colors, glyphs } = options.style;
   const widest = Math.max(16, Math.floor(options.width * 0.45));
-  const nameWidth = Math.min(widest, Math.max(0, ...rows.map(({ node, prefix }) => widthOf(prefix) + 2 + widthOf(oneLine(node.name)))));
+  const nameWidth = Math.min(
+    widest,
+    Math.max(0, ...rows.map(({ node, prefix }) => widthOf(prefix) + 2 + widthOf(oneLine(node.name)))),
+  );
   const words = rows.map(({ node }) => wordOf(node));
   const wordWidth = Math.max(0, ...words.map(widthOf));
   const counts = rows.map(({ node }) => (node.status === 'pending' ? '' : formatCounts(node.counts)));
@@ -175,17 +193,25 @@ export function renderApprovals(view: RunView, options: Pick<RenderOptions, 'now
   const going = view.nodes.filter((node) => node.status === 'running' || node.status === 'retrying').length;
   const lines = shown.flatMap((node) => renderApproval(view, node, options));
   if (waiting.length > shown.length) {
-    lines.push(`  … and ${formatNumber(waiting.length - shown.length)} more decisions: windlass approval list --deployment ${view.deployment.id}`);
+    lines.push(
+      `  … and ${formatNumber(waiting.length - shown.length)} more decisions: windlass approval list --deployment ${view.deployment.id}`,
+    );
   }
   if (waiting.length > 0 && going > 0) lines.push(`  branches not waiting go on: ${going} running`);
   return lines;
 }
 
-function renderApproval(view: RunView, node: NodeRun, { nowMs, style }: Pick<RenderOptions, 'nowMs' | 'style'>): string[] {
+function renderApproval(
+  view: RunView,
+  node: NodeRun,
+  { nowMs, style }: Pick<RenderOptions, 'nowMs' | 'style'>,
+): string[] {
   const { colors, glyphs } = style;
   const approval = node.approvalId === null ? undefined : view.approvals.get(node.approvalId);
   const counts = approval?.counts ?? node.counts;
-  const gone = (approval?.resources ?? []).filter(({ action }) => action === 'delete' || action === 'replace').map(({ address }) => oneLine(address));
+  const gone = (approval?.resources ?? [])
+    .filter(({ action }) => action === 'delete' || action === 'replace')
+    .map(({ address }) => oneLine(address));
   const what = counts ? `: ${describeCounts(counts)}${gone.length > 0 ? ` (${someOf(gone, 3)})` : ''}` : '';
   const ref = refOf(view, node.alias);
   const lines = [
@@ -220,7 +246,8 @@ export function renderProgress(view: RunView, { nowMs, frame, style }: RenderOpt
     return `${glyphs.pending} queued${place}${dot}windlass cancel ${refOf(view)}`;
   }
   const nodes = view.nodes.filter((node) => !isKept(node));
-  const count = (...statuses: readonly NodeRun['status'][]): number => nodes.filter((node) => statuses.includes(node.status)).length;
+  const count = (...statuses: readonly NodeRun['status'][]): number =>
+    nodes.filter((node) => statuses.includes(node.status)).length;
   const over = count('succeeded', 'failed', 'skipped', 'cancelled', 'aborted');
   const optional = (value: number, word: string): string[] => (value > 0 ? [`${formatNumber(value)} ${word}`] : []);
   const since = deployment.startedAt ?? deployment.queuedAt;

@@ -59,9 +59,20 @@ test('a run that failed: what, where, why, and the commands that come next', () 
 });
 
 test('a file that was wrong: every problem with its place', () => {
-  const problems = [{ message: 'unknown sub-environment "ek" in needs; did you mean "eks"?', file: 'shop.workflow.yml', line: 12, column: 11 }];
+  const problems = [
+    {
+      message: 'unknown sub-environment "ek" in needs; did you mean "eks"?',
+      file: 'shop.workflow.yml',
+      line: 12,
+      column: 11,
+    },
+  ];
   const view = createView({
-    deployment: makeDeployment({ number: 1, status: 'failed', error: { class: 'definition', message: 'the workflow file has 1 problem', problems } }),
+    deployment: makeDeployment({
+      number: 1,
+      status: 'failed',
+      error: { class: 'definition', message: 'the workflow file has 1 problem', problems },
+    }),
     nodes: [],
   });
   expect(renderSummary(view, plainStyle)).toEqual([
@@ -75,16 +86,24 @@ test('a file that was wrong: every problem with its place', () => {
 
 test('a destroy that went well ends inactive', () => {
   const nodes = shopNodes().map((node) => ({ ...node, action: 'destroy' as const, status: 'succeeded' as const }));
-  const view = createView({ deployment: makeDeployment({ type: 'destroy', status: 'succeeded', finishedAt: at(2) }), nodes });
+  const view = createView({
+    deployment: makeDeployment({ type: 'destroy', status: 'succeeded', finishedAt: at(2) }),
+    nodes,
+  });
   expect(renderSummary(view, plainStyle)[0]).toBe('✔ Inactive · 6 destroyed · 2.0 s');
 });
 
 test('names that a shell would take apart are quoted in commands', () => {
-  const view = createView({ deployment: makeDeployment({ environmentName: 'my shop', status: 'cancelled' }), nodes: shopNodes() });
+  const view = createView({
+    deployment: makeDeployment({ environmentName: 'my shop', status: 'cancelled' }),
+    nodes: shopNodes(),
+  });
   expect(renderSummary(view, plainStyle).join('\n')).toContain("windlass resume 'my shop'");
 });
 
 test('the longest path survives a cycle in the records', () => {
   const times = { startedAt: at(0), finishedAt: at(1) };
-  expect(criticalPath([makeNode('a', { needs: ['b'], ...times }), makeNode('b', { needs: ['a'], ...times })])).toHaveLength(2);
+  expect(
+    criticalPath([makeNode('a', { needs: ['b'], ...times }), makeNode('b', { needs: ['a'], ...times })]),
+  ).toHaveLength(2);
 });

@@ -67,7 +67,10 @@ export function criticalPath(nodes: readonly NodeRun[]): string[] {
   const byAlias = new Map(ran.map((node) => [node.alias, node]));
   const endOf = (node: NodeRun): number => Date.parse(node.finishedAt ?? '');
   const latest = (candidates: readonly NodeRun[]): NodeRun | undefined =>
-    candidates.reduce<NodeRun | undefined>((best, node) => (best === undefined || endOf(node) > endOf(best) ? node : best), undefined);
+    candidates.reduce<NodeRun | undefined>(
+      (best, node) => (best === undefined || endOf(node) > endOf(best) ? node : best),
+      undefined,
+    );
   const path: string[] = [];
   const seen = new Set<string>();
   let next = latest(ran);
@@ -91,16 +94,22 @@ function renderFailures(view: RunView, { colors, glyphs }: Style): string[] {
   if (deployment.error) {
     lines.push(`  ${oneLine(deployment.error.message)}`);
     for (const problem of deployment.error.problems ?? []) {
-      const place = [problem.file, problem.line, problem.column].filter((part) => part !== undefined).join(':') || problem.path;
+      const place =
+        [problem.file, problem.line, problem.column].filter((part) => part !== undefined).join(':') || problem.path;
       lines.push(`    ${oneLine(place ? `${place}  ${problem.message}` : problem.message)}`);
     }
     if (deployment.error.hint) lines.push(`    ${oneLine(deployment.error.hint)}`);
   }
-  const failed = view.nodes.filter((node) => (node.status === 'failed' || node.status === 'aborted') && node.error !== null);
+  const failed = view.nodes.filter(
+    (node) => (node.status === 'failed' || node.status === 'aborted') && node.error !== null,
+  );
   const nameWidth = Math.max(0, ...failed.slice(0, shownFailures).map((node) => widthOf(oneLine(node.name))));
-  for (const node of failed.slice(0, shownFailures)) lines.push(...renderFailure(view, node, { nameWidth, colors, glyphs }));
+  for (const node of failed.slice(0, shownFailures))
+    lines.push(...renderFailure(view, node, { nameWidth, colors, glyphs }));
   if (failed.length > shownFailures) {
-    lines.push(`  … and ${formatNumber(failed.length - shownFailures)} more: windlass deployment show ${deployment.id}`);
+    lines.push(
+      `  … and ${formatNumber(failed.length - shownFailures)} more: windlass deployment show ${deployment.id}`,
+    );
   }
   lines.push(...renderSkipped(view, { colors, glyphs }));
   return lines;
@@ -128,7 +137,9 @@ function renderSkipped(view: RunView, { glyphs }: Style): string[] {
     const reason = oneLine(node.reason?.message ?? 'skipped');
     groups.set(reason, [...(groups.get(reason) ?? []), oneLine(node.name)]);
   }
-  return [...groups].slice(0, shownFailures).map(([reason, names]) => `  ${glyphs.skipped} ${someOf(names, 5)}   ${reason}`);
+  return [...groups]
+    .slice(0, shownFailures)
+    .map(([reason, names]) => `  ${glyphs.skipped} ${someOf(names, 5)}   ${reason}`);
 }
 
 function renderNext(view: RunView, { glyphs }: Style): string[] {
@@ -171,7 +182,8 @@ function planCommand(view: RunView): string[] {
 function renderRepair(view: RunView): string[] {
   const { deployment } = view;
   const ref = refOf(view);
-  if (view.nodes.length === 0) return ['', `Fix it, then:  windlass ${deployment.type === 'destroy' ? 'destroy' : 'deploy'} ${ref}`];
+  if (view.nodes.length === 0)
+    return ['', `Fix it, then:  windlass ${deployment.type === 'destroy' ? 'destroy' : 'deploy'} ${ref}`];
   const main = view.nodes.filter((node) => !node.compensation && !isKept(node));
   const left = main.filter((node) => node.status !== 'succeeded').map((node) => oneLine(node.name));
   const done = main.filter((node) => node.status === 'succeeded').map((node) => oneLine(node.name));
@@ -182,5 +194,11 @@ function renderRepair(view: RunView): string[] {
     commands.push([`windlass rollback ${ref}`, `takes ${someOf(done, 3)} back to the last successful deployment`]);
   }
   const size = Math.max(...commands.map(([command]) => widthOf(command)));
-  return ['', ...commands.map(([command, what], index) => `${index === 0 ? 'Fix it, then:  ' : '               '}${padEnd(command, size)}   ${what}`)];
+  return [
+    '',
+    ...commands.map(
+      ([command, what], index) =>
+        `${index === 0 ? 'Fix it, then:  ' : '               '}${padEnd(command, size)}   ${what}`,
+    ),
+  ];
 }

@@ -20,8 +20,18 @@ test('a node hangs under the need with the longest way to it, of equals under th
 });
 
 test('needs outside of the run, doubled needs and cycles do no harm', () => {
-  expect(draw([{ alias: 'a', needs: ['gone', 'gone'] }, { alias: 'b', needs: ['a', 'a'] }])).toEqual(['a', '└─ b']);
-  expect(() => draw([{ alias: 'a', needs: ['b'] }, { alias: 'b', needs: ['a'] }])).not.toThrow();
+  expect(
+    draw([
+      { alias: 'a', needs: ['gone', 'gone'] },
+      { alias: 'b', needs: ['a', 'a'] },
+    ]),
+  ).toEqual(['a', '└─ b']);
+  expect(() =>
+    draw([
+      { alias: 'a', needs: ['b'] },
+      { alias: 'b', needs: ['a'] },
+    ]),
+  ).not.toThrow();
 });
 
 test('a chain of thousands stays within the terminal and within the stack', () => {
@@ -35,7 +45,10 @@ test('each node of any graph without cycles is drawn once, below everything it h
   const graph = fc.array(fc.array(fc.nat(30), { maxLength: 4 }), { maxLength: 30 });
   fc.assert(
     fc.property(graph, (lists) => {
-      const nodes = lists.map((needs, i) => ({ alias: `n${i}`, needs: needs.filter((need) => need < i).map((need) => `n${need}`) }));
+      const nodes = lists.map((needs, i) => ({
+        alias: `n${i}`,
+        needs: needs.filter((need) => need < i).map((need) => `n${need}`),
+      }));
       const rows = layoutTree(nodes, unicodeGlyphs).map(({ node }) => node.alias);
       expect([...rows].sort()).toEqual(nodes.map(({ alias }) => alias).sort());
     }),

@@ -8,11 +8,23 @@ const fresh = (): RunView => createView({ deployment: makeDeployment(), nodes: s
 test('the events of a node bring it from waiting to deployed, and each is one line of a log', () => {
   const view = fresh();
   const events = [
-    makeEvent(1, 'node.status', { alias: 'vpc', data: { index: 0, status: 'running', try: 1, action: 'deploy', compensation: false } }),
+    makeEvent(1, 'node.status', {
+      alias: 'vpc',
+      data: { index: 0, status: 'running', try: 1, action: 'deploy', compensation: false },
+    }),
     makeEvent(2, 'node.stage', { alias: 'vpc', data: { index: 0, stage: 'apply', compensation: false } }),
     makeEvent(3, 'node.status', {
       alias: 'vpc',
-      data: { index: 0, status: 'succeeded', try: 1, ran: true, counts: { add: 3, change: 0, destroy: 0 }, startedAt: at(1), finishedAt: at(3), compensation: false },
+      data: {
+        index: 0,
+        status: 'succeeded',
+        try: 1,
+        ran: true,
+        counts: { add: 3, change: 0, destroy: 0 },
+        startedAt: at(1),
+        finishedAt: at(3),
+        compensation: false,
+      },
     }),
     makeEvent(4, 'deployment.status', { data: { status: 'failed' } }),
   ];
@@ -37,9 +49,21 @@ test('progress belongs to the node that runs, and goes with its stage', () => {
 
 test('nodes of a compensation appear when they begin, beside those they take back', () => {
   const view = fresh();
-  applyEvent(view, makeEvent(1, 'node.status', { alias: 'eks', data: { index: 2, status: 'running', compensation: true, action: 'destroy' } }));
+  applyEvent(
+    view,
+    makeEvent(1, 'node.status', {
+      alias: 'eks',
+      data: { index: 2, status: 'running', compensation: true, action: 'destroy' },
+    }),
+  );
   expect(view.nodes).toHaveLength(7);
-  expect(view.nodes[6]).toMatchObject({ alias: 'eks', name: 'EKS', compensation: true, action: 'destroy', status: 'running' });
+  expect(view.nodes[6]).toMatchObject({
+    alias: 'eks',
+    name: 'EKS',
+    compensation: true,
+    action: 'destroy',
+    status: 'running',
+  });
   expect(view.nodes[2]).toMatchObject({ status: 'pending', compensation: false });
 });
 
@@ -54,10 +78,9 @@ test('a snapshot after a lost connection tells what was missed', () => {
   const view = fresh();
   const nodes = shopNodes({ vpc: { status: 'succeeded' }, db: { status: 'running', stage: 'plan' } });
   const changes = applySnapshot(view, { deployment: makeDeployment(), nodes }, at(9));
-  expect(changes.map((change) => (change.kind === 'node' ? `${change.node.alias} ${change.node.status}` : change.kind))).toEqual([
-    'vpc succeeded',
-    'db running',
-  ]);
+  expect(
+    changes.map((change) => (change.kind === 'node' ? `${change.node.alias} ${change.node.status}` : change.kind)),
+  ).toEqual(['vpc succeeded', 'db running']);
 });
 
 test('what a node waits for are the needs that are not over', () => {
@@ -92,6 +115,7 @@ describe('nothing goes on without a person', () => {
 test('thousands of events on thousands of nodes are taken in', () => {
   const nodes = Array.from({ length: 3000 }, (_, index) => makeNode(`n${index}`, { index }));
   const view = createView({ deployment: makeDeployment(), nodes });
-  for (let index = 0; index < 3000; index++) applyEvent(view, makeEvent(index, 'node.status', { alias: `n${index}`, data: { index, status: 'succeeded' } }));
+  for (let index = 0; index < 3000; index++)
+    applyEvent(view, makeEvent(index, 'node.status', { alias: `n${index}`, data: { index, status: 'succeeded' } }));
   expect(view.nodes.every(({ status }) => status === 'succeeded')).toBe(true);
 });

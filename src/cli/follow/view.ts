@@ -56,7 +56,12 @@ function sortNodes(nodes: readonly NodeRun[]): NodeRun[] {
 /** One thing that happened to a run, for those who print line by line. */
 export type Change =
   | { readonly kind: 'deployment'; readonly at: string }
-  | { readonly kind: 'node'; readonly node: NodeRun; readonly at: string; readonly what: 'status' | 'stage' | 'progress' }
+  | {
+      readonly kind: 'node';
+      readonly node: NodeRun;
+      readonly at: string;
+      readonly what: 'status' | 'stage' | 'progress';
+    }
   | { readonly kind: 'approval'; readonly node: NodeRun | null; readonly at: string }
   | { readonly kind: 'warning'; readonly message: string; readonly at: string };
 
@@ -136,7 +141,8 @@ export function applyEvent(view: RunView, event: Event): Change[] {
       return applyApproval(view, event);
     case 'environment.status': {
       const parsed = environmentStatusSchema.safeParse(event.data);
-      if (parsed.success && event.environmentId === view.deployment.environmentId) view.environmentStatus = parsed.data.status;
+      if (parsed.success && event.environmentId === view.deployment.environmentId)
+        view.environmentStatus = parsed.data.status;
       return [];
     }
     case 'environment.warning': {
@@ -265,7 +271,8 @@ function applyApproval(view: RunView, event: Event): Change[] {
   const approvalId = parsed.data?.approvalId ?? parsed.data?.id;
   const at = view.nodes.findIndex(
     (node) =>
-      node.alias === event.alias && (parsed.data?.compensation === undefined || node.compensation === parsed.data.compensation),
+      node.alias === event.alias &&
+      (parsed.data?.compensation === undefined || node.compensation === parsed.data.compensation),
   );
   const known = view.nodes[at];
   if (known && event.type === 'approval.requested' && approvalId) {

@@ -85,7 +85,12 @@ export function makeEnvironment(changes: Partial<Environment> = {}): Environment
       detached: false,
       archived: false,
     },
-    settings: { requiredApprovals: 1, forbidSelfApproval: false, approvalExpirySeconds: 1_209_600, coalesceDeploys: false },
+    settings: {
+      requiredApprovals: 1,
+      forbidSelfApproval: false,
+      approvalExpirySeconds: 1_209_600,
+      coalesceDeploys: false,
+    },
     expiresAt: null,
     currentDeploymentId: 'dep_1',
     lastDeploymentId: 'dep_1',

@@ -76,5 +76,7 @@ export function formatBytes(bytes: number): string {
 
 /** An argument as a POSIX shell takes it, so that printed commands can be pasted. */
 export function shellQuote(argument: string): string {
-  return /^[\p{L}\p{N}_@%+=:,./-]+$/u.test(argument) && !argument.startsWith('-') ? argument : `'${argument.replaceAll("'", `'\\''`)}'`;
+  return /^[\p{L}\p{N}_@%+=:,./-]+$/u.test(argument) && !argument.startsWith('-')
+    ? argument
+    : `'${argument.replaceAll("'", `'\\''`)}'`;
 }

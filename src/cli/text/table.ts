@@ -36,9 +36,7 @@ export function renderTable<T>(items: readonly T[], columns: readonly Column<T>[
       .trimEnd();
   return [
     line(columns.map((column) => column.title.toUpperCase())),
-    ...items.map((item, row) =>
-      line(cells[row] ?? [], (text, index) => columns[index]?.paint?.(text, item) ?? text),
-    ),
+    ...items.map((item, row) => line(cells[row] ?? [], (text, index) => columns[index]?.paint?.(text, item) ?? text)),
   ];
 }
 

@@ -105,6 +105,12 @@ describe('tables', () => {
   });
 
   test('fields without a value are left out', () => {
-    expect(renderFields([['id', 'x'], ['expires', null], ['status', 'active']])).toEqual(['id      x', 'status  active']);
+    expect(
+      renderFields([
+        ['id', 'x'],
+        ['expires', null],
+        ['status', 'active'],
+      ]),
+    ).toEqual(['id      x', 'status  active']);
   });
 });

@@ -8,6 +8,8 @@ import type { Report } from './progress.ts';
 export interface ToolSource {
   /** For people: `download`, `build with Go`. */
   readonly name: string;
+  /** What was done when it has worked: `downloaded`, `built`. */
+  readonly done: string;
   /** Place in the cache: version and everything else that decides the content. */
   readonly key: string;
   readonly needsBytes: number;
@@ -15,8 +17,10 @@ export interface ToolSource {
 }
 
 export interface ToolRecipe {
-  /** For people: `OpenTofu 1.12.6`. */
-  readonly title: string;
+  /** For people: `OpenTofu`. */
+  readonly name: string;
+  /** Version that is looked for; undefined when any will do. */
+  readonly wanted: string | undefined;
   readonly program: string;
   /** Directory in the cache. */
   readonly cacheName: string;
@@ -73,15 +77,15 @@ async function useNamed(recipe: ToolRecipe, report: Report, tried: Attempt[]): P
   }
   if (!isExecutable(named)) {
     throw new WindlassError('toolMissing', `${variable} names ${named}, which is not a program that can be run`, {
-      hint: `correct ${variable}, or unset it to let Windlass find ${recipe.title} itself`,
+      hint: `correct ${variable}, or unset it to let Windlass find ${recipe.name} itself`,
     });
   }
-  return useWhenFit({ recipe, report, tried, path: named, name: variable });
+  return useWhenFit({ recipe, report, tried, path: named, name: variable, how: named });
 }
 
 async function useFromPath(recipe: ToolRecipe, report: Report, tried: Attempt[]): Promise<string | null> {
   const path = findOnPath(recipe.program);
-  if (path) return useWhenFit({ recipe, report, tried, path, name: 'PATH' });
+  if (path) return useWhenFit({ recipe, report, tried, path, name: 'PATH', how: path });
   tried.push({ name: 'PATH', reason: `no ${recipe.program} on it` });
   return null;
 }
@@ -92,14 +96,16 @@ interface Candidate {
   readonly tried: Attempt[];
   readonly path: string;
   readonly name: string;
+  /** How it was had. */
+  readonly how: string;
 }
 
-async function useWhenFit({ recipe, report, tried, path, name }: Candidate): Promise<string | null> {
+async function useWhenFit({ recipe, report, tried, path, name, how }: Candidate): Promise<string | null> {
   try {
     const version = await recipe.versionOf(path);
     const refusal = recipe.refuse(version);
     if (refusal === null) {
-      report('ready', path, version);
+      report('ready', how, version);
       return path;
     }
     tried.push({ name, reason: `${path} ${refusal}` });
@@ -112,7 +118,7 @@ async function useWhenFit({ recipe, report, tried, path, name }: Candidate): Pro
 async function useCached(recipe: ToolRecipe, cacheDirectory: string, report: Report): Promise<string | null> {
   for (const { key } of recipe.sources) {
     const path = await findCached(cacheDirectory, { tool: recipe.cacheName, key, program: recipe.program });
-    const found = path && (await useWhenFit({ recipe, report, tried: [], path, name: 'cache' }));
+    const found = path && (await useWhenFit({ recipe, report, tried: [], path, name: 'cache', how: 'cached' }));
     if (found) return found;
   }
   return null;
@@ -133,7 +139,7 @@ async function makeFromFirstWorking(
         needsBytes: source.needsBytes,
         make: (directory) => source.make(directory, report),
       });
-      const used = await useWhenFit({ recipe, report, tried, path, name: source.name });
+      const used = await useWhenFit({ recipe, report, tried, path, name: source.name, how: source.done });
       if (used) return used;
     } catch (error) {
       if (isDiskFull(error)) throw error;
@@ -144,11 +150,19 @@ async function makeFromFirstWorking(
   throw missing(recipe, tried);
 }
 
+function titleOf({ name, wanted }: ToolRecipe): string {
+  return wanted === undefined ? name : `${name} ${wanted}`;
+}
+
 function missing(recipe: ToolRecipe, tried: readonly Attempt[]): WindlassError {
   const lines = tried.map(({ name, reason }) => `  ${name}: ${reason.replaceAll('\n', '\n    ')}`);
-  return new WindlassError('toolMissing', [`${recipe.title} is not here, and could not be had:`, ...lines].join('\n'), {
-    hint: recipe.hint,
-  });
+  return new WindlassError(
+    'toolMissing',
+    [`${titleOf(recipe)} is not here, and could not be had:`, ...lines].join('\n'),
+    {
+      hint: recipe.hint,
+    },
+  );
 }
 
 /** The lock is the first thing written into the cache, so it meets what is wrong with the directory. */

@@ -44,7 +44,7 @@ export function createToolLocator(
       const known = searches.get(key);
       if (known) return known;
       const recipe = recipeOf(tool, config.tools, wanted);
-      const search = acquire(recipe, config.cacheDirectory, reporter(recipe.title, onProgress));
+      const search = acquire(recipe, config.cacheDirectory, reporter(recipe.name, recipe.wanted, onProgress));
       searches.set(key, search);
       search.catch(() => searches.delete(key));
       return search;

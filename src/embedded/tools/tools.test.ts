@@ -25,7 +25,6 @@ import { findCached, placeInCache, requireSpace } from './cache.ts';
 import { downloadText, downloadVerified } from './download.ts';
 import { createToolLocator } from './locator.ts';
 import { tofuVersionOf } from './opentofu.ts';
-import type { ToolPhase } from './progress.ts';
 import { isAtLeast, parseWanted, satisfies } from './versions.ts';
 import { unpackWheel } from './wheels.ts';
 import { extractFile } from './zip.ts';
@@ -70,7 +69,8 @@ async function writeScript(file: string, version: string): Promise<void> {
 
 function recipe(sources: readonly ToolSource[], extra: Partial<ToolRecipe> = {}): ToolRecipe {
   return {
-    title: 'Gadget 2',
+    name: 'Gadget',
+    wanted: '2',
     program: 'gadget',
     cacheName: 'gadget',
     variable: 'WINDLASS_GADGET',
@@ -84,7 +84,7 @@ function recipe(sources: readonly ToolSource[], extra: Partial<ToolRecipe> = {})
 }
 
 function source(name: string, make: ToolSource['make']): ToolSource {
-  return { name, key: `2-${name}`, needsBytes: 1_000, make };
+  return { name, done: 'made', key: `2-${name}`, needsBytes: 1_000, make };
 }
 
 const working = source('working', (directory) => writeScript(join(directory, 'gadget'), '2.1'));
@@ -112,12 +112,13 @@ describe('the order in which a tool is looked for', () => {
 
   it('goes on to the next source, and reports how far it is', async () => {
     const cache = temporaryDirectory();
-    const phases: ToolPhase[] = [];
+    const said: string[] = [];
     const broken = source('broken', () => Promise.reject(new WindlassError('unavailable', 'no network')));
-    const path = await acquire(recipe([broken, working]), cache, (phase) => phases.push(phase));
+    const path = await acquire(recipe([broken, working]), cache, (phase, detail, version) =>
+      said.push([phase, detail, version].join(' ').trim()),
+    );
     expect(path).toBe(join(cache, 'tools/gadget/2-working/gadget'));
-    expect(phases.at(0)).toBe('looking');
-    expect(phases.at(-1)).toBe('ready');
+    expect(said).toEqual(['looking on this machine', 'ready made 2.1']);
   });
 
   it('says everything that was tried when nothing works', async () => {

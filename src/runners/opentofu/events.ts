@@ -15,9 +15,7 @@ export const diagnosticSchema = z.object({
   summary: z.string(),
   detail: z.string().default(''),
   address: z.string().optional(),
-  range: z
-    .object({ filename: z.string(), start: z.object({ line: z.number(), column: z.number() }) })
-    .nullish(),
+  range: z.object({ filename: z.string(), start: z.object({ line: z.number(), column: z.number() }) }).nullish(),
   snippet: z.object({ context: z.string().nullish(), code: z.string(), start_line: z.number() }).nullish(),
 });
 export type Diagnostic = z.infer<typeof diagnosticSchema>;
@@ -186,7 +184,9 @@ export function createEventReader(options: {
     if (known.success) return take(known.data);
     const other = anyEventSchema.safeParse(json);
     if (!other.success) return line;
-    return other.data.type === 'refresh_complete' || other.data.type === 'apply_progress' ? null : other.data['@message'];
+    return other.data.type === 'refresh_complete' || other.data.type === 'apply_progress'
+      ? null
+      : other.data['@message'];
   }
 
   function line(text: string, fresh: boolean): void {

@@ -20,10 +20,14 @@ interface Rule {
 
 /** First match wins, so the surest come first. Each is held by a real message in the tests. */
 const rules: readonly Rule[] = [
-  { class: 'stalePlan', pattern: /saved plan is stale|plan does not match the given state|plan file can no longer be applied/i },
+  {
+    class: 'stalePlan',
+    pattern: /saved plan is stale|plan does not match the given state|plan file can no longer be applied/i,
+  },
   {
     class: 'lock',
-    pattern: /error (acquiring|locking) the state lock|error locking state|state (is )?already locked|state blob is already locked|workspace is already locked/i,
+    pattern:
+      /error (acquiring|locking) the state lock|error locking state|state (is )?already locked|state blob is already locked|workspace is already locked/i,
   },
   {
     class: 'quota',
@@ -137,7 +141,12 @@ export function describeFailure(failure: Failure, managed = false): RunError {
   const all = errors.length > 0 ? errors : diagnosticsOf(failure.text);
   const problems = all.length > 1 ? { problems: all.slice(0, 50).map(toProblem) } : {};
   if (stopped === 'timeout') {
-    return { class: 'timeout', message: `${stage} did not end in time and was stopped`, hint: hints.timeout, ...problems };
+    return {
+      class: 'timeout',
+      message: `${stage} did not end in time and was stopped`,
+      hint: hints.timeout,
+      ...problems,
+    };
   }
   if (stopped !== null) {
     const message = `${stage} was stopped, because the run was ${stopped === 'abort' ? 'aborted' : 'cancelled'}`;
@@ -145,12 +154,13 @@ export function describeFailure(failure: Failure, managed = false): RunError {
   }
   const classed = all.map((diagnostic) => ({ diagnostic, class: classOf(diagnostic) }));
   // The error that decides most about what to do next speaks for all.
-  const first = rules
-    .map((rule) => classed.find((entry) => entry.class === rule.class))
-    .find((entry) => entry !== undefined) ?? classed[0];
+  const first =
+    rules.map((rule) => classed.find((entry) => entry.class === rule.class)).find((entry) => entry !== undefined) ??
+    classed[0];
   if (first === undefined) {
     const lastLine = failure.text.trim().split('\n').at(-1)?.trim() ?? '';
-    const ending = code === null ? 'was killed' : code > 128 ? `was ended by signal ${code - 128}` : `ended with code ${code}`;
+    const ending =
+      code === null ? 'was killed' : code > 128 ? `was ended by signal ${code - 128}` : `ended with code ${code}`;
     return {
       class: 'tool',
       message: `${stage}: the tool ${ending}${lastLine === '' ? '' : `: ${lastLine.slice(0, longestMessage)}`}`,
@@ -181,7 +191,10 @@ export function needsInit(failure: Pick<Failure, 'diagnostics' | 'text'>): boole
   const pattern =
     /backend initialization required|initialization required|required plugins are not installed|inconsistent dependency lock file|module not installed|please run "?(tofu|terraform) init|plugin reinitialization required|could not load plugin|provider requirements cannot be satisfied by locked|missing required provider|module source has changed|module version requirements have changed/i;
   const { diagnostics, text } = failure;
-  return diagnostics.some((d) => d.severity === 'error' && (pattern.test(d.summary) || pattern.test(d.detail))) || pattern.test(text);
+  return (
+    diagnostics.some((d) => d.severity === 'error' && (pattern.test(d.summary) || pattern.test(d.detail))) ||
+    pattern.test(text)
+  );
 }
 
 export interface LockHolder {
@@ -194,7 +207,7 @@ export interface LockHolder {
 /** Who holds the lock, out of the message of a tool that could not get it. */
 export function parseLock(message: string): LockHolder | null {
   const listed = /^\W*ID:\s+(\S+)/m.exec(message)?.[1];
-  const named = /already locked: ID=(\S+)/.exec(message)?.[1];
+  const named = /already locked:\s+ID=(\S+)/.exec(message)?.[1];
   const id = named ?? listed;
   if (id === undefined) return null;
   // Terraform's http backend names the holder in the sentence and lists its own try below it.

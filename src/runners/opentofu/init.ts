@@ -66,7 +66,8 @@ export async function ensureInit(session: Session, reread: () => Promise<Session
   if (!again && isInitialised(session)) return;
   await rm(recordPath(session), { force: true });
   await installAndInit(session, again);
-  if (!session.managed && session.facts.backend !== null && session.run.workspace !== null) await selectWorkspace(session);
+  if (!session.managed && session.facts.backend !== null && session.run.workspace !== null)
+    await selectWorkspace(session);
   const after = await reread();
   await writeFile(recordPath(session), JSON.stringify({ fingerprint: fingerprint(after, after.facts.fingerprint) }), {
     mode: 0o600,
@@ -76,10 +77,7 @@ export async function ensureInit(session: Session, reread: () => Promise<Session
 async function installAndInit(session: Session, again: boolean): Promise<void> {
   const { run, directory, facts } = session;
   // The state may need providers that the code no longer names; then the tool has asked.
-  if (!facts.usesProviders && !again) {
-    await mkdir(providerStaging(run), { recursive: true });
-    return runInit(session);
-  }
+  if (!facts.usesProviders && !again) return runInit(session);
   const cache = providerCache(session.cacheDirectory, providerStaging(run));
   const lockFile = join(directory, '.terraform.lock.hcl');
   const takeChoice = async (): Promise<void> => {
@@ -104,7 +102,16 @@ async function installAndInit(session: Session, again: boolean): Promise<void> {
 }
 
 async function runInit(session: Session): Promise<void> {
-  const invocation = await invoke(session, { stage: 'init', args: ['init', '-input=false', '-no-color'] });
+  const staging = providerStaging(session.run);
+  await mkdir(staging, { recursive: true });
+  const environment = {
+    ...session.environment,
+    TF_PLUGIN_CACHE_DIR: staging,
+    // The lock file that is completed here is this machine's own copy.
+    TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE: '1',
+  };
+  const what = { stage: 'init', args: ['init', '-input=false', '-no-color'] } as const;
+  const invocation = await invoke({ ...session, environment }, what);
   if (invocation.code !== 0) throw toToolError(session, invocation, false);
 }
 
@@ -123,7 +130,10 @@ const inTheMaking = new Map<string, Promise<string>>();
 
 /** What `init` writes for the managed backend: the same for every stack, as all settings are in the environment. */
 async function managedBackendState(session: Session): Promise<string> {
-  const key = createHash('sha256').update(`${toolStamp(session.toolPath)}\0${backendText}`).digest('hex').slice(0, 32);
+  const key = createHash('sha256')
+    .update(`${toolStamp(session.toolPath)}\0${backendText}`)
+    .digest('hex')
+    .slice(0, 32);
   const path = join(session.cacheDirectory, `backend-${key}.json`);
   const known = readText(path);
   if (known !== null) return known;
@@ -150,9 +160,7 @@ async function makeBackendState(session: Session, path: string): Promise<string>
         signal: new AbortController().signal,
       },
     };
-    await mkdir(providerStaging(quiet.run), { recursive: true });
-    const environment = { ...session.environment, TF_PLUGIN_CACHE_DIR: providerStaging(quiet.run) };
-    await runInit({ ...quiet, environment });
+    await runInit(quiet);
     const text = await readFile(join(directory, '.terraform', 'terraform.tfstate'), 'utf8');
     const draft = `${path}.${randomUUID()}`;
     await writeFile(draft, text, { mode: 0o600 });
@@ -221,6 +229,8 @@ export async function placeBackendFile(session: Session): Promise<void> {
   }
   await rm(path, { force: true });
   if (session.facts.backend === null) {
-    session.run.log('This stack has no backend and no managed state: its state stays in a directory that can be lost.\n');
+    session.run.log(
+      'This stack has no backend and no managed state: its state stays in a directory that can be lost.\n',
+    );
   }
 }

@@ -137,10 +137,19 @@ export async function follow(run: StackRun, ladder: StopLadder, stage: Stage): P
   return collect.end(await adopt({ ...watchOptions(run, ladder, directory, collect), timeoutMs }));
 }
 
+/** It had no chance to save its state and free its lock. */
+export function wasKilled(invocation: Invocation): boolean {
+  return invocation.code === null || invocation.code > 128;
+}
+
 /** The error of a call that did not end well. */
-export function toToolError(session: Pick<Session, 'managed'>, invocation: Invocation, mayHaveChanged: boolean): ToolError {
+export function toToolError(
+  session: Pick<Session, 'managed'>,
+  invocation: Invocation,
+  mayHaveChanged: boolean,
+): ToolError {
   const { report, failure, code } = invocation;
   // A tool says that it begins with a resource before it does, so without such a word nothing was changed.
-  const changed = mayHaveChanged && (report.applyStarted || code === null);
+  const changed = mayHaveChanged && (report.applyStarted || (code === null && failure.stopped === null));
   return new ToolError(describeFailure(failure, session.managed), changed);
 }

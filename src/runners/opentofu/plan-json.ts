@@ -94,11 +94,13 @@ function shorten(value: unknown, depth = 0): unknown {
 
 /** Of a change, only the attributes that differ. */
 function differing(before: unknown, after: unknown): { before: unknown; after: unknown } {
-  if (typeof before !== 'object' || typeof after !== 'object' || before === null || after === null) return { before, after };
+  if (typeof before !== 'object' || typeof after !== 'object' || before === null || after === null)
+    return { before, after };
   const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])].filter(
     (key) => JSON.stringify(part(before, key)) !== JSON.stringify(part(after, key)),
   );
-  const pick = (value: object) => Object.fromEntries(keys.filter((key) => key in value).map((key) => [key, part(value, key)]));
+  const pick = (value: object) =>
+    Object.fromEntries(keys.filter((key) => key in value).map((key) => [key, part(value, key)]));
   return { before: pick(before), after: pick(after) };
 }
 

@@ -1,6 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
-import { cp, lstat, mkdir, open, readFile, readlink, rename, rm, stat, symlink, unlink, writeFile } from 'node:fs/promises';
+import {
+  cp,
+  lstat,
+  mkdir,
+  open,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  stat,
+  symlink,
+  unlink,
+  writeFile,
+} from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
@@ -100,8 +113,8 @@ async function moveDirectory(from: string, to: string): Promise<void> {
 
 /** Providers and versions that a dependency lock file names, as directories of a cache. */
 export function lockedProviders(lockFile: string): string[] {
-  return [...lockFile.matchAll(/^provider\s+"([^"]+)"\s*\{[^}]*?^\s*version\s*=\s*"([^"]+)"/gm)].map(([, name, version]) =>
-    join(name ?? '', version ?? ''),
+  return [...lockFile.matchAll(/^provider\s+"([^"]+)"\s*\{[^}]*?^\s*version\s*=\s*"([^"]+)"/gm)].map(
+    ([, name, version]) => join(name ?? '', version ?? ''),
   );
 }
 

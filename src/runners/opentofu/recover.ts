@@ -4,15 +4,15 @@ import { join } from 'node:path';
 import { inspect, readRecord, stopRun } from '../process/index.ts';
 import type { StopLadder } from '../process/index.ts';
 import type { CrashEvidence, Recovery, StackRun } from '../runner.ts';
-import { follow, runDirectory, toToolError } from './invoke.ts';
+import { follow, runDirectory, toToolError, wasKilled } from './invoke.ts';
 import type { Invocation } from './invoke.ts';
-import { forceUnlock, hasLeftState, isOurs, probeLock, rescueState } from './rescue.ts';
+import { freeAfterKill, hasLeftState, probeLock, rescueState } from './rescue.ts';
 import { planPath, toApplyResult } from './results.ts';
 import { variablesName } from './session.ts';
 import type { Session } from './session.ts';
 
 /** A tool that only reads is not asked for long. */
-const shortLadder: StopLadder = { interruptMs: 10_000, terminateMs: 5_000 };
+const shortLadder: StopLadder = { interruptMs: 5000, terminateMs: 2000 };
 
 /** Stages after a change that are part of it as long as their call has not ended. */
 function runName(stage: CrashEvidence['stage']): 'apply' | 'destroy' {
@@ -65,10 +65,10 @@ async function conclude(session: Session, invocation: Invocation): Promise<Recov
   await rm(join(session.directory, variablesName), { force: true });
   await rm(planPath(session), { force: true });
   if (invocation.code === 0) return { kind: 'finished', result: await toApplyResult(session, invocation.report) };
-  if (invocation.code === null && invocation.failure.stopped === null) {
+  if (wasKilled(invocation) && invocation.failure.stopped === null) {
     return killed(session, readRecord(runDirectory(session.run, invocation.failure.stage))?.startedAtMs ?? 0);
   }
-  if (hasLeftState(session.directory)) await rescueState(session);
+  if (hasLeftState(session.directory) && !session.run.signal.aborted) await rescueState(session);
   throw toToolError(session, invocation, true);
 }
 
@@ -82,21 +82,8 @@ async function killed(session: Session, startedAtMs: number): Promise<Recovery> 
     const left = hasLeftState(session.directory) ? '; it left a state behind, which is saved before going on' : '';
     return { kind: 'interrupted', detail: `${detail}${left}`, lockId: null };
   }
-  const probe = await probeLock(session);
-  let lockId: string | null = null;
-  if (probe.kind === 'held') {
-    lockId = probe.lock?.id ?? null;
-    const ours = probe.lock !== null && isOurs(probe.lock, startedAtMs, Date.now());
-    if (!ours || !(await forceUnlock(session, probe.lock.id))) {
-      return {
-        kind: 'unknown',
-        detail: `${detail}, and the state is locked by ${probe.lock?.who ?? 'somebody'}, who cannot be proven to be that tool`,
-        lockId,
-      };
-    }
-  } else if (probe.kind === 'unknown') {
-    return { kind: 'unknown', detail: `${detail}, and its state cannot be reached: ${probe.message}`, lockId: null };
-  }
+  const { lockId, ...freed } = await freeAfterKill(session, startedAtMs);
+  if (freed.kind !== 'free') return { kind: 'unknown', detail: `${detail}, and ${freed.reason}`, lockId };
   const rescue = await rescueState(session);
   if (rescue.kind === 'kept') {
     return { kind: 'unknown', detail: `${detail}, and the state it left could not be saved: ${rescue.reason}`, lockId };
@@ -113,9 +100,11 @@ async function fromAfar(run: StackRun, evidence: CrashEvidence, open: () => Prom
   if (session?.managed ?? run.state !== null) {
     return { kind: 'interrupted', detail: `${detail}, whose worker is dead`, lockId: null };
   }
-  if (session === null) return { kind: 'unknown', detail: `${detail}, and its state cannot be looked at from here`, lockId: null };
+  if (session === null)
+    return { kind: 'unknown', detail: `${detail}, and its state cannot be looked at from here`, lockId: null };
   const probe = await probeLock(session);
-  if (probe.kind === 'free') return { kind: 'interrupted', detail: `${detail}, whose worker is dead, and the state is free`, lockId: null };
+  if (probe.kind === 'free')
+    return { kind: 'interrupted', detail: `${detail}, whose worker is dead, and the state is free`, lockId: null };
   return {
     kind: 'unknown',
     detail:

@@ -27,7 +27,9 @@ function quietly(session: Session, args: readonly string[]): Promise<Invocation>
 /** Frees a lock whose holder is proven to be over. */
 export async function forceUnlock(session: Session, lockId: string): Promise<boolean> {
   const { code } = await quietly(session, ['force-unlock', '-force', lockId]);
-  session.run.log(code === 0 ? `Freed the lock ${lockId} of a process that is over.\n` : `Could not free the lock ${lockId}.\n`);
+  session.run.log(
+    code === 0 ? `Freed the lock ${lockId} of a process that is over.\n` : `Could not free the lock ${lockId}.\n`,
+  );
   return code === 0;
 }
 
@@ -45,7 +47,9 @@ export async function probeLock(session: Session): Promise<LockProbe> {
   if (probe.code === 0) return { kind: 'free' };
   const message = messageOfRun(probe);
   const error = describeFailure({ ...probe.failure, diagnostics: diagnosticsOf(message) });
-  return error.class === 'lock' ? { kind: 'held', lock: parseLock(message) } : { kind: 'unknown', message: error.message };
+  return error.class === 'lock'
+    ? { kind: 'held', lock: parseLock(message) }
+    : { kind: 'unknown', message: error.message };
 }
 
 /**
@@ -60,10 +64,38 @@ export function isOurs(lock: LockHolder, startedAtMs: number, endedAtMs: number)
   } catch {
     return false;
   }
-  return lock.who === `${user}@${hostname()}` && lock.createdAtMs >= startedAtMs - 1000 && lock.createdAtMs <= endedAtMs + 1000;
+  return (
+    lock.who === `${user}@${hostname()}` && lock.createdAtMs >= startedAtMs - 1000 && lock.createdAtMs <= endedAtMs
+  );
 }
 
-export type Rescue = { readonly kind: 'nothing' | 'saved' } | { readonly kind: 'kept'; readonly file: string; readonly reason: string };
+export type Freed =
+  | { readonly kind: 'free'; readonly lockId: string | null }
+  | { readonly kind: 'held' | 'unreachable'; readonly lockId: string | null; readonly reason: string };
+
+/** Sees to it that a killed tool's lock is free. Its processes must be proven over. */
+export async function freeAfterKill(session: Session, startedAtMs: number): Promise<Freed> {
+  // What is dated later than this is the probe's own try, which some backends show instead of the holder.
+  const endedAtMs = Date.now();
+  const probe = await probeLock(session);
+  if (probe.kind === 'free') return { kind: 'free', lockId: null };
+  if (probe.kind === 'unknown') {
+    return { kind: 'unreachable', lockId: null, reason: `its state cannot be reached: ${probe.message}` };
+  }
+  const { lock } = probe;
+  if (lock !== null && isOurs(lock, startedAtMs, endedAtMs) && (await forceUnlock(session, lock.id))) {
+    return { kind: 'free', lockId: lock.id };
+  }
+  const holder = lock?.who ?? 'somebody';
+  return {
+    kind: 'held',
+    lockId: lock?.id ?? null,
+    reason: `the state is locked by ${holder}, who cannot be proven to be that tool`,
+  };
+}
+
+export type Rescue =
+  { readonly kind: 'nothing' | 'saved' } | { readonly kind: 'kept'; readonly file: string; readonly reason: string };
 
 /**
  * Saves a state that the tool could not save itself. No process of the tool may run in this work directory.
@@ -78,7 +110,10 @@ export async function rescueState(session: Session): Promise<Rescue> {
   if (pushed.code !== 0 && session.managed) {
     // Only a lock of this very call can be freed this way; the state backend refuses any other.
     const message = messageOfRun(pushed);
-    const lock = describeFailure({ ...pushed.failure, diagnostics: diagnosticsOf(message) }).class === 'lock' ? parseLock(message) : null;
+    const lock =
+      describeFailure({ ...pushed.failure, diagnostics: diagnosticsOf(message) }).class === 'lock'
+        ? parseLock(message)
+        : null;
     if (lock !== null && (await forceUnlock(session, lock.id))) pushed = await push();
   }
   if (pushed.code === 0) {

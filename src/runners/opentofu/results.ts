@@ -71,4 +71,3 @@ export async function readPlan(session: Session, hasChanges: boolean): Promise<P
   }
   return { plan: parsed.plan, artifact, text, json: parsed.json, drift: parsed.drift };
 }
-

@@ -2,16 +2,17 @@ import { chmod, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ResourceChange, Stage } from '../../model/index.ts';
 import type { RunnerOptions } from '../options.ts';
-import { defaultLadder, LeftRunningError } from '../process/index.ts';
+import { defaultLadder, LeftRunningError, readRecord } from '../process/index.ts';
 import { ToolError } from '../runner.ts';
 import type { ApplyResult, Drift, PlanResult, StackRun, StackRunner } from '../runner.ts';
 import { buildWorkTree } from '../work-tree.ts';
 import { needsInit } from './failures.ts';
 import { ensureInit, placeBackendFile } from './init.ts';
-import { invoke, toToolError } from './invoke.ts';
+import { invoke, runDirectory, toToolError, wasKilled } from './invoke.ts';
+import { releaseOwnLock } from './managed-state.ts';
 import type { Invocation, InvokeOptions } from './invoke.ts';
 import { recover } from './recover.ts';
-import { hasLeftState, rescueState } from './rescue.ts';
+import { freeAfterKill, hasLeftState, rescueState } from './rescue.ts';
 import { planPath, readPlan, toApplyResult } from './results.ts';
 import { openSession, variablesName } from './session.ts';
 import type { Session } from './session.ts';
@@ -47,17 +48,32 @@ export function createOpenTofuRunner(options: RunnerOptions): StackRunner {
     const invocation = await invoke(session, what);
     // Left where it is when the tool goes on without us: LeftRunningError passes this line.
     await rm(file, { force: true });
-    if (invocation.code === 0 || again || invocation.report.applyStarted || !needsInit(invocation.failure)) return invocation;
+    if (wasKilled(invocation)) await settle(session, what.name ?? what.stage);
+    if (invocation.code === 0 || again || invocation.report.applyStarted || !needsInit(invocation.failure))
+      return invocation;
     session.run.log('It asks for init, which is run now.\n');
     await ensureInit(session, () => reopen(session.run), true);
     return call(await reopen(session.run), what, true);
+  }
+
+  /** After a kill: nobody else frees what the tool held. */
+  async function settle(session: Session, name: string): Promise<void> {
+    const { run, managed } = session;
+    const startedAtMs = readRecord(runDirectory(run, name))?.startedAtMs;
+    if (startedAtMs === undefined) return;
+    if (managed && run.state !== null) {
+      const lockId = await releaseOwnLock(run.state);
+      if (lockId !== null) run.log(`Freed the lock ${lockId} of the killed tool.\n`);
+      return;
+    }
+    if (session.facts.backend !== null) await freeAfterKill(calmly(session), startedAtMs);
   }
 
   async function change(run: StackRun, stage: Stage, args: readonly string[]): Promise<ApplyResult> {
     const session = await open(run);
     const invocation = await call(session, { stage, args, changes: true });
     if (invocation.code === 0) return toApplyResult(session, invocation.report);
-    if (hasLeftState(session.directory)) await rescueState(session);
+    if (hasLeftState(session.directory)) await rescueState(calmly(session));
     throw toToolError(session, invocation, true);
   }
 
@@ -125,6 +141,11 @@ export function createOpenTofuRunner(options: RunnerOptions): StackRunner {
     recover: (run, evidence) =>
       recover(run, evidence, { ladder: options.ladder ?? defaultLadder, open: () => reopen(run) }),
   };
+}
+
+/** The session after its run was stopped: what has to be done all the same is not stopped too. */
+function calmly(session: Session): Session {
+  return { ...session, run: { ...session.run, signal: new AbortController().signal, timeoutMs: 300_000 } };
 }
 
 /** A resource that moved is shown as it was and as it is; the others as a deploy would change them. */

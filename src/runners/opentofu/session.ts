@@ -33,7 +33,14 @@ export interface Session {
 }
 
 /** Variables of the tools that would lead them away from what a session relies on. */
-const ours = ['TF_DATA_DIR', 'TF_CLI_CONFIG_FILE', 'TF_PLUGIN_CACHE_DIR', 'TF_INPUT', 'TF_IN_AUTOMATION', 'TERRAFORM_CONFIG'];
+const ours = [
+  'TF_DATA_DIR',
+  'TF_CLI_CONFIG_FILE',
+  'TF_PLUGIN_CACHE_DIR',
+  'TF_INPUT',
+  'TF_IN_AUTOMATION',
+  'TERRAFORM_CONFIG',
+];
 
 function cliConfigFile(options: RunnerOptions): string {
   if (options.cliConfig) return options.cliConfig;
@@ -59,7 +66,12 @@ export function providerStaging(run: StackRun): string {
  */
 const patience = { TF_HTTP_RETRY_MAX: '20', TF_HTTP_RETRY_WAIT_MIN: '1', TF_HTTP_RETRY_WAIT_MAX: '10' };
 
-function toolEnvironment(run: StackRun, options: RunnerOptions, facts: StackFacts, managed: boolean): Record<string, string> {
+function toolEnvironment(
+  run: StackRun,
+  options: RunnerOptions,
+  facts: StackFacts,
+  managed: boolean,
+): Record<string, string> {
   const environment: Record<string, string> = { ...run.environment };
   for (const name of ours) delete environment[name];
   Object.assign(environment, {
@@ -67,8 +79,6 @@ function toolEnvironment(run: StackRun, options: RunnerOptions, facts: StackFact
     TF_IN_AUTOMATION: '1',
     TF_INPUT: '0',
     CHECKPOINT_DISABLE: '1',
-    TF_PLUGIN_CACHE_DIR: providerStaging(run),
-    TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE: '1',
   });
   // A tool without providers lives for milliseconds with little memory: collecting garbage is a third of its work.
   if (facts.selfContained) environment['GOGC'] ??= '800';
@@ -76,8 +86,8 @@ function toolEnvironment(run: StackRun, options: RunnerOptions, facts: StackFact
   const { address, username, password } = run.state;
   delete environment['TF_WORKSPACE'];
   return {
-    ...environment,
     ...patience,
+    ...environment,
     TF_HTTP_ADDRESS: address,
     TF_HTTP_LOCK_ADDRESS: address,
     TF_HTTP_UNLOCK_ADDRESS: address,
@@ -96,10 +106,14 @@ export async function openSession(run: StackRun, options: RunnerOptions): Promis
   const directory = stackDirectory(run);
   const facts = readStackFacts(directory, tool, backendFile);
   if (!facts.hasFiles) {
-    throw new WindlassError('invalidDefinition', `the directory "${run.path}" has no ${tool === 'tofu' ? '.tf or .tofu' : '.tf'} files`, {
-      class: 'definition',
-      hint: 'Correct the path of the template, or push the files to the revision it uses.',
-    });
+    throw new WindlassError(
+      'invalidDefinition',
+      `the directory "${run.path}" has no ${tool === 'tofu' ? '.tf or .tofu' : '.tf'} files`,
+      {
+        class: 'definition',
+        hint: 'Correct the path of the template, or push the files to the revision it uses.',
+      },
+    );
   }
   const managed = facts.backend === null && run.state !== null;
   return {

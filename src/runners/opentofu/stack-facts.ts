@@ -138,7 +138,8 @@ function configurationFiles(directory: string, tool: ToolName): string[] {
   const all = new Set(names);
   // A .tofu file stands in for the .tf file of the same name.
   return names.filter(
-    (name) => /\.tofu(\.json)?$/.test(name) || (isTerraform(name) && !all.has(name.replace(/\.tf(?=(\.json)?$)/, '.tofu'))),
+    (name) =>
+      /\.tofu(\.json)?$/.test(name) || (isTerraform(name) && !all.has(name.replace(/\.tf(?=(\.json)?$)/, '.tofu'))),
   );
 }
 
@@ -199,7 +200,8 @@ export function readStackFacts(directory: string, tool: ToolName, ignore: string
     variables: root.variables,
     selfContained: !anyModules && wanted.length === 0,
     usesProviders: foreignModules || wanted.length > 0,
-    providerKey: foreignModules || wanted.length === 0 ? null : createHash('sha256').update(wanted.join('\n')).digest('hex'),
+    providerKey:
+      foreignModules || wanted.length === 0 ? null : createHash('sha256').update(wanted.join('\n')).digest('hex'),
     usesWorkspaceName: root.usesWorkspaceName,
     fingerprint: hash.digest('hex'),
     hasFiles: root.files > 0,

@@ -44,7 +44,10 @@ export function processHome(): ProcessHome {
 export function parseStat(line: string): (ProcessIdentity & { readonly state: string }) | null {
   const end = line.lastIndexOf(')');
   const pid = Number.parseInt(line, 10);
-  const fields = line.slice(end + 1).trim().split(/\s+/);
+  const fields = line
+    .slice(end + 1)
+    .trim()
+    .split(/\s+/);
   const state = fields[0];
   const started = fields[19];
   if (end < 0 || !Number.isInteger(pid) || state === undefined || started === undefined) return null;

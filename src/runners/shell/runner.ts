@@ -60,7 +60,13 @@ export function createShellRunner(options: RunnerOptions): StackRunner {
   }
 
   /** The end of a script that is over. Throws a ToolError unless its exit code is one of these. */
-  async function end(run: StackRun, name: ScriptName, ended: ProcessEnd, text: string, good: readonly number[]): Promise<ScriptEnd> {
+  async function end(
+    run: StackRun,
+    name: ScriptName,
+    ended: ProcessEnd,
+    text: string,
+    good: readonly number[],
+  ): Promise<ScriptEnd> {
     const files = filesOf(run, name);
     await rm(files.variables, { force: true });
     await rm(files.script, { force: true });
@@ -69,7 +75,13 @@ export function createShellRunner(options: RunnerOptions): StackRunner {
     throw new ToolError(describeFailure(failure), name === 'deploy' || name === 'destroy');
   }
 
-  async function start(run: StackRun, name: ScriptName, stage: Stage, script: Script, good: readonly number[]): Promise<ScriptEnd> {
+  async function start(
+    run: StackRun,
+    name: ScriptName,
+    stage: Stage,
+    script: Script,
+    good: readonly number[],
+  ): Promise<ScriptEnd> {
     const changes = name === 'deploy' || name === 'destroy';
     const directory = directoryOf(run, name);
     if ((await inspect(directory)).kind === 'running') {
@@ -120,7 +132,8 @@ export function createShellRunner(options: RunnerOptions): StackRunner {
   async function change(run: StackRun, name: 'deploy' | 'destroy'): Promise<ApplyResult> {
     const script = findScript(run, name);
     if (script === null) {
-      if (name === 'destroy' && findScript(run, 'deploy') !== null) run.log('There is no destroy script, so nothing is undone.\n');
+      if (name === 'destroy' && findScript(run, 'deploy') !== null)
+        run.log('There is no destroy script, so nothing is undone.\n');
       return { outputs: [], plan: nothing };
     }
     await start(run, name, name === 'deploy' ? 'apply' : 'destroy', script, [0]);
@@ -143,7 +156,11 @@ export function createShellRunner(options: RunnerOptions): StackRunner {
   async function recover(run: StackRun, evidence: CrashEvidence): Promise<Recovery> {
     for (const name of ['plan', 'drift']) {
       const onNotice = (text: string) => run.log(`The ${name} script of an earlier call: ${text}\n`);
-      await stopRun({ directory: directoryOf(run, name), ladder: { interruptMs: 10_000, terminateMs: 5_000 }, onNotice });
+      await stopRun({
+        directory: directoryOf(run, name),
+        ladder: { interruptMs: 5000, terminateMs: 2000 },
+        onNotice,
+      });
     }
     if (!evidence.changes) return { kind: 'clean' };
     const name: ScriptName = evidence.stage === 'destroy' ? 'destroy' : 'deploy';
@@ -164,7 +181,11 @@ export function createShellRunner(options: RunnerOptions): StackRunner {
         break;
       case 'none':
         if (evidence.sameHost && existsSync(run.workDirectory)) return { kind: 'clean' };
-        return { kind: 'unknown', detail: `the ${name} script ran on another machine and may go on there`, lockId: null };
+        return {
+          kind: 'unknown',
+          detail: `the ${name} script ran on another machine and may go on there`,
+          lockId: null,
+        };
       case 'elsewhere':
         return { kind: 'unknown', detail: `the ${name} script ran on ${found.host} and may go on there`, lockId: null };
     }

@@ -5,7 +5,8 @@ import type { StackRun, ToolVariable } from '../runner.ts';
 export type ScriptName = 'deploy' | 'destroy' | 'plan' | 'drift';
 
 /** A script of a stack: text from the template, or a file beside the code. */
-export type Script = { readonly kind: 'text'; readonly text: string } | { readonly kind: 'file'; readonly name: string };
+export type Script =
+  { readonly kind: 'text'; readonly text: string } | { readonly kind: 'file'; readonly name: string };
 
 const configured = {
   deploy: 'deployScript',
@@ -19,7 +20,9 @@ export function findScript(run: StackRun, name: ScriptName): Script | null {
   const text = run.config[configured[name]];
   if (text !== undefined && text.trim() !== '') return { kind: 'text', text };
   try {
-    return statSync(join(run.sourceDirectory, run.path, `${name}.sh`)).isFile() ? { kind: 'file', name: `${name}.sh` } : null;
+    return statSync(join(run.sourceDirectory, run.path, `${name}.sh`)).isFile()
+      ? { kind: 'file', name: `${name}.sh` }
+      : null;
   } catch {
     return null;
   }

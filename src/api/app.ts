@@ -1,0 +1,176 @@
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import express from 'express';
+import type { ErrorRequestHandler, Express, Request } from 'express';
+import type { Logger } from 'pino';
+import { z } from 'zod';
+import { authenticate } from '../access/index.ts';
+import type { SecretBox } from '../access/index.ts';
+import type { Artifacts } from '../artifacts/index.ts';
+import { WindlassError } from '../model/index.ts';
+import type { Operations, TemporalGateway } from '../operations/index.ts';
+import { stateRouter } from '../state/index.ts';
+import type { StateStore } from '../state/index.ts';
+import { eventChannel, logChannel } from '../store/index.ts';
+import type { Database } from '../store/index.ts';
+import { apiBase } from './constants.ts';
+import { healthRouter } from './health.ts';
+import type { ReadinessCheck } from './health.ts';
+import { createIdempotencyStore } from './idempotency.ts';
+import { nearRoutes } from './near-routes.ts';
+import { describeApi } from './openapi.ts';
+import { pagesRouter, securityHeaders } from './pages.ts';
+import { answerTo, HttpProblem, reasonOf } from './problems.ts';
+import { logRequests, requestIdOf } from './request-log.ts';
+import { createRouter, fromBodyReader } from './router.ts';
+import { apiRoutes } from './routes/index.ts';
+import { createWaker } from './waker.ts';
+
+export interface ApiOptions {
+  readonly operations: Operations;
+  readonly db: Database;
+  readonly secrets: SecretBox;
+  readonly state: StateStore;
+  readonly artifacts: Artifacts;
+  readonly temporal: TemporalGateway;
+  readonly log: Logger;
+  /** Temporal Web UI; null when unknown. */
+  readonly temporalUrl: string | null;
+  /** Asked by `/readyz` beside the database, Temporal and the encryption key. */
+  readonly checks?: readonly ReadinessCheck[];
+}
+
+/** Announced by runs and not kept, see `announceProgress`. */
+const progressChannel = 'windlass_progress';
+
+/** The version in the nearest package.json: beside `src` when run from sources, further up when built. */
+export function readVersion(from = __dirname): string {
+  for (let directory = from; ; directory = dirname(directory)) {
+    try {
+      const { name, version } = z
+        .object({ name: z.string(), version: z.string() })
+        .parse(JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')));
+      if (name === 'windlass') return version;
+    } catch {
+      // Not here.
+    }
+    if (directory === dirname(directory)) return 'unknown';
+  }
+}
+
+/** What is sealed opens again: the key is the one the records were made with. */
+function checkKey(secrets: SecretBox): void {
+  if (secrets.open(secrets.seal('windlass', 'readiness'), 'readiness') !== 'windlass') {
+    throw new WindlassError('internal', 'the encryption key does not open what it sealed');
+  }
+}
+
+async function readCaller(db: Database, request: Request): ReturnType<typeof authenticate> {
+  const header = request.get('authorization');
+  if (header === undefined) {
+    throw new WindlassError('unauthenticated', 'This call needs a key', {
+      hint: 'send it as: Authorization: Bearer wlk_…',
+    });
+  }
+  const token = /^Bearer +([\x21-\x7e]{1,500})$/i.exec(header)?.[1];
+  if (token === undefined) {
+    throw new WindlassError('unauthenticated', 'The Authorization header is not understood', {
+      hint: 'send it as: Authorization: Bearer wlk_…',
+    });
+  }
+  return authenticate(db.sql, token, request.ip ?? null);
+}
+
+function errorHandler(log: Logger): ErrorRequestHandler {
+  return (thrown: unknown, request, response, next) => {
+    const error =
+      thrown instanceof URIError
+        ? new WindlassError('invalidInput', 'The address is not encoded correctly', { hint: 'write % as %25' })
+        : fromBodyReader(thrown);
+    const { status, headers, body } = answerTo(error, requestIdOf(response));
+    if (status >= 500) {
+      const line = {
+        requestId: body.requestId,
+        method: request.method,
+        path: request.path.slice(0, 500),
+        reason: reasonOf(error),
+      };
+      log.error(body.code === 'internal' ? { ...line, err: error } : line, body.title);
+    }
+    if (response.headersSent) {
+      // A stream that breaks cannot become a problem any more; the client sees it cut and comes back.
+      response.destroy();
+      return;
+    }
+    if (request.method === 'HEAD') {
+      response.status(status).set(headers).end();
+      return;
+    }
+    response.status(status).set(headers).type('application/problem+json').send(JSON.stringify(body));
+    if (!request.complete) {
+      // The rest of a body that nobody reads would be taken for the next request.
+      response.set('Connection', 'close');
+      next();
+    }
+  };
+}
+
+/**
+ * The whole HTTP interface: the API, its document, the pages, health, and the state backend. It begins to listen on the
+ * database when somebody follows something; closing the database ends that.
+ */
+export function createApi(options: ApiOptions): Express {
+  const { operations, db, secrets, state, artifacts, temporal, log, temporalUrl } = options;
+  const version = readVersion();
+  const listen = (channel: string) => createWaker((onMessage) => db.listen(channel, onMessage));
+  const wakers = { events: listen(eventChannel), logs: listen(logChannel), progress: listen(progressChannel) };
+  const routes = apiRoutes({ operations, db, artifacts, wakers, version, temporalUrl });
+  const checks: ReadinessCheck[] = [
+    { name: 'database', check: () => db.ping() },
+    { name: 'Temporal', check: () => temporal.check() },
+    { name: 'encryption key', check: () => Promise.resolve(checkKey(secrets)) },
+    ...(options.checks ?? []),
+  ];
+
+  const app = express();
+  app.disable('x-powered-by');
+  app.set('etag', false);
+  app.set('query parser', 'simple');
+  app.use(logRequests(log));
+  app.use(
+    '/state',
+    stateRouter(state, { onError: (error) => log.error({ reason: reasonOf(error) }, 'state request failed') }),
+  );
+  app.use(securityHeaders);
+  app.use(healthRouter(checks));
+  app.use(pagesRouter());
+
+  let document: string | null = null;
+  app.get(`${apiBase}/openapi.json`, (_request, response) => {
+    document ??= JSON.stringify(describeApi(routes, version));
+    response.type('application/json').send(document);
+  });
+  app.use(apiBase, (_request, response, next) => {
+    response.set('Cache-Control', 'no-store');
+    next();
+  });
+  app.use(
+    apiBase,
+    createRouter(routes, {
+      authenticate: (request) => readCaller(db, request),
+      idempotency: createIdempotencyStore(db),
+    }),
+  );
+  app.use((request) => {
+    const inApi = request.path.startsWith(`${apiBase}/`) || request.path === apiBase;
+    const near = nearRoutes(routes, inApi ? request.path.slice(apiBase.length) : request.path);
+    throw new HttpProblem(404, 'notFound', `There is nothing at ${request.path.slice(0, 200)}`, {
+      hint:
+        near.length > 0
+          ? `near it: ${near.map((line) => line.replace(' ', ` ${apiBase}`)).join(', ')}`
+          : 'all routes are at /docs/api',
+    });
+  });
+  app.use(errorHandler(log));
+  return app;
+}

@@ -1,0 +1,3 @@
+export { createApi, readVersion } from './app.ts';
+export type { ApiOptions } from './app.ts';
+export type { ReadinessCheck } from './health.ts';

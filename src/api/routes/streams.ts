@@ -1,0 +1,345 @@
+import type { Request, Response } from 'express';
+import { z } from 'zod';
+import type { Deployment, Event, LogChunk, NodeRun } from '../../model/index.ts';
+import { eventSchema, isTerminalDeployment, logChunkSchema, pageOf, stages, WindlassError } from '../../model/index.ts';
+import { getDeployment, getEnvironment, latestEventId, listNodeRuns, readEvents, readLog } from '../../store/index.ts';
+import { HttpProblem } from '../problems.ts';
+import { streamRoute } from '../route.ts';
+import type { Call, Route } from '../route.ts';
+import { followTable, openStream } from '../sse.ts';
+import type { SseStream } from '../sse.ts';
+import type { Waker } from '../waker.ts';
+import { flag, refParams } from './shared.ts';
+import type { RouteDeps } from './shared.ts';
+
+const eventId = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+const after = eventId.optional().describe('Id of the last one seen; what came after it is sent');
+const limit = z.coerce.number().int().min(1).max(1000).optional();
+const cursor = z
+  .string()
+  .regex(/^\d{1,15}$/, 'the cursor is not one of this list')
+  .transform(Number)
+  .optional();
+
+const eventQuery = z.strictObject({ after, limit, cursor });
+const logQuery = z.strictObject({
+  node: z.string().min(1).max(300).optional().describe('Alias'),
+  stage: z.enum(stages).optional(),
+  after,
+  cursor,
+  limit,
+  follow: flag.describe('Stay until the run is over; server-sent events'),
+  format: z.enum(['json', 'text']).default('json').describe('`text`: all of it, one node after the other'),
+});
+
+const pageSize = 500;
+
+type Media = 'stream' | 'json' | 'text';
+const mediaTypes: Readonly<Record<Media, string>> = {
+  stream: 'text/event-stream',
+  json: 'application/json',
+  text: 'text/plain',
+};
+
+/** What the client wants most of what there is; the first when it does not care. */
+function chooseMedia(request: Request, offered: readonly Media[]): Media {
+  const best = request.accepts(offered.map((media) => mediaTypes[media]));
+  const chosen = offered.find((media) => mediaTypes[media] === best);
+  if (chosen !== undefined) return chosen;
+  throw new HttpProblem(
+    406,
+    'notAcceptable',
+    `This is available as ${offered.map((media) => mediaTypes[media]).join(', ')}`,
+  );
+}
+
+/** Where a stream goes on: the header wins, since a browser that comes back repeats the address of its first call. */
+function resumeAfter(request: Request, query: { after?: number | undefined }): number | undefined {
+  const header = request.get('last-event-id');
+  if (header === undefined || header === '') return query.after;
+  const parsed = eventId.safeParse(header);
+  if (parsed.success && /^\d+$/.test(header)) return parsed.data;
+  throw new WindlassError('invalidInput', 'Last-Event-ID is the id of an event of this stream, a whole number', {
+    problems: [{ path: 'header.Last-Event-ID', message: 'is not a whole number' }],
+  });
+}
+
+function sendPage<T extends { id: number }>(response: Response, items: readonly T[], asked: number): void {
+  const full = items.length >= asked;
+  response.status(200).json({ items, next: full ? String(items.at(-1)?.id ?? '') : null });
+}
+
+const announcementSchema = z.object({ environmentId: z.string().nullish(), deploymentId: z.string().nullish() });
+
+/** Wakes for announcements that are about this run or environment, and for those that say nothing. */
+function subscribeTo(
+  waker: Waker,
+  about: { deploymentId?: string; environmentId?: string },
+): (wake: () => void) => () => void {
+  return (wake) =>
+    waker.subscribe((payload) => {
+      const parsed = payload === null || payload === '' ? undefined : announcementSchema.safeParse(readJson(payload));
+      if (!parsed?.success) return wake();
+      const { deploymentId, environmentId } = parsed.data;
+      const fits =
+        about.deploymentId === undefined ? environmentId === about.environmentId : deploymentId === about.deploymentId;
+      if (fits) wake();
+      return undefined;
+    });
+}
+
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+const progressSchema = z.object({
+  deploymentId: z.string(),
+  index: z.number(),
+  alias: z.string(),
+  progress: z.string(),
+});
+
+/** How far tools are is told and not kept: it goes straight to who listens, and is lost on who is slow. */
+function forwardProgress(waker: Waker, deploymentId: string, stream: SseStream): () => void {
+  let busy = false;
+  return waker.subscribe((payload) => {
+    const parsed = payload === null ? undefined : progressSchema.safeParse(readJson(payload));
+    if (!parsed?.success || parsed.data.deploymentId !== deploymentId || busy) return;
+    busy = true;
+    const { index, alias, progress } = parsed.data;
+    void stream.send({ event: 'progress', data: { index, alias, progress } }).finally(() => {
+      busy = false;
+    });
+  });
+}
+
+async function streamDeployment(
+  deps: RouteDeps,
+  call: Call<unknown, z.output<typeof eventQuery>, unknown>,
+  deployment: Deployment,
+): Promise<void> {
+  const { db, wakers } = deps;
+  const { id, temporalUrl } = deployment;
+  const resume = resumeAfter(call.request, call.query);
+  const newest = await latestEventId(db.sql);
+  const from = resume ?? newest;
+  const snapshot = async (): Promise<{ deployment: Deployment; nodes: NodeRun[] }> => ({
+    deployment: { ...(await getDeployment(db.sql, id)), temporalUrl },
+    nodes: await listNodeRuns(db.sql, id),
+  });
+  // Read before the stream begins, so that a failure is a problem and not a broken stream.
+  const first = await snapshot();
+  const stream = openStream(call.response, call.gone);
+  await stream.send({ id: from, event: 'snapshot', data: first });
+  const stopProgress = forwardProgress(wakers.progress, id, stream);
+  let last = from;
+  try {
+    last = await followTable<Event>({
+      stream,
+      gone: call.gone,
+      after: from,
+      read: (seen) => readEvents(db.sql, { deploymentId: id, afterId: seen, limit: pageSize }),
+      idOf: (event) => event.id,
+      toEvent: (event) => ({ id: event.id, event: event.type, data: event }),
+      subscribe: subscribeTo(wakers.events, { deploymentId: id }),
+      mayEnd: (event) => event.type === 'deployment.status',
+      isOver: async () => isTerminalDeployment((await getDeployment(db.sql, id)).status),
+      // A run that begins or turns back has nodes that were not in the snapshot before.
+      afterItem: async (event) => {
+        if (event.type !== 'deployment.status') return;
+        await stream.send({ id: event.id, event: 'snapshot', data: await snapshot() });
+      },
+    });
+    if (stream.open)
+      await stream.send({ id: last, event: 'end', data: { status: (await getDeployment(db.sql, id)).status } });
+  } finally {
+    stopProgress();
+    stream.end();
+  }
+}
+
+async function streamEnvironment(
+  deps: RouteDeps,
+  call: Call<unknown, z.output<typeof eventQuery>, unknown>,
+  environmentId: string,
+  rootId: string,
+): Promise<void> {
+  const { db, wakers } = deps;
+  const resume = resumeAfter(call.request, call.query);
+  const from = resume ?? (await latestEventId(db.sql));
+  const environment = await getEnvironment(db.sql, environmentId);
+  const stream = openStream(call.response, call.gone);
+  await stream.send({ id: from, event: 'snapshot', data: { environment } });
+  try {
+    await followTable<Event>({
+      stream,
+      gone: call.gone,
+      after: from,
+      read: (seen) => readEvents(db.sql, { environmentId, afterId: seen, limit: pageSize }),
+      idOf: (event) => event.id,
+      toEvent: (event) => ({ id: event.id, event: event.type, data: event }),
+      subscribe: subscribeTo(wakers.events, { environmentId: rootId }),
+      mayEnd: () => false,
+      isOver: () => Promise.resolve(false),
+    });
+  } finally {
+    stream.end();
+  }
+}
+
+async function streamLogs(
+  deps: RouteDeps,
+  call: Call<unknown, z.output<typeof logQuery>, unknown>,
+  deployment: Deployment,
+): Promise<void> {
+  const { db, wakers } = deps;
+  const { id } = deployment;
+  const { node, stage } = call.query;
+  const from = resumeAfter(call.request, call.query) ?? 0;
+  const stream = openStream(call.response, call.gone);
+  try {
+    const last = await followTable<LogChunk>({
+      stream,
+      gone: call.gone,
+      after: from,
+      read: (seen) => readLog(db.sql, { deploymentId: id, alias: node, stage, afterId: seen, limit: pageSize }),
+      idOf: (chunk) => chunk.id,
+      toEvent: (chunk) => ({ id: chunk.id, event: 'log', data: chunk }),
+      subscribe: (wake) => {
+        const stops = [
+          subscribeTo(wakers.logs, { deploymentId: id })(wake),
+          subscribeTo(wakers.events, { deploymentId: id })(wake),
+        ];
+        return () => stops.forEach((stop) => stop());
+      },
+      mayEnd: () => false,
+      isOver: async () => call.query.follow === false || isTerminalDeployment((await getDeployment(db.sql, id)).status),
+      alwaysAsk: true,
+    });
+    if (stream.open) await stream.send({ id: last, event: 'end', data: {} });
+  } finally {
+    stream.end();
+  }
+}
+
+/** Everything as plain text, one node after the other in the order in which they began. */
+async function writeLogText(
+  deps: RouteDeps,
+  call: Call<unknown, z.output<typeof logQuery>, unknown>,
+  deployment: Deployment,
+): Promise<void> {
+  const { db } = deps;
+  const { node, stage } = call.query;
+  const { response, gone } = call;
+  const runs = (await listNodeRuns(db.sql, deployment.id)).filter((run) => node === undefined || run.alias === node);
+  const began = runs.toSorted((a, b) => (a.startedAt ?? '~').localeCompare(b.startedAt ?? '~') || a.index - b.index);
+  response.status(200).type('text/plain; charset=utf-8').set('Cache-Control', 'no-store');
+  for (const run of began) {
+    let seen = call.query.after ?? 0;
+    let title: string | null =
+      node === undefined || run.compensation ? `== ${run.alias}${run.compensation ? ' (taken back)' : ''}\n` : null;
+    for (;;) {
+      const chunks = await readLog(db.sql, {
+        deploymentId: deployment.id,
+        alias: run.alias,
+        compensation: run.compensation,
+        stage,
+        afterId: seen,
+        limit: pageSize,
+      });
+      if (chunks.length === 0 || gone.aborted) break;
+      const text = (title ?? '') + chunks.map((chunk) => chunk.text).join('');
+      title = null;
+      seen = chunks.at(-1)?.id ?? seen;
+      if (!response.write(text))
+        await new Promise<void>((resolve) => response.once('drain', resolve).once('close', resolve));
+    }
+  }
+  response.end();
+}
+
+export function streamRoutes(deps: RouteDeps): Route[] {
+  const { operations, db } = deps;
+  return [
+    streamRoute({
+      method: 'get',
+      path: '/deployments/:ref/events',
+      tag: 'Deployments',
+      summary: 'Follow a deployment',
+      description:
+        'Server-sent events: first `snapshot` with the deployment and its nodes, then what happens, `progress` of running tools (not kept), and `end`. `Last-Event-ID` or `after` goes on where a stream was cut. As JSON: a page of events.',
+      params: refParams,
+      query: eventQuery,
+      media: { 'text/event-stream': eventSchema, 'application/json': pageOf(eventSchema) },
+      stream: async (call) => {
+        const media = chooseMedia(call.request, ['stream', 'json']);
+        const deployment = await operations.getDeployment({ actor: call.caller, ref: call.params.ref });
+        if (media === 'stream') return streamDeployment(deps, call, deployment);
+        const asked = call.query.limit ?? 200;
+        const afterId = call.query.cursor ?? call.query.after ?? 0;
+        return sendPage(
+          call.response,
+          await readEvents(db.sql, { deploymentId: deployment.id, afterId, limit: asked }),
+          asked,
+        );
+      },
+    }),
+    streamRoute({
+      method: 'get',
+      path: '/environments/:ref/events',
+      tag: 'Environments',
+      summary: 'Follow an environment and its nodes',
+      description:
+        'Server-sent events: first `snapshot` with the environment, then what happens. As JSON: a page of events, oldest first.',
+      params: refParams,
+      query: eventQuery,
+      media: { 'text/event-stream': eventSchema, 'application/json': pageOf(eventSchema) },
+      stream: async (call) => {
+        const media = chooseMedia(call.request, ['stream', 'json']);
+        const environment = await operations.getEnvironment({ actor: call.caller, ref: call.params.ref });
+        if (media === 'stream')
+          return streamEnvironment(deps, call, environment.id, environment.parentId ?? environment.id);
+        const asked = call.query.limit ?? 200;
+        const afterId = call.query.cursor ?? call.query.after ?? 0;
+        return sendPage(
+          call.response,
+          await readEvents(db.sql, { environmentId: environment.id, afterId, limit: asked }),
+          asked,
+        );
+      },
+    }),
+    streamRoute({
+      method: 'get',
+      path: '/deployments/:ref/logs',
+      tag: 'Deployments',
+      summary: 'Read the log of a deployment, of one node or one stage',
+      description:
+        'JSON pages, server-sent events (`log`, then `end`), or plain text grouped by node. Values of secrets are masked.',
+      params: refParams,
+      query: logQuery,
+      media: {
+        'application/json': pageOf(logChunkSchema),
+        'text/event-stream': logChunkSchema,
+        'text/plain': z.string(),
+      },
+      stream: async (call) => {
+        const media = call.query.format === 'text' ? 'text' : chooseMedia(call.request, ['json', 'stream', 'text']);
+        const deployment = await operations.getDeployment({ actor: call.caller, ref: call.params.ref });
+        if (media === 'text') return writeLogText(deps, call, deployment);
+        if (media === 'stream') return streamLogs(deps, call, deployment);
+        const asked = call.query.limit ?? 200;
+        const afterId = call.query.cursor ?? call.query.after ?? 0;
+        const { node: alias, stage } = call.query;
+        return sendPage(
+          call.response,
+          await readLog(db.sql, { deploymentId: deployment.id, alias, stage, afterId, limit: asked }),
+          asked,
+        );
+      },
+    }),
+  ];
+}

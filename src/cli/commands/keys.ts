@@ -1,0 +1,91 @@
+import { z } from 'zod';
+import { apiKeySchema } from '../../model/index.ts';
+import { ref } from '../client/api-client.ts';
+import type { Registry } from '../cli.ts';
+import { confirmDelete, limitFlag, limitOption, yesFlag, yesOption } from './options.ts';
+import { ago, printDone, printList } from './shared.ts';
+
+/** The key itself comes once, when it is made; its field's name is the server's. */
+const newKeySchema = z.looseObject({ id: z.string(), name: z.string() });
+
+export function addKeys({ add, group }: Registry): void {
+  const key = group('key', 'API keys', ['keys']);
+  add(
+    {
+      usage: 'list',
+      aliases: ['ls'],
+      summary: 'List API keys, never the keys themselves',
+      examples: [['windlass key list', '']],
+      flags: [limitFlag],
+      options: z.object(limitOption),
+      async run(call) {
+        const { client } = await call.connect();
+        printList(
+          call,
+          await client.list('keys', apiKeySchema, call.options),
+          [
+            { title: 'name', value: (item) => item.name, keep: true },
+            { title: 'begins', value: (item) => item.prefix },
+            { title: 'permissions', value: (item) => item.permissions.join(', ') },
+            { title: 'expires', value: (item) => (item.expiresAt ? ago(call, item.expiresAt) : 'never') },
+            { title: 'last used', value: (item) => ago(call, item.lastUsedAt) },
+            { title: 'id', value: (item) => item.id, keep: true },
+          ],
+          'No keys.',
+        );
+      },
+    },
+    key,
+  );
+  add(
+    {
+      usage: 'create <name>',
+      summary: 'Create an API key; it is shown once',
+      examples: [
+        ['windlass key create ci --permission execute --expires-days 90', ''],
+        ['windlass key create viewer --permission view', ''],
+      ],
+      flags: [
+        { flags: '--permission <permission>', description: 'what it may do; several times for several', repeat: true },
+        { flags: '--expires-days <days>', description: 'never when absent' },
+      ],
+      options: z.object({
+        permission: z.array(z.string()).optional(),
+        expiresDays: z.coerce.number('expected days').positive().optional(),
+      }),
+      async run(call) {
+        const { permission, expiresDays } = call.options;
+        const { client } = await call.connect();
+        const expiresAt =
+          expiresDays === undefined ? undefined : new Date(call.io.now() + expiresDays * 86_400_000).toISOString();
+        const item = await client.post('keys', newKeySchema, {
+          name: call.argument(0),
+          ...(permission ? { permissions: permission } : {}),
+          ...(expiresAt ? { expiresAt } : {}),
+        });
+        const secret = [item['key'], item['token'], item['secret']].find((value) => typeof value === 'string');
+        call.printer.remark(call.printer.format === 'table' ? 'The key is shown only now:' : '');
+        printDone(call, String(secret ?? JSON.stringify(item)), item);
+      },
+    },
+    key,
+  );
+  add(
+    {
+      usage: 'delete <key>',
+      aliases: ['rm', 'revoke'],
+      summary: 'Revoke an API key at once',
+      examples: [['windlass key delete key_01jd3k9x2m7q4w8s5t6v --yes', '']],
+      flags: [yesFlag],
+      options: yesOption,
+      async run(call) {
+        const { client } = await call.connect();
+        const reference = call.argument(0);
+        await confirmDelete(call, `key "${reference}": whoever uses it is shut out`);
+        await client.delete(`keys/${ref(reference)}`);
+        printDone(call, `Revoked ${reference}.`, { deleted: reference });
+      },
+    },
+    key,
+  );
+}

@@ -1,0 +1,155 @@
+import { z } from 'zod';
+import { organizationSchema, projectSchema } from '../../model/index.ts';
+import { ref } from '../client/api-client.ts';
+import type { Registry } from '../cli.ts';
+import { noOptions } from '../cli.ts';
+import { confirmDelete, limitFlag, limitOption, yesFlag, yesOption } from './options.ts';
+import { ago, printDone, printItem, printList } from './shared.ts';
+
+export function addProjects({ add, group }: Registry): void {
+  const project = group('project', 'Projects: templates and environments that belong together', ['projects']);
+  add(
+    {
+      usage: 'list',
+      aliases: ['ls'],
+      summary: 'List projects',
+      examples: [['windlass project list', '']],
+      flags: [limitFlag],
+      options: z.object(limitOption),
+      async run(call) {
+        const { client } = await call.connect();
+        const listing = await client.list('projects', projectSchema, call.options);
+        printList(
+          call,
+          listing,
+          [
+            { title: 'name', value: (item) => item.name, keep: true },
+            { title: 'made', value: (item) => ago(call, item.createdAt) },
+            { title: 'id', value: (item) => item.id, keep: true },
+          ],
+          'No projects.',
+        );
+      },
+    },
+    project,
+  );
+  add(
+    {
+      usage: 'show <project>',
+      summary: 'Show one project',
+      examples: [['windlass project show default', '']],
+      options: noOptions,
+      async run(call) {
+        const { client } = await call.connect();
+        const item = await client.get(`projects/${ref(call.argument(0))}`, projectSchema);
+        printItem(call, item, [
+          ['name', item.name],
+          ['settings', JSON.stringify(item.settings)],
+          ['made', ago(call, item.createdAt)],
+          ['organization', item.organizationId],
+          ['id', item.id],
+        ]);
+      },
+    },
+    project,
+  );
+  add(
+    {
+      usage: 'create <name>',
+      summary: 'Create a project',
+      examples: [['windlass project create staging', '']],
+      flags: [{ flags: '--organization <name>', description: 'the only one when absent' }],
+      options: z.object({ organization: z.string().optional() }),
+      async run(call) {
+        const { client } = await call.connect();
+        const { organization } = call.options;
+        const item = await client.post('projects', projectSchema, {
+          name: call.argument(0),
+          ...(organization ? { organization } : {}),
+        });
+        printDone(call, `Created project ${item.name} (${item.id}).`, item);
+      },
+    },
+    project,
+  );
+  add(
+    {
+      usage: 'update <project>',
+      summary: 'Change a project',
+      examples: [
+        ['windlass project update staging --name test', ''],
+        ['windlass project update staging --default-ttl-hours 24 --maximum-ttl-hours 72', ''],
+      ],
+      flags: [
+        { flags: '--name <name>', description: 'new name' },
+        { flags: '--default-ttl-hours <hours>', description: 'of environments that say nothing else' },
+        { flags: '--maximum-ttl-hours <hours>', description: 'no environment lives longer after a deploy' },
+        { flags: '--max-parallel <n>', description: 'nodes at once over all runs' },
+      ],
+      options: z.object({
+        name: z.string().optional(),
+        defaultTtlHours: z.coerce.number('expected hours').positive().optional(),
+        maximumTtlHours: z.coerce.number('expected hours').positive().optional(),
+        maxParallel: z.coerce.number('expected a whole number').int().positive().optional(),
+      }),
+      async run(call) {
+        const { name, defaultTtlHours, maximumTtlHours, maxParallel } = call.options;
+        const { client } = await call.connect();
+        const known = await client.get(`projects/${ref(call.argument(0))}`, projectSchema);
+        const settings = {
+          ...known.settings,
+          ...(defaultTtlHours ? { defaultTtl: { kind: 'hours', hours: defaultTtlHours } } : {}),
+          ...(maximumTtlHours ? { maximumTtlHours } : {}),
+          ...(maxParallel ? { maxParallel } : {}),
+        };
+        const item = await client.patch(`projects/${ref(known.id)}`, projectSchema, {
+          ...(name ? { name } : {}),
+          settings,
+        });
+        printDone(call, `Updated project ${item.name}.`, item);
+      },
+    },
+    project,
+  );
+  add(
+    {
+      usage: 'delete <project>',
+      aliases: ['rm'],
+      summary: 'Delete a project without environments',
+      examples: [['windlass project delete staging --yes', '']],
+      flags: [yesFlag],
+      options: yesOption,
+      async run(call) {
+        const { client } = await call.connect();
+        const item = await client.get(`projects/${ref(call.argument(0))}`, projectSchema);
+        await confirmDelete(call, `project "${item.name}" with its templates and variables`);
+        await client.delete(`projects/${ref(item.id)}`);
+        printDone(call, `Deleted project ${item.name}.`, { deleted: item.id });
+      },
+    },
+    project,
+  );
+  const organization = group('organization', 'Organizations', ['org']);
+  add(
+    {
+      usage: 'list',
+      aliases: ['ls'],
+      summary: 'List organizations',
+      examples: [['windlass organization list', '']],
+      options: noOptions,
+      async run(call) {
+        const { client } = await call.connect();
+        printList(
+          call,
+          await client.list('organizations', organizationSchema),
+          [
+            { title: 'name', value: (item) => item.name, keep: true },
+            { title: 'id', value: (item) => item.id, keep: true },
+          ],
+          'No organizations.',
+        );
+      },
+    },
+    organization,
+  );
+}

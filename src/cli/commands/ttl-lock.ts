@@ -1,0 +1,178 @@
+import { z } from 'zod';
+import type { ttlSchema } from '../../model/index.ts';
+import { ref } from '../client/api-client.ts';
+import type { ApiClient } from '../client/api-client.ts';
+import type { Invocation, Registry } from '../cli.ts';
+import { noOptions } from '../cli.ts';
+import { usageError } from '../exit.ts';
+import { formatRelative, shellQuote } from '../text/format.ts';
+import { getEnvironment, printDone, printItem } from './shared.ts';
+
+export function addTtl({ add, group }: Registry): void {
+  const ttl = group('ttl', 'Time to live: environments that destroy themselves');
+  add(
+    {
+      usage: 'show <environment>',
+      summary: 'Show when an environment destroys itself',
+      examples: [['windlass ttl show shop', '']],
+      options: noOptions,
+      async run(call) {
+        const { client } = await call.connect();
+        const { name, expiresAt, settings } = await getEnvironment(client, call.argument(0));
+        printDone(call, describeExpiry(name, expiresAt, call.io.now()), {
+          ttl: settings.ttl ?? { kind: 'unlimited' },
+          expiresAt,
+        });
+      },
+    },
+    ttl,
+  );
+  add(
+    {
+      usage: 'set <environment> <when>',
+      aliases: ['create', 'update'],
+      summary: 'Set when an environment destroys itself',
+      examples: [
+        ['windlass ttl set shop 8h', 'eight hours after a deploy; 3d for days'],
+        ['windlass ttl set shop 2026-12-24T18:00:00Z', 'at this moment'],
+        ['windlass ttl set shop unlimited', 'never'],
+      ],
+      options: noOptions,
+      async run(call) {
+        const body = readTtl(call.argument(1));
+        const { client } = await call.connect();
+        const { id } = await getEnvironment(client, call.argument(0));
+        await client.put(`environments/${ref(id)}/ttl`, z.unknown(), body);
+        await showExpiry(call, client, id);
+      },
+    },
+    ttl,
+  );
+  add(
+    {
+      usage: 'extend <environment> <hours>',
+      summary: 'Put the end off by some hours',
+      examples: [['windlass ttl extend shop 4h', 'four hours more; 2d for days']],
+      options: noOptions,
+      async run(call) {
+        const hours = readHours(call.argument(1));
+        const { client } = await call.connect();
+        const { id } = await getEnvironment(client, call.argument(0));
+        await client.post(`environments/${ref(id)}/ttl/extend`, z.unknown(), { hours });
+        await showExpiry(call, client, id);
+      },
+    },
+    ttl,
+  );
+}
+
+async function showExpiry(call: Invocation<unknown>, client: ApiClient, id: string): Promise<void> {
+  const { name, expiresAt, settings } = await getEnvironment(client, id);
+  printDone(call, describeExpiry(name, expiresAt, call.io.now()), {
+    ttl: settings.ttl ?? { kind: 'unlimited' },
+    expiresAt,
+  });
+}
+
+function describeExpiry(name: string, expiresAt: string | null, nowMs: number): string {
+  return expiresAt === null
+    ? `${name} has no end set.`
+    : `${name} destroys itself ${formatRelative(expiresAt, nowMs)}, at ${expiresAt}.`;
+}
+
+/** `8h`, `3d`, a bare number of hours. */
+export function readHours(text: string): number {
+  const match = /^(\d{1,6}(?:\.\d+)?)\s*(h|d|w)?$/.exec(text);
+  const hours = match ? Number(match[1]) * (match[2] === 'w' ? 168 : match[2] === 'd' ? 24 : 1) : 0;
+  if (hours > 0) return hours;
+  throw usageError(`"${text}" is no time`, 'expected hours such as 8h, or days such as 3d');
+}
+
+export function readTtl(text: string): z.output<typeof ttlSchema> {
+  if (text === 'unlimited' || text === 'never') return { kind: 'unlimited' };
+  if (/^\d{1,6}(\.\d+)?\s*[hdw]?$/.test(text)) return { kind: 'hours', hours: readHours(text) };
+  const at = Date.parse(text);
+  if (Number.isNaN(at))
+    throw usageError(`"${text}" is no time`, 'expected 8h, 3d, a moment such as 2026-12-24T18:00:00Z, or unlimited');
+  return { kind: 'date', at: new Date(at).toISOString() };
+}
+
+export function addLocks({ add }: Registry): void {
+  const lock = async (call: Invocation<{ reason?: string | undefined }>): Promise<void> => {
+    const { reason } = call.options;
+    if (!reason) throw usageError('--reason is missing', 'whoever is refused a run reads it');
+    const { client } = await call.connect();
+    const { id, name } = await getEnvironment(client, call.argument(0));
+    const answer = await client.post(`environments/${ref(id)}/lock`, z.unknown(), { reason });
+    printDone(call, `Locked ${name}: no run starts until  windlass unlock ${shellQuote(name)}`, answer);
+  };
+  const unlock = async (call: Invocation<unknown>): Promise<void> => {
+    const { client } = await call.connect();
+    const { id, name } = await getEnvironment(client, call.argument(0));
+    await client.delete(`environments/${ref(id)}/lock`);
+    printDone(call, `Unlocked ${name}.`, { unlocked: id });
+  };
+  const flags = [{ flags: '--reason <text>', description: 'shown to whoever is refused a run' }];
+  const options = z.object({ reason: z.string().optional() });
+  const command = add({
+    usage: 'lock <environment>',
+    summary: 'Refuse all runs of an environment, scheduled ones too',
+    examples: [
+      ['windlass lock shop --reason "migration until 15:00"', ''],
+      ['windlass lock show shop', 'who, when and why'],
+      ['windlass unlock shop', ''],
+    ],
+    flags,
+    options,
+    run: lock,
+  });
+  add(
+    {
+      usage: 'set <environment>',
+      aliases: ['create'],
+      summary: 'The same as lock',
+      examples: [['windlass lock set shop --reason "migration"', '']],
+      flags,
+      options,
+      run: lock,
+    },
+    command,
+  );
+  add(
+    {
+      usage: 'show <environment>',
+      summary: 'Show who locked an environment, and why',
+      examples: [['windlass lock show shop', '']],
+      options: noOptions,
+      async run(call) {
+        const { client } = await call.connect();
+        const { name, flags: marks } = await getEnvironment(client, call.argument(0));
+        if (marks.lock === null) return printDone(call, `${name} is not locked.`, null);
+        return printItem(call, marks.lock, [
+          ['by', marks.lock.by],
+          ['since', formatRelative(marks.lock.at, call.io.now())],
+          ['reason', marks.lock.reason],
+        ]);
+      },
+    },
+    command,
+  );
+  add(
+    {
+      usage: 'delete <environment>',
+      aliases: ['rm', 'clear'],
+      summary: 'The same as unlock',
+      examples: [['windlass lock delete shop', '']],
+      options: noOptions,
+      run: unlock,
+    },
+    command,
+  );
+  add({
+    usage: 'unlock <environment>',
+    summary: 'Let runs of an environment start again',
+    examples: [['windlass unlock shop', '']],
+    options: noOptions,
+    run: unlock,
+  });
+}

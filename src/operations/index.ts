@@ -1,0 +1,14 @@
+export { createOperations } from './operations.ts';
+export type { Operations } from './operations.ts';
+export type { OperationsDeps } from './context.ts';
+export type { DecisionAnswer } from './approvals.ts';
+export type { DeploymentRequestInput } from './deployment-request.ts';
+export type { EnvironmentPatch } from './environments.ts';
+export type { DriftAnswer, ScheduleAnswer } from './life.ts';
+export type { DeploymentAsk, PreparedDeployment, RequestedDeployment } from './request-deployment.ts';
+export type { StateSummary } from './state.ts';
+export type { Validation } from './validate.ts';
+export type { VariablePatch } from './variables.ts';
+export { createTemporalGateway } from './temporal-client.ts';
+export type { TemporalGatewayOptions } from './temporal-client.ts';
+export type { EntityTarget, ScheduleInput, ScheduleView, TemporalGateway } from './temporal-gateway.ts';

@@ -1,0 +1,125 @@
+import {
+  allows,
+  checkGrant,
+  createKey as makeKey,
+  listKeys as readKeys,
+  permissions,
+  revokeKey as endKey,
+} from '../access/index.ts';
+import type { KeyRecord, Permission, Principal } from '../access/index.ts';
+import { WindlassError } from '../model/index.ts';
+import type { Page } from '../model/index.ts';
+import { findProject, listAuditEntries } from '../store/index.ts';
+import type { AuditEntry, PageRequest } from '../store/index.ts';
+import { audit, authorize, principalOf, requireScope } from './context.ts';
+import type { Asked, Context } from './context.ts';
+
+export interface KeyInput {
+  readonly name: string;
+  readonly permissions: readonly string[];
+  readonly expiresAt?: string | undefined;
+}
+
+/** Nobody can give what they do not have. */
+function requireGrantable(principal: Principal, grant: string): void {
+  const [permission = '', projectId] = grant.split('@');
+  const has =
+    grant === '*'
+      ? principal.permissions.includes('*')
+      : (permissions as readonly string[]).includes(permission) &&
+        allows(principal, permission as Permission, projectId);
+  if (!has)
+    throw new WindlassError(
+      'forbidden',
+      `${principal.name} cannot give the permission "${grant}", which it does not have`,
+    );
+}
+
+/** Keys and the log of what was done with them. */
+export function accessOperations(context: Context) {
+  const { db, clock } = context;
+  return {
+    async listKeys({ actor }: Asked): Promise<Page<KeyRecord>> {
+      authorize(actor, 'organization.manage');
+      return { items: await readKeys(db.sql), next: null };
+    },
+
+    /** The token is told here and never again. */
+    async createKey({ actor, input }: Asked & { input: KeyInput }): Promise<{ key: KeyRecord; token: string }> {
+      authorize(actor, 'organization.manage');
+      const principal = principalOf(actor);
+      for (const grant of input.permissions) requireGrantable(principal, checkGrant(grant));
+      if (input.expiresAt !== undefined && Date.parse(input.expiresAt) <= clock()) {
+        throw new WindlassError('invalidInput', 'The key would be expired already', {
+          problems: [{ path: 'expiresAt', message: 'is in the past' }],
+        });
+      }
+      return db.transaction(async (tx) => {
+        const created = await makeKey(tx, input);
+        await audit(tx, actor, {
+          action: 'key.create',
+          targetType: 'key',
+          targetId: created.key.id,
+          after: created.key,
+        });
+        return created;
+      });
+    },
+
+    /** Revoking twice changes nothing. The last key that can make others stays. */
+    async revokeKey({ actor, id }: Asked & { id: string }): Promise<void> {
+      authorize(actor, 'organization.manage');
+      await db.transaction(async (tx) => {
+        const keys = await readKeys(tx);
+        const found = keys.find((key) => key.id === id);
+        if (!found) {
+          const row = await tx.selectFrom('api_keys').select('id').where('id', '=', id).executeTakeFirst();
+          if (!row)
+            throw new WindlassError('notFound', `there is no key "${id}"`, {
+              hint: 'those there are: GET /api/v1/keys',
+            });
+          return;
+        }
+        const managers = keys.filter(
+          (key) =>
+            (key.permissions.includes('*') || key.permissions.includes('organization.manage')) &&
+            (key.expiresAt === null || Date.parse(key.expiresAt) > clock()),
+        );
+        if (managers.length === 1 && managers[0]?.id === id) {
+          throw new WindlassError('conflict', `"${found.name}" is the last key that can make others`, {
+            hint: 'make another with the permission * first',
+          });
+        }
+        await endKey(tx, id);
+        await audit(tx, actor, { action: 'key.revoke', targetType: 'key', targetId: id, before: found });
+      });
+    },
+
+    async listAudit({
+      actor,
+      project,
+      target,
+      by,
+      ...filter
+    }: Asked &
+      PageRequest & {
+        project?: string | undefined;
+        /** Id of what was changed, or its type. */
+        target?: string | undefined;
+        /** Name or id of who did it. */
+        by?: string | undefined;
+        action?: string | undefined;
+        since?: Date | undefined;
+      }): Promise<Page<AuditEntry>> {
+      const scope = project === undefined ? undefined : await findProject(db.sql, project);
+      requireScope(actor, scope?.id);
+      const isId = target !== undefined && target.includes('_');
+      return listAuditEntries(db.sql, {
+        ...filter,
+        projectId: scope?.id,
+        actor: by,
+        ...(target === undefined ? {} : isId ? { targetId: target } : { targetType: target }),
+      });
+    },
+  };
+}

@@ -1,0 +1,36 @@
+import { approvalOperations } from './approvals.ts';
+import { catalogueOperations } from './catalogue.ts';
+import type { Context, OperationsDeps } from './context.ts';
+import { deploymentOperations } from './deployments.ts';
+import { environmentOperations } from './environments.ts';
+import { accessOperations } from './keys.ts';
+import { lifeOperations } from './life.ts';
+import { requestOperations } from './request-deployment.ts';
+import { resendOperations } from './resend.ts';
+import { controlOperations } from './run-control.ts';
+import { stateOperations } from './state.ts';
+import { validateOperations } from './validate.ts';
+import { variableOperations } from './variables.ts';
+
+/**
+ * What people, schedules and timers may ask for: one function a request. Each authorizes, checks, changes, and writes
+ * down who did it, in this order. All throw WindlassError.
+ */
+export function createOperations(deps: OperationsDeps) {
+  const context: Context = { ...deps, clock: deps.clock ?? Date.now };
+  return {
+    ...catalogueOperations(context),
+    ...environmentOperations(context),
+    ...lifeOperations(context),
+    ...stateOperations(context),
+    ...variableOperations(context),
+    ...requestOperations(context),
+    ...controlOperations(context),
+    ...deploymentOperations(context),
+    ...approvalOperations(context),
+    ...accessOperations(context),
+    ...validateOperations(context),
+    ...resendOperations(context),
+  };
+}
+export type Operations = ReturnType<typeof createOperations>;
