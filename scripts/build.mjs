@@ -22,7 +22,7 @@ function filesIn(directory) {
     .sort();
 }
 
-const isTest = (file) => file.endsWith('.test.ts');
+const isTest = (file) => /\.(test|test-support|fixture)\.ts$/.test(file);
 
 function hashOf(files) {
   const hash = createHash('sha256').update(process.version);

@@ -101,7 +101,7 @@ function target(file, from) {
   return join(dirname(file), from).split(sep).join('/');
 }
 
-const isTest = (file) => !file.startsWith('src/') || /(\.test|\.fixture|\/testing)\.ts$/.test(file);
+const isTest = (file) => !file.startsWith('src/') || /(\.test|\.test-support|\.fixture|\/testing)\.ts$/.test(file);
 
 /** The room a file belongs to; a single file in src/ is a room of its own. */
 function roomOf(file) {
@@ -132,8 +132,8 @@ function checkImport(file, { from, line }) {
   if (own?.name === other.name) return;
 
   const byFile = byFileAllowed[own?.name]?.test(to) ?? false;
-  // `testing.ts` is the second door of a room, for tests alone.
-  const byDoor = to === other.door || (isTest(file) && to === `src/${other.name}/testing.ts`);
+  // What a room keeps for tests is its second door, for tests alone.
+  const byDoor = to === other.door || (isTest(file) && isTest(to));
   if (!byDoor && !byFile) problems.push(`${here}: reaches into ${other.name}; import ${other.door} instead of ${to}`);
   // Tests put rooms together as they need them.
   if (isTest(file) || own === null) return;

@@ -82,7 +82,7 @@ async function readCaller(db: Database, request: Request): ReturnType<typeof aut
 }
 
 function errorHandler(log: Logger): ErrorRequestHandler {
-  return (thrown: unknown, request, response, next) => {
+  return (thrown: unknown, request, response, _next) => {
     const error =
       thrown instanceof URIError
         ? new WindlassError('invalidInput', 'The address is not encoded correctly', { hint: 'write % as %25' })
@@ -107,11 +107,6 @@ function errorHandler(log: Logger): ErrorRequestHandler {
       return;
     }
     response.status(status).set(headers).type('application/problem+json').send(JSON.stringify(body));
-    if (!request.complete) {
-      // The rest of a body that nobody reads would be taken for the next request.
-      response.set('Connection', 'close');
-      next();
-    }
   };
 }
 

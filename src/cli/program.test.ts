@@ -3,11 +3,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runCli } from './program.ts';
 import type { SessionDependencies } from './session.ts';
-import type { FakeServer } from './testing/fake-server.ts';
-import { openSse, page, problem, startFakeServer } from './testing/fake-server.ts';
-import type { FakeIo, FakeIoOptions } from './testing/fake-io.ts';
-import { fakeIo } from './testing/fake-io.ts';
-import { at, makeApproval, makeDeployment, makeEnvironment, makeEvent, shopNodes } from './testing/records.ts';
+import type { FakeServer } from './testing/fake-server.test-support.ts';
+import { openSse, page, problem, startFakeServer } from './testing/fake-server.test-support.ts';
+import type { FakeIo, FakeIoOptions } from './testing/fake-io.test-support.ts';
+import { fakeIo } from './testing/fake-io.test-support.ts';
+import {
+  at,
+  makeApproval,
+  makeDeployment,
+  makeEnvironment,
+  makeEvent,
+  shopNodes,
+} from './testing/records.test-support.ts';
 
 let home: string;
 let server: FakeServer | undefined;

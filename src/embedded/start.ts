@@ -6,7 +6,7 @@ import { WindlassError, messageOf } from '../model/index.ts';
 import { lockInstance } from './instance-lock.ts';
 import { choosePort, isPortFree } from './ports.ts';
 import { startTemporalServer } from './temporal-server.ts';
-import { createToolLocator } from './tools/index.ts';
+import { createToolLocator, reportWhile, reporter } from './tools/index.ts';
 import type { OnToolProgress, ToolLocator } from './tools/index.ts';
 
 /** What the application gets from its surroundings. */
@@ -78,18 +78,20 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
       config.temporal.address === null ? tools.find('temporal') : null,
       tools.find('tofu'),
     ]);
-    const temporal = await provideTemporal({ config, program, onEvent: options.onEvent });
+    const temporal = await showing('Temporal server', options.onProgress, () =>
+      provideTemporal({ config, program, onEvent: options.onEvent }),
+    );
     undo.push(() => temporal.stop());
 
-    const parts = { temporalAddress: temporal.address, temporalUiUrl: temporal.uiUrl, tools };
-    const app = await options.startApp(config, parts);
+    const parts = { temporalAddress: temporal.address, temporalUiUrl: temporal.url, tools };
+    const app = await showing('Windlass', options.onProgress, () => options.startApp(config, parts));
     undo.push(() => app.stop());
-    instance.announce({ url: app.url, temporalUrl: temporal.uiUrl });
+    instance.announce({ url: app.url, temporalUrl: temporal.url });
 
     let stopped: Promise<void> | undefined;
     return {
       url: app.url,
-      temporalUrl: temporal.uiUrl,
+      temporalUrl: temporal.url,
       temporalAddress: temporal.address,
       stop: () => (stopped ??= undoAll(undo)),
     };
@@ -97,6 +99,21 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
     await undoAll(undo).catch(() => undefined);
     throw error;
   }
+}
+
+interface Started {
+  readonly url: string | null;
+}
+
+async function showing<T extends Started>(
+  name: string,
+  onProgress: OnToolProgress | undefined,
+  start: () => Promise<T>,
+): Promise<T> {
+  const report = reporter(name, undefined, onProgress ?? (() => undefined));
+  const started = await reportWhile(() => report('starting', ''), start());
+  report('ready', started.url ?? 'runs elsewhere');
+  return started;
 }
 
 async function prepareDataDirectory(directory: string): Promise<void> {
@@ -150,7 +167,8 @@ async function chooseHttpPort(config: Config): Promise<Config> {
 
 interface ProvidedTemporal {
   readonly address: string;
-  readonly uiUrl: string | null;
+  /** Web UI; null when unknown. */
+  readonly url: string | null;
   stop(): Promise<void>;
 }
 
@@ -163,9 +181,9 @@ interface TemporalChoice {
 
 async function provideTemporal({ config, program, onEvent }: TemporalChoice): Promise<ProvidedTemporal> {
   const { address, uiUrl, namespace } = config.temporal;
-  if (address !== null) return { address, uiUrl, stop: () => Promise.resolve() };
+  if (address !== null) return { address, url: uiUrl, stop: () => Promise.resolve() };
   if (program === null) throw new WindlassError('internal', 'neither a Temporal server nor the program for one');
   const { dataDirectory } = config;
   const server = await startTemporalServer({ program, dataDirectory, namespace, onEvent });
-  return { address: server.address, uiUrl: uiUrl ?? server.uiUrl, stop: () => server.stop() };
+  return { address: server.address, url: uiUrl ?? server.uiUrl, stop: () => server.stop() };
 }

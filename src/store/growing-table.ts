@@ -23,6 +23,6 @@ export async function completeUpTo(db: Db, table: keyof typeof lockTags): Promis
         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND newest.id IS NOT NULL
     ) AS held
     FROM newest`.execute(db);
-  const row = rows[0];
-  return row === undefined ? 0 : Math.min(row.newest, row.held ?? row.newest);
+  const [upTo = 0] = rows.map((row) => Math.min(row.newest, row.held ?? row.newest));
+  return upTo;
 }

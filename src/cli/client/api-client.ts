@@ -33,7 +33,7 @@ export interface ApiClient {
   list<S extends z.ZodType>(
     path: string,
     item: S,
-    options?: { readonly query?: Query; readonly limit?: number },
+    options?: { readonly query?: Query; readonly limit?: number; readonly pageSize?: number },
   ): Promise<Listing<z.output<S>>>;
   post<S extends z.ZodType>(path: string, schema: S, body?: unknown): Promise<z.output<S>>;
   put<S extends z.ZodType>(path: string, schema: S, body: unknown): Promise<z.output<S>>;
@@ -114,11 +114,11 @@ export function createClient(server: Server): ApiClient {
   return {
     url: server.url,
     get: (path, schema, query) => json('GET', path, schema, { query }),
-    async list(path, item, { query = {}, limit = Infinity } = {}) {
+    async list(path, item, { query = {}, limit = Infinity, pageSize = 200 } = {}) {
       const items: z.output<typeof item>[] = [];
       let cursor: string | undefined;
       do {
-        const size = Math.min(200, limit - items.length);
+        const size = Math.min(pageSize, limit - items.length);
         const page = await json('GET', path, pageOf(item), { query: { ...query, limit: size, cursor } });
         items.push(...page.items);
         cursor = page.next ?? undefined;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { z } from 'zod';
-import type { FakeServer } from '../testing/fake-server.ts';
-import { openSse, page, problem, startFakeServer } from '../testing/fake-server.ts';
+import type { FakeServer } from '../testing/fake-server.test-support.ts';
+import { openSse, page, problem, startFakeServer } from '../testing/fake-server.test-support.ts';
 import { createClient } from './api-client.ts';
 import { createSseParser } from './sse.ts';
 import type { SseMessage } from './sse.ts';

@@ -16,6 +16,8 @@ const decideOptions = z.object({
   all: z.boolean().default(false),
   yes: z.boolean().default(false),
 });
+/** With the reason when the run hears of the decision later. */
+const decidedSchema = approvalSchema.extend({ warning: z.string().optional() });
 type DecideCall = Invocation<z.output<typeof decideOptions>>;
 
 const commentFlag = { flags: '--comment <text>', description: 'kept with the decision' };
@@ -65,7 +67,9 @@ async function decide(call: DecideCall, decision: 'approve' | 'reject'): Promise
       ...(options.comment ? { comment: options.comment } : {}),
       ...(envelope ? { envelope } : {}),
     });
-    decided.push(await client.post(`approvals/${ref(approval.id)}/${decision}`, approvalSchema, body));
+    const { warning, ...answer } = await client.post(`approvals/${ref(approval.id)}/${decision}`, decidedSchema, body);
+    if (warning) printer.remark(oneLine(warning));
+    decided.push(answer);
   }
   if (printer.format !== 'table') printValue(call, decided);
   else for (const approval of decided) printer.line(describeDecision(approval, decision));

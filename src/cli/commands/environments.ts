@@ -281,13 +281,15 @@ function addParts({
   add(
     {
       usage: 'events <environment>',
-      summary: 'Print what happened to an environment',
+      summary: 'Print the latest of what happened to an environment, oldest first',
       examples: [['windlass environment events shop --limit 20', '']],
       flags: [limitFlag],
       options: z.object(limitOption),
       async run(call) {
         const { client } = await call.connect();
-        const listing = await client.list(`environments/${ref(call.argument(0))}/events`, eventSchema, call.options);
+        const path = `environments/${ref(call.argument(0))}/events`;
+        const all = await client.list(path, eventSchema, { pageSize: 1000 });
+        const listing = { items: all.items.slice(-call.options.limit), more: all.items.length > call.options.limit };
         if (call.printer.format === 'table' && listing.items.length > 0) {
           call.printer.lines(
             renderTable(

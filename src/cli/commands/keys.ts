@@ -5,8 +5,8 @@ import type { Registry } from '../cli.ts';
 import { confirmDelete, limitFlag, limitOption, yesFlag, yesOption } from './options.ts';
 import { ago, printDone, printList } from './shared.ts';
 
-/** The key itself comes once, when it is made; its field's name is the server's. */
-const newKeySchema = z.looseObject({ id: z.string(), name: z.string() });
+/** The key itself comes once, when it is made. */
+const newKeySchema = apiKeySchema.extend({ token: z.string().nullable() });
 
 export function addKeys({ add, group }: Registry): void {
   const key = group('key', 'API keys', ['keys']);
@@ -63,9 +63,8 @@ export function addKeys({ add, group }: Registry): void {
           ...(permission ? { permissions: permission } : {}),
           ...(expiresAt ? { expiresAt } : {}),
         });
-        const secret = [item['key'], item['token'], item['secret']].find((value) => typeof value === 'string');
-        call.printer.remark(call.printer.format === 'table' ? 'The key is shown only now:' : '');
-        printDone(call, String(secret ?? JSON.stringify(item)), item);
+        if (call.printer.format === 'table') call.printer.remark('The key is shown only now:');
+        printDone(call, item.token ?? `${item.name} is there already; its key cannot be shown again`, item);
       },
     },
     key,

@@ -71,7 +71,10 @@ type LogQuery = { readonly node: string | undefined; readonly stage: string | un
 
 async function print(call: LogsCall, { client }: Session, deployment: Deployment, query: LogQuery): Promise<number> {
   const { printer } = call;
-  const { items } = await client.list(`deployments/${ref(deployment.id)}/logs`, logChunkSchema, { query });
+  const { items } = await client.list(`deployments/${ref(deployment.id)}/logs`, logChunkSchema, {
+    query,
+    pageSize: 1000,
+  });
   if (printer.format !== 'table') {
     for (const chunk of items) printer.line(JSON.stringify(chunk));
     return exitCodes.done;

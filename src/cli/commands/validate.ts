@@ -37,8 +37,8 @@ export function addValidate({ add }: Registry): void {
         const { client } = await call.connect();
         // The server must not learn where the file lies; the name decides which format it has.
         const answer = await client.post('validate', answerSchema, {
-          file: basename(file),
-          content: text,
+          fileName: basename(file),
+          text,
           project: call.options.project,
         });
         problems = answer.problems.map((problem) => ({

@@ -162,7 +162,9 @@ async function loadApprovals(client: ApiClient, view: RunView): Promise<void> {
 /** The records as they are at the end: they know more than the events told. */
 async function readEnd(client: ApiClient, deploymentId: string, view: RunView | null): Promise<RunView> {
   const deployment = await client.get(`deployments/${ref(deploymentId)}`, deploymentSchema);
-  const { items: nodes } = await client.list(`deployments/${ref(deploymentId)}/nodes`, nodeRunSchema);
+  const { items: nodes } = await client.list(`deployments/${ref(deploymentId)}/nodes`, nodeRunSchema, {
+    pageSize: 1000,
+  });
   const last = createView({ deployment, nodes });
   if (view) last.approvals = view.approvals;
   const environment = await client

@@ -1,5 +1,5 @@
 import { plainStyle, asciiGlyphs } from '../text/style.ts';
-import { at, makeApproval, makeDeployment, makeNode, shopNodes, startMs } from '../testing/records.ts';
+import { at, makeApproval, makeDeployment, makeNode, shopNodes, startMs } from '../testing/records.test-support.ts';
 import { widthOf } from '../text/width.ts';
 import { renderFinal, renderLive } from './render.ts';
 import type { RenderOptions } from './render.ts';

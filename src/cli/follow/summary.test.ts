@@ -1,4 +1,4 @@
-import { at, makeDeployment, makeNode, shopNodes } from '../testing/records.ts';
+import { at, makeDeployment, makeNode, shopNodes } from '../testing/records.test-support.ts';
 import { plainStyle } from '../text/style.ts';
 import { criticalPath, renderSummary } from './summary.ts';
 import { createView } from './view.ts';

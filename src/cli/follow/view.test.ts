@@ -1,4 +1,4 @@
-import { at, makeDeployment, makeEvent, makeNode, shopNodes } from '../testing/records.ts';
+import { at, makeDeployment, makeEvent, makeNode, shopNodes } from '../testing/records.test-support.ts';
 import { lineOf } from './lines.ts';
 import { applyEvent, applyProgress, applySnapshot, createView, isBlockedByApproval, waitsFor } from './view.ts';
 import type { RunView } from './view.ts';
@@ -81,6 +81,26 @@ test('a snapshot after a lost connection tells what was missed', () => {
   expect(
     changes.map((change) => (change.kind === 'node' ? `${change.node.alias} ${change.node.status}` : change.kind)),
   ).toEqual(['vpc succeeded', 'db running']);
+});
+
+test('events that are older than a snapshot do not turn a node back', () => {
+  const vpc = {
+    status: 'succeeded',
+    stage: 'outputs',
+    startedAt: at(1),
+    finishedAt: at(3),
+    stageTimes: { apply: { startedAt: at(2), finishedAt: at(3) } },
+  } as const;
+  const view = createView({ deployment: makeDeployment(), nodes: shopNodes({ vpc }) });
+  const replayed = [
+    makeEvent(1, 'node.status', { alias: 'vpc', data: { index: 0, status: 'running' } }),
+    makeEvent(2, 'node.stage', { alias: 'vpc', data: { index: 0, stage: 'apply' } }),
+    makeEvent(3, 'node.status', { alias: 'vpc', data: { index: 0, status: 'succeeded' } }),
+  ];
+  expect(replayed.flatMap((event) => applyEvent(view, event))).toEqual([]);
+  expect(view.nodes[0]?.status).toBe('succeeded');
+  const retried = makeEvent(4, 'node.status', { alias: 'vpc', data: { index: 0, status: 'pending' } });
+  expect(applyEvent(view, retried)).toHaveLength(1);
 });
 
 test('what a node waits for are the needs that are not over', () => {

@@ -212,13 +212,32 @@ function nodeFor(view: RunView, event: Event, index: number, compensation: boole
   return findNode(view, index, compensation);
 }
 
+/** The latest moment that a node's record tells of. */
+function lastMoment(node: NodeRun): number {
+  const stageMoments = Object.values(node.stageTimes).flatMap(({ startedAt, finishedAt }) => [startedAt, finishedAt]);
+  const moments = [node.startedAt, node.finishedAt, ...stageMoments].map((text) => (text ? Date.parse(text) : 0));
+  return Math.max(0, ...moments);
+}
+
+/**
+ * A snapshot may be newer than the events that come after it; those must not turn a node back, or a finished node would
+ * start a second time on the screen.
+ */
+function isStale(node: NodeRun, event: Event): boolean {
+  return Date.parse(event.at) <= lastMoment(node);
+}
+
+function iso(text: string | undefined): string | undefined {
+  return text === undefined ? undefined : new Date(text).toISOString();
+}
+
 function applyNodeStatus(view: RunView, event: Event): Change[] {
   const parsed = nodeStatusSchema.safeParse(event.data);
   if (!parsed.success) return [];
   const { data } = parsed;
   const at = nodeFor(view, event, data.index, data.compensation ?? false);
   const known = view.nodes[at];
-  if (!known) return [];
+  if (!known || (known.status !== data.status && isStale(known, event))) return [];
   const over = ['succeeded', 'failed', 'skipped', 'cancelled', 'aborted'].includes(data.status);
   const waits = data.status === 'waitingForApproval';
   const node: NodeRun = {
@@ -233,8 +252,8 @@ function applyNodeStatus(view: RunView, event: Event): Change[] {
     approvalId: waits ? (data.approvalId ?? known.approvalId) : null,
     stage: waits ? 'approval' : data.status === 'pending' ? null : known.stage,
     progress: null,
-    startedAt: data.startedAt ?? (data.status === 'running' ? (known.startedAt ?? event.at) : known.startedAt),
-    finishedAt: over ? (data.finishedAt ?? event.at) : null,
+    startedAt: iso(data.startedAt) ?? (data.status === 'running' ? (known.startedAt ?? event.at) : known.startedAt),
+    finishedAt: over ? (iso(data.finishedAt) ?? event.at) : null,
   };
   view.nodes[at] = node;
   if (known.status === node.status && known.try === node.try) return [];
@@ -246,8 +265,10 @@ function applyNodeStage(view: RunView, event: Event): Change[] {
   if (!parsed.success) return [];
   const at = nodeFor(view, event, parsed.data.index, parsed.data.compensation ?? false);
   const known = view.nodes[at];
-  if (!known || known.stage === parsed.data.stage) return [];
-  const node: NodeRun = { ...known, stage: parsed.data.stage, progress: null };
+  const { stage } = parsed.data;
+  if (!known || known.stage === stage || isStale(known, event)) return [];
+  const stageTimes = { ...known.stageTimes, [stage]: { startedAt: event.at, finishedAt: null } };
+  const node: NodeRun = { ...known, stage, progress: null, stageTimes };
   view.nodes[at] = node;
   return [{ kind: 'node', node, at: event.at, what: 'stage' }];
 }

@@ -1,5 +1,5 @@
 /** What is being done to get a tool. `ready` comes once, last; a failure is thrown instead. */
-export type ToolPhase = 'looking' | 'waiting' | 'downloading' | 'unpacking' | 'building' | 'ready';
+export type ToolPhase = 'looking' | 'waiting' | 'downloading' | 'unpacking' | 'building' | 'starting' | 'ready';
 
 export interface ToolProgress {
   /** Name for people, such as `OpenTofu`. */

@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream';
 import type { Io, Output } from '../io.ts';
-import { startMs } from './records.ts';
+import { startMs } from './records.test-support.ts';
 
 export interface FakeIo extends Io {
   readonly out: () => string;

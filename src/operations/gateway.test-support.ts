@@ -1,0 +1,95 @@
+import type {
+  ControlRequest,
+  Decision,
+  EnvironmentLock,
+  EnvironmentView,
+  QueuedRun,
+  ScheduleKind,
+} from '../model/index.ts';
+import { WindlassError } from '../model/index.ts';
+import type { EntityTarget, ScheduleInput, TemporalGateway } from './temporal-gateway.ts';
+
+/** Stands for Temporal where only what is asked of it matters. The real one is in temporal-client.test.ts. */
+export interface RecordingGateway extends TemporalGateway {
+  readonly submitted: { target: EntityTarget; run: QueuedRun }[];
+  readonly controls: { deploymentId: string; request: ControlRequest }[];
+  readonly decisions: { deploymentId: string; alias: string; decision: Decision }[];
+  readonly expiries: { environmentId: string; expiresAtMs: number | null }[];
+  readonly locks: { environmentId: string; lock: EnvironmentLock | null }[];
+  readonly schedules: Map<string, ScheduleInput>;
+  /** Environments' workflows that are there. */
+  readonly views: Map<string, EnvironmentView>;
+  /** Thrown by every call while set. */
+  failure: WindlassError | null;
+  /** What the next control is answered with. */
+  refusal: WindlassError | null;
+}
+
+export const temporalAway = new WindlassError('unavailable', 'Temporal cannot be reached: connection refused');
+
+export function createRecordingGateway(): RecordingGateway {
+  const key = (kind: ScheduleKind, environmentId: string): string => `${kind}:${environmentId}`;
+  const gateway: RecordingGateway = {
+    submitted: [],
+    controls: [],
+    decisions: [],
+    expiries: [],
+    locks: [],
+    schedules: new Map(),
+    views: new Map(),
+    failure: null,
+    refusal: null,
+    submit: async (target, run) => {
+      answer();
+      const view = gateway.views.get(target.id) ?? { queue: [], running: [], lock: null, expiresAtMs: null };
+      if (!view.queue.some((known) => known.deploymentId === run.deploymentId)) {
+        gateway.submitted.push({ target, run });
+        gateway.views.set(target.id, { ...view, queue: [...view.queue, run] });
+      }
+      return { position: 0 };
+    },
+    cancelQueued: async (environmentId, deploymentId) => {
+      answer();
+      const view = gateway.views.get(environmentId);
+      return view?.queue.some((run) => run.deploymentId === deploymentId) ?? false;
+    },
+    setExpiry: async ({ id }, expiresAtMs) => {
+      answer();
+      gateway.expiries.push({ environmentId: id, expiresAtMs });
+    },
+    setLock: async (environmentId, lock) => {
+      answer();
+      gateway.locks.push({ environmentId, lock });
+    },
+    control: async (deploymentId, request) => {
+      answer();
+      gateway.controls.push({ deploymentId, request });
+    },
+    decide: async ({ deploymentId, alias }, decision) => {
+      answer();
+      gateway.decisions.push({ deploymentId, alias, decision });
+    },
+    view: async (environmentId) => {
+      answer();
+      return gateway.views.get(environmentId) ?? null;
+    },
+    putSchedule: async (input) => {
+      answer();
+      gateway.schedules.set(key(input.kind, input.environmentId), input);
+    },
+    deleteSchedule: async (kind, environmentId) => {
+      answer();
+      gateway.schedules.delete(key(kind, environmentId));
+    },
+    describeSchedule: async () => null,
+    check: async () => answer(),
+    deploymentUrl: (deploymentId) => `http://temporal.test/${deploymentId}`,
+  };
+  function answer(): void {
+    if (gateway.failure) throw gateway.failure;
+    const { refusal } = gateway;
+    gateway.refusal = null;
+    if (refusal) throw refusal;
+  }
+  return gateway;
+}
