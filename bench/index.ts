@@ -13,6 +13,7 @@ import { createToolLocator } from '../src/embedded/index.ts';
 import type { Deployment } from '../src/model/index.ts';
 import { isTerminalDeployment } from '../src/model/index.ts';
 import { startWindlass } from '../src/server.ts';
+import type { RunningWindlass } from '../src/server.ts';
 import { chain, depth, fanOut, random, shop, writeMake, writeWindlass } from './graphs.ts';
 import type { Shape, StackKind } from './graphs.ts';
 
@@ -39,7 +40,7 @@ async function main(): Promise<void> {
   const config = loadConfig({ ...process.env, WINDLASS_DATA: join(root, 'data'), WINDLASS_PORT: '0', WINDLASS_LOG_LEVEL: 'warn' });
   const tofu = await createToolLocator(config).find('tofu');
   const server = await startWindlass(config);
-  const bench = await openBench(root, server.url, server.token, tofu);
+  const bench = await openBench(root, server, tofu);
   const rows: Row[] = [];
   try {
     if (only === undefined || only === 'engine') {
@@ -61,8 +62,8 @@ async function main(): Promise<void> {
   report(rows);
 }
 
-async function openBench(root: string, url: string, token: string, tofu: string) {
-  const address = process.env['TEMPORAL_ADDRESS'] ?? (await temporalAddress(url, token));
+async function openBench(root: string, server: RunningWindlass, tofu: string) {
+  const { url, token, temporalAddress: address } = server;
   const connection = await Connection.connect({ address });
   const client = new Client({ connection });
   const native = await NativeConnection.connect({ address });
@@ -176,12 +177,6 @@ function row(name: string, shape: Shape, ours: number[], other: number[], baseli
   const made: Row = { name, nodes: shape.length, windlassMs, baselineMs, baseline, ratio: Number((windlassMs / baselineMs).toFixed(2)), limit, ...more };
   console.log(`${made.name}: ${secondsOf(windlassMs)} against ${secondsOf(baselineMs)} ${baseline}, ratio ${made.ratio} (limit ${limit})`);
   return made;
-}
-
-async function temporalAddress(url: string, token: string): Promise<string> {
-  const response = await fetch(`${url}/api/v1/version`, { headers: { authorization: `Bearer ${token}` } });
-  const { temporalAddress: address } = (await response.json()) as { temporalAddress: string };
-  return address;
 }
 
 function report(rows: readonly Row[]): void {

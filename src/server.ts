@@ -24,6 +24,8 @@ export interface RunningWindlass {
   /** An administrator's key. */
   readonly token: string;
   readonly temporalUrl: string | null;
+  /** `host:port`. */
+  readonly temporalAddress: string;
   stop(): Promise<void>;
 }
 
@@ -47,7 +49,7 @@ export async function startWindlass(config: Config, onProgress?: OnToolProgress)
       return app;
     },
   });
-  return { url: embedded.url, token, temporalUrl: embedded.temporalUrl, stop: () => embedded.stop() };
+  return { url: embedded.url, token, temporalUrl: embedded.temporalUrl, temporalAddress: embedded.temporalAddress, stop: () => embedded.stop() };
 }
 
 /** `windlass server`: the API, on a database and a Temporal that run elsewhere. */

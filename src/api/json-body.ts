@@ -29,6 +29,30 @@ function placeOf(text: string, offset: number): { line: number; column: number }
   return { line, column: offset - (before.lastIndexOf('\n') + 1) + 1 };
 }
 
+/** Where the parser stopped. It does not say so for unexpected tokens: there it is where the shortest bad beginning ends. */
+function offsetOf(text: string, reason: string): number {
+  const said = /at position (\d+)/.exec(reason)?.[1];
+  if (said !== undefined) return Number(said);
+  if (!isUnexpectedToken(reason)) return text.length;
+  let good = 0;
+  let bad = text.length;
+  while (bad - good > 1) {
+    const middle = (good + bad) >> 1;
+    try {
+      JSON.parse(text.slice(0, middle));
+      good = middle;
+    } catch (thrown) {
+      if (isUnexpectedToken(messageOf(thrown))) bad = middle;
+      else good = middle;
+    }
+  }
+  return bad - 1;
+}
+
+function isUnexpectedToken(reason: string): boolean {
+  return reason.startsWith('Unexpected token');
+}
+
 /** JSON of a request. Says where it is malformed. */
 export function parseJsonBody(text: string): unknown {
   if (text.trim() === '') {
@@ -39,8 +63,7 @@ export function parseJsonBody(text: string): unknown {
     return JSON.parse(text);
   } catch (thrown) {
     const reason = messageOf(thrown);
-    const position = /at position (\d+)/.exec(reason)?.[1];
-    const place = placeOf(text, position === undefined ? text.length : Number(position));
+    const place = placeOf(text, offsetOf(text, reason));
     const message = reason
       .replace(/,? ?(in JSON )?at position \d+.*$/s, '')
       .replace(/,? ?".*" is not valid JSON$/s, '');

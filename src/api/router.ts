@@ -52,17 +52,21 @@ function bodyReader(route: Route): RequestHandler[] {
   if (!route.body) return [];
   const limit = route.bodyLimit ?? defaultBodyLimit;
   const optional = route.body.safeParse({}).success;
+  const read = express.text({ type: () => true, limit, defaultCharset: 'utf-8' });
   return [
-    (request, _response, next) => {
+    (request, response, next) => {
       const length = Number(request.headers['content-length'] ?? 0);
       if (length > limit) throw tooLarge(limit);
       const hasBody = length > 0 || request.headers['transfer-encoding'] !== undefined;
+      if (hasBody) {
+        requireJson(request.headers['content-type']);
+        read(request, response, next);
+        return;
+      }
       // Calls such as "cancel" need no body; everything else without one is told what is missing.
-      if (hasBody) requireJson(request.headers['content-type']);
-      else if (optional) request.body = '{}';
+      request.body = optional ? '{}' : '';
       next();
     },
-    express.text({ type: () => true, limit, defaultCharset: 'utf-8' }),
   ];
 }
 

@@ -144,17 +144,13 @@ export async function startEmbedded(options: StartOptions): Promise<RunningServe
   const { io, printer, config, output, brief } = options;
   const style = output === io.stderr ? printer.errorStyle : printer.style;
   const reporter = reportStart(output, { style, json: printer.format !== 'table' && !brief, brief });
-  const startedMs = io.now();
-  const step = (tool: string, detail: string, elapsedMs = 0): void =>
-    reporter.onProgress({ tool, phase: 'ready', elapsedMs, detail });
+  const step = (tool: string, detail: string): void =>
+    reporter.onProgress({ tool, phase: 'ready', elapsedMs: 0, detail });
   let server: RunningServer;
   try {
     step(`Node ${process.versions.node}`, '');
+    step('database', config.database.kind === 'pglite' ? `embedded, ${config.dataDirectory}` : 'PostgreSQL');
     server = await options.dependencies.start(config, reporter.onProgress);
-    const database = config.database.kind === 'pglite' ? `embedded, ${config.dataDirectory}` : 'PostgreSQL';
-    step('database', database);
-    const temporal = server.temporalUrl ? `   Temporal ${server.temporalUrl}` : '';
-    if (!brief) step('up', `API ${server.url}${temporal}`, io.now() - startedMs);
   } finally {
     reporter.close();
   }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { topologicalOrder } from '../../definition/index.ts';
 import { deploymentSchema, graphSchema } from '../../model/index.ts';
 import type { Environment } from '../../model/index.ts';
 import { ref } from '../client/api-client.ts';
@@ -84,7 +85,10 @@ export function addDestroy({ add }: Registry): void {
 async function listDoomed(session: Session, { root, environment, alias }: NodePlace): Promise<string[]> {
   if (alias !== null || root.type !== 'workflow') return [describe(environment)];
   const { nodes } = await session.client.get(`environments/${ref(root.id)}/graph`, graphSchema);
+  const { order } = topologicalOrder(nodes);
+  const place = new Map((order ?? []).map((name, index) => [name, index]));
   return nodes
+    .toSorted((a, b) => (place.get(a.alias) ?? 0) - (place.get(b.alias) ?? 0))
     .filter((node) => node.status !== 'neverDeployed' && node.status !== 'inactive')
     .toReversed()
     .map((node) => `${oneLine(node.name)} (${environmentStatusWord(node.status)})`);

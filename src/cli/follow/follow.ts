@@ -84,7 +84,8 @@ export async function followRun(options: FollowRunOptions): Promise<FollowedRun>
       const event = eventSchema.safeParse(data);
       if (progress?.success) presenter.changed(view, applyProgress(view, progress.data, at), data);
       else if (event.success) {
-        const changes = applyEvent(view, event.data);
+        let changes = applyEvent(view, event.data);
+        if (view.incomplete) changes = [...changes, ...(await loadNodes(client, view, at))].map(withName(view));
         if (changes.some(asksForDetails)) await loadApprovals(client, view);
         presenter.changed(view, changes, data);
       }
@@ -172,6 +173,29 @@ async function readEnd(client: ApiClient, deploymentId: string, view: RunView | 
     .catch(() => null);
   last.environmentStatus = environment?.status ?? null;
   return last;
+}
+
+/** Nodes are made after a run has begun, and those that take something back later still. */
+async function loadNodes(client: ApiClient, view: RunView, at: string): Promise<Change[]> {
+  try {
+    const path = `deployments/${ref(view.deployment.id)}/nodes`;
+    const { items: nodes } = await client.list(path, nodeRunSchema, { pageSize: 1000 });
+    return applySnapshot(view, { deployment: view.deployment, nodes }, at);
+  } catch (error) {
+    // The next event asks again.
+    if (error instanceof CliError) return [];
+    throw error;
+  }
+}
+
+/** Changes of nodes whose name was not known yet, told under their name. */
+function withName(view: RunView): (change: Change) => Change {
+  return (change) => {
+    if (change.kind !== 'node') return change;
+    const { alias, compensation } = change.node;
+    const known = view.nodes.find((node) => node.alias === alias && node.compensation === compensation);
+    return known ? { ...change, node: { ...change.node, name: known.name } } : change;
+  };
 }
 
 interface Presenter {

@@ -1,6 +1,6 @@
 import type { DeploymentType, NodeRun } from '../../model/index.ts';
 import { assertNever, isTerminalDeployment } from '../../model/index.ts';
-import { formatDuration, formatNumber, someOf } from '../text/format.ts';
+import { formatCounts, formatDuration, formatNumber, someOf } from '../text/format.ts';
 import type { Style } from '../text/style.ts';
 import { oneLine, padEnd, widthOf } from '../text/width.ts';
 import { isSingle, refOf } from './render.ts';
@@ -24,7 +24,7 @@ function summaryLine(view: RunView, { colors, glyphs }: Style): string {
   const good = deployment.status === 'succeeded';
   const parts = [
     outcomeWord(view),
-    ...(isSingle(view) ? [] : [...counts].map(([word, count]) => `${formatNumber(count)} ${word}`)),
+    ...(isSingle(view) ? [formatCounts(nodes[0]?.counts ?? null)].filter(Boolean) : [...counts].map(([word, count]) => `${formatNumber(count)} ${word}`)),
     ...(deployment.startedAt && deployment.finishedAt
       ? [formatDuration(Date.parse(deployment.finishedAt) - Date.parse(deployment.startedAt))]
       : []),

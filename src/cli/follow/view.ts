@@ -37,6 +37,8 @@ export interface RunView {
   /** What the environment has become; null until it was asked for after the end. */
   environmentStatus: EnvironmentStatus | null;
   connection: 'connected' | 'reconnecting';
+  /** An event told of a node that no snapshot had: its name and its needs are to be asked for. */
+  incomplete: boolean;
 }
 
 export function createView(snapshot: Snapshot): RunView {
@@ -46,6 +48,7 @@ export function createView(snapshot: Snapshot): RunView {
     approvals: new Map(),
     environmentStatus: null,
     connection: 'connected',
+    incomplete: false,
   };
 }
 
@@ -74,6 +77,7 @@ export function applySnapshot(view: RunView, snapshot: Snapshot, at: string): Ch
   }
   view.deployment = snapshot.deployment;
   view.nodes = sortNodes(snapshot.nodes);
+  view.incomplete = false;
   for (const node of view.nodes) {
     const known = before.get(keyOf(node));
     if (known?.status !== node.status) changes.push({ kind: 'node', node, at, what: 'status' });
@@ -172,7 +176,6 @@ function applyDeploymentStatus(view: RunView, event: Event): Change[] {
   return [{ kind: 'deployment', at: event.at }];
 }
 
-/** Sub-environments of a run are known before it starts, so that an index that is not there is of a compensation. */
 function findNode(view: RunView, index: number, compensation: boolean): number {
   const guess = compensation ? -1 : index;
   const near = view.nodes[guess];
@@ -183,6 +186,7 @@ function findNode(view: RunView, index: number, compensation: boolean): number {
 function nodeFor(view: RunView, event: Event, index: number, compensation: boolean): number {
   const found = findNode(view, index, compensation);
   if (found >= 0) return found;
+  view.incomplete = true;
   const origin = view.nodes[findNode(view, index, false)];
   view.nodes.push({
     index,
