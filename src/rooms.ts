@@ -25,9 +25,10 @@ export interface Rooms {
 }
 
 export async function openRooms(config: Config, tools: ToolLocator): Promise<Rooms> {
+  // The key first: one that is made anew beside an existing database could not open what is in it.
+  const secrets = createSecretBox(openEncryptionKey(config));
   const db = await openDatabase(config.database);
   await ensureDefaults(db.sql);
-  const secrets = createSecretBox(openEncryptionKey(config));
   return {
     db,
     secrets,

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -153,6 +153,7 @@ async function administratorToken(db: Db, dataDirectory: string, onCreated: (tok
   const known = readIfThere(file);
   if (known !== null && (await authenticate(db, known, null).catch(() => null)) !== null) return known;
   const { token } = await createKey(db, { name: 'administrator', permissions: ['*'] });
+  mkdirSync(dataDirectory, { recursive: true, mode: 0o700 });
   writeFileSync(file, `${token}\n`, { mode: 0o600 });
   onCreated(token);
   return token;

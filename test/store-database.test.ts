@@ -289,9 +289,12 @@ describe('on PostgreSQL', () => {
       await held;
     });
     await first;
-    await recordEvent(opened.db, event(deploymentId, 2));
-    expect(await readEvents(opened.db, { deploymentId, afterId: 0 })).toEqual([]);
-    commit();
+    try {
+      await recordEvent(opened.db, event(deploymentId, 2));
+      expect(await readEvents(opened.db, { deploymentId, afterId: 0 })).toEqual([]);
+    } finally {
+      commit();
+    }
     await slow;
     expect((await readEvents(opened.db, { deploymentId, afterId: 0 })).map(({ data }) => data['n'])).toEqual([1, 2]);
   });

@@ -1,14 +1,15 @@
+import { formsOf, isBlank } from './secret-forms.ts';
+import type { SecretForm } from './secret-forms.ts';
+
 /** What stands in the place of a secret. */
-export const mask = '***';
+const mask = '***';
 
 const shortestSecret = 4;
 const shortestLine = 6;
-/** Look-behind of a stream: the longest form a secret may have in it, whatever its length. */
-const longestHeld = 64 * 1024;
-/** Room for line breaks and indentation inside a wrapped secret. */
-const slack = 64;
-/** Where a tool wraps a long text. */
-const lineBreak = /\r?\n[ \t]*/g;
+/** Characters by which a form is looked up. */
+const keyLength = 8;
+/** White space inside a wrapped secret that is longer than this is none. */
+const longestBlank = 256;
 
 /** Hides a chunked text; what is held back comes with a later push, or with flush. */
 export interface MaskStream {
@@ -16,27 +17,37 @@ export interface MaskStream {
   flush(): string;
 }
 
+interface Interval {
+  readonly start: number;
+  end: number;
+}
+
+/** The text ends before it is decided whether the form stands there. */
+const open = -2;
+const absent = -1;
+
 /**
  * Replaces known secrets in text, in every form a tool is likely to print them: as they are, base64 (also inside a
- * longer base64 text), URL-encoded, JSON- or HCL-escaped, hexadecimal, and wrapped over lines.
+ * longer base64 text), URL-encoded, JSON- or HCL-escaped, hexadecimal, and wrapped over lines. The time is linear in the
+ * text, whatever the number of secrets.
  */
 export class Masker {
-  private readonly forms = new Set<string>();
-  private readonly byFirst = new Map<string, string[]>();
-  private pattern: RegExp | null = null;
-  private longest = 0;
+  readonly #known = new Set<string>();
+  /** Forms by their first characters that are not blank: `keyLength` of them, or all when there are fewer. */
+  readonly #byKey = new Map<number, Map<string, SecretForm[]>>();
+  readonly #byFirst = new Map<number, SecretForm[]>();
 
   /** Registers a secret. Texts under four characters are not hidden: they would hide half of everything. */
   add(secret: string): void {
     const trimmed = secret.trim();
-    if (trimmed.length < shortestSecret) return;
-    this.addForms(secret);
-    if (trimmed !== secret) this.addForms(trimmed);
-    const lines = trimmed.split(/\r?\n/).map((line) => line.trim());
-    if (lines.length > 1) for (const line of lines) if (line.length >= shortestLine) this.addForms(line);
+    if (trimmed.length < shortestSecret || this.#known.has(trimmed)) return;
+    this.#known.add(trimmed);
+    this.#addForms(trimmed);
+    const lines = trimmed.split(/[\r\n]+/).map((line) => line.trim());
+    if (lines.length > 1) for (const line of lines) if (line.length >= shortestLine) this.add(line);
   }
 
-  /** Registers every text inside a JSON value. */
+  /** Registers every text and number inside a JSON value. */
   addValue(value: unknown): void {
     if (typeof value === 'string') this.add(value);
     else if (typeof value === 'number') this.add(String(value));
@@ -45,102 +56,165 @@ export class Masker {
   }
 
   mask(text: string): string {
-    return this.mayContain(text) ? text.replace(this.compiled(), mask) : text;
+    if (this.#known.size === 0) return text;
+    return render(text, this.#find(text).found, text.length);
+  }
+
+  /** A JSON value with every secret in it hidden. It stays valid JSON, which its text after `mask` need not be. */
+  maskValue(value: unknown): unknown {
+    if (this.#known.size === 0) return value;
+    if (typeof value === 'string') return this.mask(value);
+    if (typeof value === 'number') return this.mask(String(value)) === String(value) ? value : mask;
+    if (Array.isArray(value)) return value.map((item) => this.maskValue(item));
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [this.mask(key), this.maskValue(item)]));
   }
 
   stream(): MaskStream {
     let held = '';
-    const take = (length: number): string => {
-      const ready = held.slice(0, length);
-      held = held.slice(length);
-      return this.mask(ready);
-    };
+    /** End in `held` of a secret whose mask was already given out; -1 when there is none. */
+    let hiddenTo = -1;
     return {
       push: (chunk) => {
+        if (this.#known.size === 0 && held === '') return chunk;
         held += chunk;
-        let cut = this.certainUpTo(held);
-        if (!this.mayContain(held)) return take(cut);
-        for (const match of held.matchAll(this.compiled())) {
-          if (match.index < cut && match.index + match[0].length > cut) cut = match.index;
-        }
-        return take(cut);
+        const { found, undecided } = this.#find(held, hiddenTo);
+        const out = render(held, found, undecided, hiddenTo);
+        const reached = Math.max(hiddenTo, ...found.filter(({ start }) => start < undecided).map(({ end }) => end));
+        hiddenTo = reached >= undecided ? reached - undecided : -1;
+        held = held.slice(undecided);
+        return out;
       },
-      flush: () => take(held.length),
+      flush: () => {
+        const { found } = this.#find(held, hiddenTo);
+        const out = render(held, found, held.length, hiddenTo);
+        held = '';
+        hiddenTo = -1;
+        return out;
+      },
     };
   }
 
-  /** Cheap beside the pattern, which is compiled only for text that holds a secret: hardly any does. */
-  private mayContain(text: string): boolean {
-    const flat = text.includes('\n') ? text.replace(lineBreak, '') : text;
-    for (const form of this.forms) if (flat.includes(form) || (flat !== text && text.includes(form))) return true;
-    return false;
-  }
-
-  /** Where a secret may begin that the next chunk completes; everything before is certain. */
-  private certainUpTo(held: string): number {
-    const from = Math.max(0, held.length - Math.min(longestHeld, this.longest * 2 + slack));
-    for (let at = from; at < held.length; at++) {
-      const forms = this.byFirst.get(held.charAt(at));
-      if (forms === undefined) continue;
-      const rest = held.slice(at);
-      const flat = /[\r\n]/.test(rest) ? rest.replace(lineBreak, '').replace(/\r$/, '') : rest;
-      for (const form of forms) if (form.startsWith(rest) || form.startsWith(flat)) return at;
-    }
-    return held.length;
-  }
-
-  private addForms(secret: string): void {
+  #addForms(secret: string): void {
     for (const form of formsOf(secret)) {
-      if (form.length < shortestSecret || this.forms.has(form)) continue;
-      this.forms.add(form);
-      this.longest = Math.max(this.longest, form.length);
-      const alike = this.byFirst.get(form.charAt(0));
-      if (alike) alike.push(form);
-      else this.byFirst.set(form.charAt(0), [form]);
+      const solid = [...codesOf(form.text)].filter((code) => !isBlank(code)).slice(0, keyLength);
+      const [first] = solid;
+      if (first === undefined) continue;
+      const key = String.fromCharCode(...solid);
+      const sameLength = this.#byKey.get(solid.length) ?? new Map<string, SecretForm[]>();
+      this.#byKey.set(solid.length, sameLength);
+      sameLength.set(key, [...(sameLength.get(key) ?? []), form]);
+      const sameFirst = this.#byFirst.get(first);
+      if (sameFirst) sameFirst.push(form);
+      else this.#byFirst.set(first, [form]);
     }
-    this.pattern = null;
   }
 
-  private compiled(): RegExp {
-    // Longer forms first, so that a secret which contains another is hidden whole.
-    this.pattern ??= new RegExp([...this.forms].sort((a, b) => b.length - a.length).map(wrappable).join('|'), 'g');
-    return this.pattern;
+  /** Where secrets stand, in order and merged, and from where on more text may change that. */
+  #find(text: string, hiddenTo = -1): { found: Interval[]; undecided: number } {
+    const { solid, positions } = withoutBlanks(text);
+    const found: Interval[] = hiddenTo >= 0 ? [{ start: -1, end: hiddenTo }] : [];
+    let undecided = text.length;
+    for (let i = 0; i < solid.length; i++) {
+      const sameFirst = this.#byFirst.get(solid.charCodeAt(i));
+      if (sameFirst === undefined) continue;
+      const start = positions[i] ?? 0;
+      const tail = solid.length - i < keyLength;
+      let end = absent;
+      for (const form of tail ? sameFirst : this.#candidates(solid, i)) {
+        const reached = compare(form, text, start);
+        if (reached === open) undecided = Math.min(undecided, start);
+        else end = Math.max(end, reached);
+      }
+      if (end === absent) continue;
+      const last = found.at(-1);
+      // Neighbours become one, so that the number of masks does not depend on how the text was cut.
+      if (last && start <= last.end) last.end = Math.max(last.end, end);
+      else found.push({ start, end });
+    }
+    return { found: found.filter(({ start }) => start >= 0 || hiddenTo >= 0), undecided };
+  }
+
+  *#candidates(solid: string, at: number): Iterable<SecretForm> {
+    for (const [length, forms] of this.#byKey) yield* forms.get(solid.slice(at, at + length)) ?? [];
   }
 }
 
-/** Long forms match also when a line break, with the indentation that follows it, stands between any two characters. */
-function wrappable(form: string): string {
-  const escape = (character: string): string => character.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
-  const characters = [...form].map(escape);
-  return form.length < 8 ? characters.join('') : characters.join('(?:\\r?\\n[ \\t]*)?');
+function* codesOf(text: string): Iterable<number> {
+  for (let i = 0; i < text.length; i++) yield text.charCodeAt(i);
 }
 
-function formsOf(secret: string): string[] {
-  const bytes = Buffer.from(secret, 'utf8');
-  const json = JSON.stringify(secret).slice(1, -1);
-  const forms = [
-    secret,
-    json,
-    JSON.stringify(json).slice(1, -1),
-    json.replaceAll('${', '$${').replaceAll('%{', '%%{'),
-    json.replaceAll('<', '\\u003c').replaceAll('>', '\\u003e').replaceAll('&', '\\u0026'),
-    encodeURIComponent(secret),
-    encodeURIComponent(secret).replaceAll('%20', '+'),
-    bytes.toString('hex'),
-    bytes.toString('hex').toUpperCase(),
-  ];
-  for (const aligned of base64Cores(bytes)) {
-    forms.push(aligned, aligned.replaceAll('+', '-').replaceAll('/', '_'));
+/** The text without blanks, and where each of its characters stood. */
+function withoutBlanks(text: string): { solid: string; positions: Uint32Array } {
+  const positions = new Uint32Array(text.length);
+  const parts: string[] = [];
+  let count = 0;
+  let from = -1;
+  for (let i = 0; i < text.length; i++) {
+    if (isBlank(text.charCodeAt(i))) {
+      if (from >= 0) parts.push(text.slice(from, i));
+      from = -1;
+    } else {
+      if (from < 0) from = i;
+      positions[count++] = i;
+    }
   }
-  return [...new Set(forms)];
+  if (from >= 0) parts.push(text.slice(from));
+  return { solid: parts.join(''), positions };
 }
 
-/** The characters that are certain when the bytes stand at each of the three alignments inside a longer base64 text. */
-function base64Cores(bytes: Buffer): string[] {
-  return [0, 1, 2].map((offset) => {
-    const encoded = Buffer.concat([Buffer.alloc(offset), bytes]).toString('base64').replace(/=+$/, '');
-    const from = offset === 0 ? 0 : offset + 1;
-    const certain = Math.floor(((offset + bytes.length) * 8) / 6);
-    return encoded.slice(from, Math.max(from, certain));
-  });
+/** End of the blanks that begin at a place; the place itself when there are none. */
+function endOfBlanks(text: string, from: number): number {
+  let at = from;
+  while (at < text.length && isBlank(text.charCodeAt(at))) at++;
+  return at;
+}
+
+/** Where the form ends that begins at `start`, or `absent`, or `open`. */
+function compare({ text: form, wraps }: SecretForm, text: string, start: number): number {
+  let at = start;
+  for (let k = 0; k < form.length; ) {
+    if (at >= text.length) return open;
+    const wanted = form.charCodeAt(k);
+    const given = text.charCodeAt(at);
+    if (!isBlank(wanted) && !isBlank(given)) {
+      if (wanted !== given) return absent;
+      k++;
+      at++;
+      continue;
+    }
+    const wantedEnd = endOfBlanks(form, k);
+    if (wantedEnd > k && form.startsWith(form.slice(k, wantedEnd), k) && text.startsWith(form.slice(k, wantedEnd), at)) {
+      const sameEnd = at + wantedEnd - k;
+      if (wantedEnd === form.length || (sameEnd < text.length && !isBlank(text.charCodeAt(sameEnd)))) {
+        at = sameEnd;
+        k = wantedEnd;
+        continue;
+      }
+    }
+    const givenEnd = endOfBlanks(text, at);
+    if (givenEnd - at > Math.max(longestBlank, wantedEnd - k)) return absent;
+    if (givenEnd === text.length) return wraps || text.slice(at) === form.slice(k, k + givenEnd - at) ? open : absent;
+    if (!wraps || !mayDiffer(form.slice(k, wantedEnd), text.slice(at, givenEnd))) return absent;
+    at = givenEnd;
+    k = wantedEnd;
+  }
+  return at;
+}
+
+/** Whether the blanks in a text can stand for those of a secret: where a line break has come, gone or moved. */
+function mayDiffer(wanted: string, given: string): boolean {
+  return /[\r\n]/.test(given) || /[\r\n]/.test(wanted);
+}
+
+/** The text up to `end`, with a mask for each interval that begins before it; the first one may have its mask already. */
+function render(text: string, found: readonly Interval[], end: number, hiddenTo = -1): string {
+  let out = '';
+  let at = 0;
+  for (const [i, interval] of found.entries()) {
+    if (interval.start >= end) break;
+    if (!(i === 0 && hiddenTo >= 0)) out += text.slice(at, interval.start) + mask;
+    at = interval.end;
+  }
+  return at < end ? out + text.slice(at, end) : out;
 }

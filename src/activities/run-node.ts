@@ -1,4 +1,5 @@
 import { CompleteAsyncError, Context } from '@temporalio/activity';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Masker } from '../access/index.ts';
 import { openLog } from '../artifacts/index.ts';
@@ -105,6 +106,7 @@ async function openCall(
   const readOnly = input.action === 'plan' || input.action === 'drift';
   const grant = await deps.state.grant({ environmentId: begin.environment_id, ...key, readOnly: input.action === 'drift' });
   io.masker.add(grant.token);
+  const workDirectory = chooseWorkDirectory(deps, begin, readOnly ? `${begin.environment_id}.${input.action}` : begin.environment_id);
   const journal = (stage: Stage, changes: boolean): Journal => ({
     open: true,
     stage,
@@ -112,7 +114,7 @@ async function openCall(
     workerId: deps.worker.id,
     host: deps.worker.host,
     bootId: deps.worker.bootId,
-    workDirectory: join(deps.workDirectory, begin.environment_id),
+    workDirectory,
     grantId: grant.id,
   });
   const credentials = findCredentials(snapshot.source, values.variables.filter((variable) => variable.kind === 'environment'));
@@ -124,8 +126,7 @@ async function openCall(
     type: snapshot.type,
     sourceDirectory: source,
     path: snapshot.source.path,
-    // Reads run beside each other and beside nothing else; they must not disturb the directory that applies use.
-    workDirectory: join(deps.workDirectory, readOnly ? `${begin.environment_id}.${input.action}` : begin.environment_id),
+    workDirectory,
     workspace: snapshot.workspace,
     config: snapshot.config,
     variables: values.variables.filter((variable) => variable.kind === 'tool'),
@@ -143,6 +144,16 @@ async function openCall(
     signal: io.signal,
   };
   return { status: 'ready', call: { deps, input, key, begin, snapshot, values, runner, run, ...io } };
+}
+
+/**
+ * Where the tool works on this machine. What another worker of this machine has left unfinished is taken over where it
+ * lies. Reads have a directory of their own: they must not disturb the one that applies use.
+ */
+function chooseWorkDirectory(deps: ActivityDeps, begin: NodeBegin, name: string): string {
+  const { journal } = begin;
+  const left = journal !== null && journal.open && journal.host === deps.worker.host && journal.bootId === deps.worker.bootId;
+  return left && existsSync(journal.workDirectory) ? journal.workDirectory : join(deps.workDirectory, name);
 }
 
 async function perform(call: NodeCall): Promise<NodeOutcome> {

@@ -56,6 +56,17 @@ function checkChannel(channel: string): void {
     throw new WindlassError('internal', `"${channel}" cannot be the name of a channel`);
 }
 
+/** A transaction that never ends must not keep the process from ending. */
+const longestCloseMs = 10_000;
+
+async function atMost(ms: number, work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([work, late]).finally(() => clearTimeout(timer));
+}
+
 function openServer(url: string, poolSize: number): Database {
   const pool = new Pool({
     connectionString: url,
@@ -89,7 +100,7 @@ function openServer(url: string, poolSize: number): Database {
     },
     close() {
       // Not `db.destroy()`, after which queries would fail with an error of Kysely's own.
-      closing ??= Promise.all([listener.close(), pool.end()]).then(() => undefined);
+      closing ??= Promise.all([listener.close(), atMost(longestCloseMs, pool.end())]).then(() => undefined);
       return closing;
     },
   };

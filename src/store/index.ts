@@ -24,7 +24,6 @@ export * from './logs.ts';
 export * from './drift-results.ts';
 export * from './idempotency.ts';
 export * from './workers.ts';
-export * from './api-keys.ts';
 export * from './audit-log.ts';
 export * from './run-records.ts';
 export * from './scope-settings.ts';

@@ -93,6 +93,8 @@ export function createTestClient(url: string, token: string): TestClient {
 export interface TestServer extends TestClient {
   readonly dataDirectory: string;
   readonly temporalUrl: string | null;
+  /** `host:port`. */
+  readonly temporalAddress: string;
   stop(): Promise<void>;
 }
 
@@ -110,14 +112,15 @@ export function testEnvironment(dataDirectory: string): Record<string, string> {
   };
 }
 
-/** A whole embedded Windlass in this process, with real Temporal and real OpenTofu. */
-export async function startTestServer(): Promise<TestServer> {
+/** A whole embedded Windlass in this process, with real Temporal and real OpenTofu. `variables` are settings besides. */
+export async function startTestServer(variables: Record<string, string> = {}): Promise<TestServer> {
   const dataDirectory = mkdtempSync(join(tmpdir(), 'windlass-test-'));
-  const running = await startWindlass(loadConfig(testEnvironment(dataDirectory)));
+  const running = await startWindlass(loadConfig({ ...testEnvironment(dataDirectory), ...variables }));
   return {
     ...createTestClient(running.url, running.token),
     dataDirectory,
     temporalUrl: running.temporalUrl,
+    temporalAddress: running.temporalAddress,
     stop: async () => {
       await running.stop();
       rmSync(dataDirectory, { recursive: true, force: true });

@@ -9,7 +9,7 @@ import {
 } from '../../model/index.ts';
 import type { Environment } from '../../model/index.ts';
 import { ref } from '../client/api-client.ts';
-import type { Registry } from '../cli.ts';
+import type { Invocation, Registry } from '../cli.ts';
 import { noOptions } from '../cli.ts';
 import { usageError } from '../exit.ts';
 import { environmentStatusWord } from '../follow/words.ts';
@@ -184,19 +184,23 @@ export function addEnvironments({ add, group }: Registry): void {
       usage: 'delete <environment>',
       aliases: ['rm'],
       summary: 'Archive an environment that has nothing deployed',
-      examples: [['windlass environment delete shop', 'after: windlass destroy shop']],
-      flags: [yesFlag],
-      options: yesOption,
+      examples: [
+        ['windlass environment delete shop', 'after: windlass destroy shop'],
+        ['windlass environment delete shop --force', 'forget resources that may still be there'],
+      ],
+      flags: [yesFlag, { flags: '--force', description: 'forget resources that may still be there' }],
+      options: yesOption.extend({ force: z.boolean().default(false) }),
       async run(call) {
         const { client } = await call.connect();
         const item = await getEnvironment(client, call.argument(0));
         await confirmDelete(call, `environment "${item.name}" (its history is kept in the archive)`);
-        await client.delete(`environments/${ref(item.id)}`);
+        await client.delete(`environments/${ref(item.id)}`, call.options.force ? { force: true } : {});
         printDone(call, `Archived ${item.name}.`, { deleted: item.id });
       },
     },
     environment,
   );
+  addEnvironmentVerbs(add, environment);
   addParts({ add, group: environment });
 }
 
@@ -259,22 +263,7 @@ function addParts({
       summary: 'Print the variables in force, and where each comes from',
       examples: [['windlass environment variables shop/eks', 'level, and what it overrides']],
       options: noOptions,
-      async run(call) {
-        const { client } = await call.connect();
-        const listing = await client.list(`environments/${ref(call.argument(0))}/variables`, effectiveVariableSchema);
-        printList(
-          call,
-          listing,
-          [
-            { title: 'name', value: (item) => item.name, keep: true },
-            { title: 'kind', value: (item) => item.kind },
-            { title: 'value', value: (item) => (item.sensitive ? '(sensitive)' : showValue(item.value)) },
-            { title: 'from', value: (item) => item.level },
-            { title: 'overrides', value: (item) => item.overrides.join(', ') },
-          ],
-          'No variables.',
-        );
-      },
+      run: (call) => printEffective(call, call.argument(0)),
     },
     group,
   );
@@ -307,6 +296,24 @@ function addParts({
       },
     },
     group,
+  );
+}
+
+/** Variables in force, with the level that each value comes from. */
+export async function printEffective(call: Invocation<unknown>, reference: string): Promise<void> {
+  const { client } = await call.connect();
+  const listing = await client.list(`environments/${ref(reference)}/variables`, effectiveVariableSchema);
+  printList(
+    call,
+    listing,
+    [
+      { title: 'name', value: (item) => item.name, keep: true },
+      { title: 'kind', value: (item) => item.kind },
+      { title: 'value', value: (item) => (item.sensitive ? '(sensitive)' : showValue(item.value)) },
+      { title: 'from', value: (item) => item.level },
+      { title: 'overrides', value: (item) => item.overrides.join(', ') },
+    ],
+    'No variables.',
   );
 }
 

@@ -139,7 +139,9 @@ export function environmentFields(environment: Environment, nowMs: number): [str
     ['workspace', environment.workspace],
     [
       'approvals',
-      flags.waitingForApproval > 0 ? `${plural(flags.waitingForApproval, 'node')} wait for a decision` : null,
+      flags.waitingForApproval > 0
+        ? `${plural(flags.waitingForApproval, 'decision')} waited for: windlass approval list`
+        : null,
     ],
     ['queue', flags.queued > 0 ? `${plural(flags.queued, 'run')} waiting` : null],
     [

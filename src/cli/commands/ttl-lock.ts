@@ -38,13 +38,7 @@ export function addTtl({ add, group }: Registry): void {
         ['windlass ttl set shop unlimited', 'never'],
       ],
       options: noOptions,
-      async run(call) {
-        const body = readTtl(call.argument(1));
-        const { client } = await call.connect();
-        const { id } = await getEnvironment(client, call.argument(0));
-        await client.put(`environments/${ref(id)}/ttl`, z.unknown(), body);
-        await showExpiry(call, client, id);
-      },
+      run: setTtl,
     },
     ttl,
   );
@@ -64,6 +58,14 @@ export function addTtl({ add, group }: Registry): void {
     },
     ttl,
   );
+}
+
+async function setTtl(call: Invocation<unknown>): Promise<void> {
+  const body = readTtl(call.argument(1));
+  const { client } = await call.connect();
+  const { id } = await getEnvironment(client, call.argument(0));
+  await client.put(`environments/${ref(id)}/ttl`, z.unknown(), body);
+  await showExpiry(call, client, id);
 }
 
 async function showExpiry(call: Invocation<unknown>, client: ApiClient, id: string): Promise<void> {
@@ -97,23 +99,61 @@ export function readTtl(text: string): z.output<typeof ttlSchema> {
   return { kind: 'date', at: new Date(at).toISOString() };
 }
 
+const reasonFlags = [{ flags: '--reason <text>', description: 'shown to whoever is refused a run' }];
+const reasonOptions = z.object({ reason: z.string().optional() });
+
+async function lock(call: Invocation<z.output<typeof reasonOptions>>): Promise<void> {
+  const { reason } = call.options;
+  if (!reason) throw usageError('--reason is missing', 'whoever is refused a run reads it');
+  const { client } = await call.connect();
+  const { id, name } = await getEnvironment(client, call.argument(0));
+  const answer = await client.post(`environments/${ref(id)}/lock`, z.unknown(), { reason });
+  printDone(call, `Locked ${name}: no run starts until  windlass unlock ${shellQuote(name)}`, answer);
+}
+
+async function unlock(call: Invocation<unknown>): Promise<void> {
+  const { client } = await call.connect();
+  const { id, name } = await getEnvironment(client, call.argument(0));
+  await client.delete(`environments/${ref(id)}/lock`);
+  printDone(call, `Unlocked ${name}.`, { unlocked: id });
+}
+
+/** The same verbs under the noun, where people look for them too. */
+export function addEnvironmentVerbs(add: Registry['add'], environment: ReturnType<Registry['group']>): void {
+  add(
+    {
+      usage: 'lock <environment>',
+      summary: 'Refuse all runs, scheduled ones too',
+      examples: [['windlass environment lock shop --reason "migration until 15:00"', '']],
+      flags: reasonFlags,
+      options: reasonOptions,
+      run: lock,
+    },
+    environment,
+  );
+  add(
+    {
+      usage: 'unlock <environment>',
+      summary: 'Let runs start again',
+      examples: [['windlass environment unlock shop', '']],
+      options: noOptions,
+      run: unlock,
+    },
+    environment,
+  );
+  add(
+    {
+      usage: 'ttl <environment> <when>',
+      summary: 'Set when it destroys itself',
+      examples: [['windlass environment ttl shop 8h', 'eight hours after a deploy; unlimited for never']],
+      options: noOptions,
+      run: setTtl,
+    },
+    environment,
+  );
+}
+
 export function addLocks({ add }: Registry): void {
-  const lock = async (call: Invocation<{ reason?: string | undefined }>): Promise<void> => {
-    const { reason } = call.options;
-    if (!reason) throw usageError('--reason is missing', 'whoever is refused a run reads it');
-    const { client } = await call.connect();
-    const { id, name } = await getEnvironment(client, call.argument(0));
-    const answer = await client.post(`environments/${ref(id)}/lock`, z.unknown(), { reason });
-    printDone(call, `Locked ${name}: no run starts until  windlass unlock ${shellQuote(name)}`, answer);
-  };
-  const unlock = async (call: Invocation<unknown>): Promise<void> => {
-    const { client } = await call.connect();
-    const { id, name } = await getEnvironment(client, call.argument(0));
-    await client.delete(`environments/${ref(id)}/lock`);
-    printDone(call, `Unlocked ${name}.`, { unlocked: id });
-  };
-  const flags = [{ flags: '--reason <text>', description: 'shown to whoever is refused a run' }];
-  const options = z.object({ reason: z.string().optional() });
   const command = add({
     usage: 'lock <environment>',
     summary: 'Refuse all runs of an environment, scheduled ones too',
@@ -122,8 +162,8 @@ export function addLocks({ add }: Registry): void {
       ['windlass lock show shop', 'who, when and why'],
       ['windlass unlock shop', ''],
     ],
-    flags,
-    options,
+    flags: reasonFlags,
+    options: reasonOptions,
     run: lock,
   });
   add(
@@ -132,8 +172,8 @@ export function addLocks({ add }: Registry): void {
       aliases: ['create'],
       summary: 'The same as lock',
       examples: [['windlass lock set shop --reason "migration"', '']],
-      flags,
-      options,
+      flags: reasonFlags,
+      options: reasonOptions,
       run: lock,
     },
     command,

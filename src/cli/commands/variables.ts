@@ -4,6 +4,7 @@ import {
   templateSchema,
   organizationSchema,
   variableInputSchema,
+  variableKindSchema,
   variableSchema,
   variableTypeSchema,
 } from '../../model/index.ts';
@@ -13,7 +14,7 @@ import { ref } from '../client/api-client.ts';
 import type { Invocation, Registry } from '../cli.ts';
 import { CliError, exitCodes, usageError } from '../exit.ts';
 import { oneLine } from '../text/width.ts';
-import { showValue } from './environments.ts';
+import { printEffective, showValue } from './environments.ts';
 import { confirmDelete, limitFlag, limitOption, yesFlag } from './options.ts';
 import { createSecretReader, findPlace, pathWith, printDone, printList } from './shared.ts';
 import { parseAssignment, parseName, typeOf } from './variables-input.ts';
@@ -74,6 +75,7 @@ async function findScope(client: ApiClient, options: ScopeOptions): Promise<Scop
 const setOptions = z.object({
   ...scopeOptions,
   env: z.boolean().default(false),
+  kind: variableKindSchema.optional(),
   type: variableTypeSchema.optional(),
   sensitive: z.boolean().default(false),
   readOnly: z.boolean().default(false),
@@ -97,9 +99,14 @@ export function addVariables({ add, group }: Registry): void {
         ['windlass variable list --environment shop', ''],
         ['windlass environment variables shop/eks', 'those in force, with where each comes from'],
       ],
-      flags: [...scopeFlags, limitFlag],
-      options: z.object({ ...scopeOptions, ...limitOption }),
+      flags: [
+        ...scopeFlags,
+        { flags: '--effective', description: 'of an environment: those in force, with where each comes from' },
+        limitFlag,
+      ],
+      options: z.object({ ...scopeOptions, ...limitOption, effective: z.boolean().default(false) }),
       async run(call) {
+        if (call.options.effective && call.options.environment) return printEffective(call, call.options.environment);
         const { client } = await call.connect();
         const { scope, scopeId, alias } = await findScope(client, call.options);
         const listing = await client.list('variables', variableSchema, {
@@ -146,6 +153,7 @@ export function addVariables({ add, group }: Registry): void {
       ],
       flags: [
         ...scopeFlags,
+        { flags: '--kind <kind>', description: 'the same as --env, in words', choices: variableKindSchema.options },
         { flags: '--env', description: 'an environment variable of the tool, not one of its inputs' },
         {
           flags: '--type <type>',
@@ -221,7 +229,7 @@ async function setVariable(call: Invocation<z.output<typeof setOptions>>): Promi
       }
     : parseAssignment(text, 'variable set');
   const alias = assignment.alias ?? scope.alias;
-  const kind = options.env ? 'environment' : 'tool';
+  const kind = options.kind ?? (options.env ? 'environment' : 'tool');
   const known = (await findVariables(client, { ...scope, alias }, assignment.name)).find((item) => item.kind === kind);
   const input = variableInputSchema.parse({
     name: assignment.name,

@@ -172,7 +172,21 @@ async function readEnd(client: ApiClient, deploymentId: string, view: RunView | 
     .get(`environments/${ref(deployment.environmentId)}`, environmentSchema)
     .catch(() => null);
   last.environmentStatus = environment?.status ?? null;
+  if (deployment.status !== 'succeeded') last.lastGood = await findLastGood(client, deployment);
   return last;
+}
+
+/** What a rollback would go back to. Only for a hint: without it the hint is left out. */
+async function findLastGood(client: ApiClient, { environmentId, number }: Deployment): Promise<number | null> {
+  try {
+    const query = { environment: environmentId, status: 'succeeded' };
+    const { items } = await client.list('deployments', deploymentSchema, { query, limit: 50 });
+    const good = items.find((item) => item.number < number && (item.type === 'deploy' || item.type === 'rollback'));
+    return good?.number ?? null;
+  } catch (error) {
+    if (error instanceof CliError) return null;
+    throw error;
+  }
 }
 
 /** Nodes are made after a run has begun, and those that take something back later still. */

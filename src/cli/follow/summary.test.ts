@@ -46,6 +46,7 @@ test('a run that failed: what, where, why, and the commands that come next', () 
       notification: { status: 'skipped', reason },
     }),
   });
+  view.lastGood = 7;
   expect(renderSummary(view, plainStyle)).toEqual([
     '✖ Failed · 2 deployed · 1 failed · 3 skipped · 41 s',
     '  ✖ DB   apply   aws_db_instance.main: DBInstanceAlreadyExists: shop-db',
@@ -54,7 +55,7 @@ test('a run that failed: what, where, why, and the commands that come next', () 
     '  ⊘ Billing Service, Configuration Service, Notification Service   need DB',
     '',
     'Fix it, then:  windlass resume shop     runs DB, Billing Service, Configuration Service, Notification Service; keeps the rest',
-    '               windlass rollback shop   takes VPC and Network, EKS back to the last successful deployment',
+    '               windlass rollback shop   takes VPC and Network, EKS back to deployment 7',
   ]);
 });
 

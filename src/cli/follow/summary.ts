@@ -17,28 +17,39 @@ function summaryLine(view: RunView, { colors, glyphs }: Style): string {
   const nodes = view.nodes.filter((node) => !isKept(node));
   const counts = new Map<string, number>();
   for (const node of nodes) {
-    const word = node.status === 'pending' ? 'not run' : wordOf(node);
+    const word = countWordOf(node);
     counts.set(word, (counts.get(word) ?? 0) + 1);
   }
   const path = criticalPath(view.nodes);
   const good = deployment.status === 'succeeded';
+  const open = !isTerminalDeployment(deployment.status);
   const parts = [
     outcomeWord(view),
-    ...(isSingle(view) ? [formatCounts(nodes[0]?.counts ?? null)].filter(Boolean) : [...counts].map(([word, count]) => `${formatNumber(count)} ${word}`)),
+    ...(isSingle(view)
+      ? [formatCounts(nodes[0]?.counts ?? null)].filter(Boolean)
+      : [...counts].map(([word, count]) => `${formatNumber(count)} ${word}`)),
     ...(deployment.startedAt && deployment.finishedAt
       ? [formatDuration(Date.parse(deployment.finishedAt) - Date.parse(deployment.startedAt))]
       : []),
     ...(good && path.length > 1 ? [`longest path ${shorten(path).join(` ${glyphs.arrow} `)}`] : []),
   ];
   const [outcome = '', ...rest] = parts;
-  const paint = good ? colors.green : colors.red;
-  const head = paint(`${good ? glyphs.done : glyphs.failed} ${colors.bold(outcome)}`);
+  const paint = good ? colors.green : open ? colors.yellow : colors.red;
+  const stopped = deployment.status === 'cancelled' || deployment.status === 'aborted';
+  const glyph = good ? glyphs.done : open ? glyphs.approval : stopped ? glyphs.stopped : glyphs.failed;
+  const head = paint(`${glyph} ${colors.bold(outcome)}`);
   return [head, ...rest].join(` ${glyphs.dot} `);
+}
+
+function countWordOf(node: NodeRun): string {
+  if (node.status === 'waitingForApproval') return 'waiting for approval';
+  return node.status === 'pending' ? 'not run' : wordOf(node);
 }
 
 function outcomeWord(view: RunView): string {
   const { deployment, environmentStatus } = view;
-  if (!isTerminalDeployment(deployment.status)) return capitalize(deploymentStatusWord(deployment.status));
+  if (deployment.status === 'running' && view.nodes.some(({ status }) => status === 'waitingForApproval'))
+    return 'Waiting';
   if (deployment.status !== 'succeeded') return capitalize(deploymentStatusWord(deployment.status));
   switch (deployment.type) {
     case 'plan':
@@ -190,15 +201,16 @@ function renderRepair(view: RunView): string[] {
   const commands: [string, string][] = [
     [`windlass resume ${ref}`, `runs ${someOf(left, 4)}${done.length > 0 ? '; keeps the rest' : ''}`],
   ];
-  if (deployment.type === 'deploy' && deployment.number > 1 && done.length > 0) {
-    commands.push([`windlass rollback ${ref}`, `takes ${someOf(done, 3)} back to the last successful deployment`]);
+  if (deployment.type === 'deploy' && view.lastGood !== null && done.length > 0) {
+    commands.push([`windlass rollback ${ref}`, `takes ${someOf(done, 3)} back to deployment ${view.lastGood}`]);
   }
   const size = Math.max(...commands.map(([command]) => widthOf(command)));
+  const title =
+    deployment.status === 'failed' || deployment.status === 'rollbackFailed' ? 'Fix it, then:  ' : 'Next:  ';
   return [
     '',
     ...commands.map(
-      ([command, what], index) =>
-        `${index === 0 ? 'Fix it, then:  ' : '               '}${padEnd(command, size)}   ${what}`,
+      ([command, what], index) => `${index === 0 ? title : ' '.repeat(title.length)}${padEnd(command, size)}   ${what}`,
     ),
   ];
 }

@@ -36,6 +36,8 @@ export interface RunView {
   approvals: Map<string, Approval>;
   /** What the environment has become; null until it was asked for after the end. */
   environmentStatus: EnvironmentStatus | null;
+  /** Number of the last deployment that a rollback would go back to; null when there is none, or it is not known. */
+  lastGood: number | null;
   connection: 'connected' | 'reconnecting';
   /** An event told of a node that no snapshot had: its name and its needs are to be asked for. */
   incomplete: boolean;
@@ -47,6 +49,7 @@ export function createView(snapshot: Snapshot): RunView {
     nodes: sortNodes(snapshot.nodes),
     approvals: new Map(),
     environmentStatus: null,
+    lastGood: null,
     connection: 'connected',
     incomplete: false,
   };
