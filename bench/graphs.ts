@@ -4,7 +4,8 @@ import { join } from 'node:path';
 /** `n3` → aliases it needs. */
 export type Shape = readonly (readonly number[])[];
 
-export const chain = (size: number): Shape => Array.from({ length: size }, (_, index) => (index === 0 ? [] : [index - 1]));
+export const chain = (size: number): Shape =>
+  Array.from({ length: size }, (_, index) => (index === 0 ? [] : [index - 1]));
 export const fanOut = (size: number): Shape => Array.from({ length: size }, (_, index) => (index === 0 ? [] : [0]));
 
 /** The seed's example: VPC; DB and EKS on it; three services on both. */
@@ -35,7 +36,8 @@ export function depth(shape: Shape): number {
 export type StackKind = 'noop' | 'empty' | 'twoSeconds';
 
 const stacks: Record<Exclude<StackKind, 'noop'>, (index: number) => string> = {
-  empty: (index) => `resource "terraform_data" "this" {\n  input = "${index}"\n}\n\noutput "id" {\n  value = terraform_data.this.output\n}\n`,
+  empty: (index) =>
+    `resource "terraform_data" "this" {\n  input = "${index}"\n}\n\noutput "id" {\n  value = terraform_data.this.output\n}\n`,
   twoSeconds: (index) =>
     `resource "terraform_data" "this" {\n  input = "${index}"\n  provisioner "local-exec" {\n    command = "sleep 2"\n  }\n}\n\noutput "id" {\n  value = terraform_data.this.output\n}\n`,
 };
@@ -67,9 +69,15 @@ export function writeMake(directory: string, shape: Shape, kind: Exclude<StackKi
   const lines = [`all: ${shape.map((_, index) => `n${index}`).join(' ')}`, ''];
   shape.forEach((needs, index) => {
     lines.push(`n${index}: ${needs.map((need) => `n${need}`).join(' ')}`);
-    lines.push(`\t@cd stacks/n${index} && ${tofu} init -input=false -no-color >init.log 2>&1 && ${tofu} apply -auto-approve -input=false -no-color >apply.log 2>&1`, '');
+    lines.push(
+      `\t@cd stacks/n${index} && ${tofu} init -input=false -no-color >init.log 2>&1 && ${tofu} apply -auto-approve -input=false -no-color >apply.log 2>&1`,
+      '',
+    );
     mkdirSync(join(directory, 'stacks', `n${index}`), { recursive: true });
     writeFileSync(join(directory, 'stacks', `n${index}`, 'main.tf'), stacks[kind](index));
   });
-  writeFileSync(join(directory, 'Makefile'), `.PHONY: all ${shape.map((_, index) => `n${index}`).join(' ')}\n${lines.join('\n')}`);
+  writeFileSync(
+    join(directory, 'Makefile'),
+    `.PHONY: all ${shape.map((_, index) => `n${index}`).join(' ')}\n${lines.join('\n')}`,
+  );
 }

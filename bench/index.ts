@@ -2,18 +2,16 @@
  * `npm run bench`: the engine beside a bare Temporal workflow of the same shape, and real stacks beside `make -j`, in the
  * same run. Prints a table and writes JSON. `npm run bench -- engine` or `-- tools` runs one half.
  */
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { loadConfig } from '../src/config.ts';
-import { createToolLocator } from '../src/embedded/index.ts';
+import { createToolLocator, findRunning, startTemporalServer } from '../src/embedded/index.ts';
 import type { Deployment } from '../src/model/index.ts';
 import { isTerminalDeployment } from '../src/model/index.ts';
-import { startWindlass } from '../src/server.ts';
-import type { RunningWindlass } from '../src/server.ts';
 import { chain, depth, fanOut, random, shop, writeMake, writeWindlass } from './graphs.ts';
 import type { Shape, StackKind } from './graphs.ts';
 
@@ -24,23 +22,28 @@ interface Row {
   readonly baselineMs: number;
   readonly baseline: string;
   readonly ratio: number;
-  readonly limit: number;
+  /** What the project holds itself to; null where it has set none. */
+  readonly limit: number | null;
   readonly eventsPerNode?: number;
   readonly longestHistory?: number;
   readonly peakMemoryMb?: number;
 }
 
 const rounds = 3;
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+const median = (values: readonly number[]): number =>
+  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 const secondsOf = (ms: number): string => `${(ms / 1000).toFixed(2)} s`;
 
 async function main(): Promise<void> {
   const only = process.argv[2];
   const root = mkdtempSync(join(tmpdir(), 'windlass-bench-'));
-  const config = loadConfig({ ...process.env, WINDLASS_DATA: join(root, 'data'), WINDLASS_PORT: '0', WINDLASS_LOG_LEVEL: 'warn' });
-  const tofu = await createToolLocator(config).find('tofu');
-  const server = await startWindlass(config);
-  const bench = await openBench(root, server, tofu);
+  const data = join(root, 'data');
+  const config = loadConfig({ ...process.env, WINDLASS_DATA: data });
+  const tools = createToolLocator(config);
+  const [tofu, temporalProgram] = await Promise.all([tools.find('tofu'), tools.find('temporal')]);
+  const temporal = await startTemporalServer({ program: temporalProgram, dataDirectory: root, namespace: 'default' });
+  const server = await startServer(data, temporal.address);
+  const bench = await openBench(root, server, temporal.address, tofu);
   const rows: Row[] = [];
   try {
     if (only === undefined || only === 'engine') {
@@ -50,20 +53,54 @@ async function main(): Promise<void> {
       rows.push(await bench.engine('fan-out of 2000', 'bareFanOut', fanOut(2000), 1));
     }
     if (only === undefined || only === 'tools') {
-      rows.push(await bench.tools('six-stack example', shop, 'empty', 2));
+      rows.push(await bench.tools('six-stack example', shop, 'empty', null));
       rows.push(await bench.tools('50 near-empty stacks', random(50), 'empty', 2));
       rows.push(await bench.tools('50 two-second stacks', random(50), 'twoSeconds', 1.1));
     }
   } finally {
     await bench.close();
     await server.stop();
+    await temporal.stop();
     rmSync(root, { recursive: true, force: true });
   }
   report(rows);
 }
 
-async function openBench(root: string, server: RunningWindlass, tofu: string) {
-  const { url, token, temporalAddress: address } = server;
+interface Server {
+  readonly url: string;
+  readonly token: string;
+  /** Resident memory of the process, in bytes. */
+  memory(): number;
+  stop(): Promise<void>;
+}
+
+/** Windlass as a user runs it, in a process of its own, on the same Temporal as the bare workflows. */
+async function startServer(data: string, temporalAddress: string): Promise<Server> {
+  const main = join(__dirname, '..', 'src', 'cli', 'main.js');
+  const env = {
+    ...process.env,
+    WINDLASS_DATA: data,
+    WINDLASS_PORT: '0',
+    TEMPORAL_ADDRESS: temporalAddress,
+    WINDLASS_LOG_LEVEL: 'warn',
+  };
+  const child = spawn(process.execPath, [main, 'up'], { env, stdio: ['ignore', 'ignore', 'inherit'] });
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  for (;;) {
+    const url = findRunning(data)?.url;
+    if (url) {
+      const token = readFileSync(join(data, 'administrator.token'), 'utf8').trim();
+      const memory = (): number =>
+        Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1] ?? 0) * 1024;
+      return { url, token, memory, stop: () => (child.kill('SIGTERM'), ended) };
+    }
+    if (child.exitCode !== null) throw new Error(`the server ended with code ${child.exitCode}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+async function openBench(root: string, server: Server, address: string, tofu: string) {
+  const { url, token } = server;
   const connection = await Connection.connect({ address });
   const client = new Client({ connection });
   const native = await NativeConnection.connect({ address });
@@ -101,7 +138,8 @@ async function openBench(root: string, server: RunningWindlass, tofu: string) {
     for (;;) {
       const deployment = await api<Deployment>('GET', `/deployments/${begun.id}`);
       if (isTerminalDeployment(deployment.status)) {
-        if (deployment.status !== 'succeeded') throw new Error(`the bench's own run ended ${deployment.status}: ${JSON.stringify(deployment.error)}`);
+        if (deployment.status !== 'succeeded')
+          throw new Error(`the bench's own run ended ${deployment.status}: ${JSON.stringify(deployment.error)}`);
         return { deployment, ms: Date.parse(deployment.finishedAt ?? '') - Date.parse(deployment.queuedAt) };
       }
       await new Promise((resolve) => setTimeout(resolve, 100));
@@ -112,7 +150,8 @@ async function openBench(root: string, server: RunningWindlass, tofu: string) {
     let runId: string | undefined;
     let longest = 0;
     let events = 0;
-    for await (const info of client.workflow.list({ query: `WorkflowId = "deployment:${deploymentId}"` })) runs.push(info.runId);
+    for await (const info of client.workflow.list({ query: `WorkflowId = "deployment:${deploymentId}"` }))
+      runs.push(info.runId);
     for (runId of runs) {
       const { historyLength } = await client.workflow.getHandle(`deployment:${deploymentId}`, runId).describe();
       longest = Math.max(longest, historyLength);
@@ -127,14 +166,18 @@ async function openBench(root: string, server: RunningWindlass, tofu: string) {
       const bare: number[] = [];
       let last: Deployment | null = null;
       let peak = 0;
-      const watching = setInterval(() => (peak = Math.max(peak, process.memoryUsage.rss())), 200);
+      const watching = setInterval(() => (peak = Math.max(peak, server.memory())), 200);
       for (let round = 0; round < times; round++) {
         const environmentId = await prepare(shape, 'noop');
         const result = await deploy(environmentId);
         last = result.deployment;
         ours.push(result.ms);
         const begun = performance.now();
-        await client.workflow.execute(workflow, { taskQueue: 'bench-bare', workflowId: `bare-${name}-${round}`, args: [shape.length] });
+        await client.workflow.execute(workflow, {
+          taskQueue: 'bench-bare',
+          workflowId: `bare-${name}-${round}`,
+          args: [shape.length],
+        });
         bare.push(performance.now() - begun);
       }
       clearInterval(watching);
@@ -145,7 +188,7 @@ async function openBench(root: string, server: RunningWindlass, tofu: string) {
         peakMemoryMb: Math.round(peak / 1024 / 1024),
       });
     },
-    async tools(name: string, shape: Shape, kind: Exclude<StackKind, 'noop'>, limit: number): Promise<Row> {
+    async tools(name: string, shape: Shape, kind: Exclude<StackKind, 'noop'>, limit: number | null): Promise<Row> {
       const ours: number[] = [];
       const made: number[] = [];
       for (let round = 0; round < (kind === 'twoSeconds' ? 1 : rounds); round++) {
@@ -171,23 +214,44 @@ async function openBench(root: string, server: RunningWindlass, tofu: string) {
   };
 }
 
-function row(name: string, shape: Shape, ours: number[], other: number[], baseline: string, limit: number, more: Partial<Row>): Row {
+function row(
+  name: string,
+  shape: Shape,
+  ours: number[],
+  other: number[],
+  baseline: string,
+  limit: number | null,
+  more: Partial<Row>,
+): Row {
   const windlassMs = Math.round(median(ours));
   const baselineMs = Math.round(median(other));
-  const made: Row = { name, nodes: shape.length, windlassMs, baselineMs, baseline, ratio: Number((windlassMs / baselineMs).toFixed(2)), limit, ...more };
-  console.log(`${made.name}: ${secondsOf(windlassMs)} against ${secondsOf(baselineMs)} ${baseline}, ratio ${made.ratio} (limit ${limit})`);
+  const made: Row = {
+    name,
+    nodes: shape.length,
+    windlassMs,
+    baselineMs,
+    baseline,
+    ratio: Number((windlassMs / baselineMs).toFixed(2)),
+    limit,
+    ...more,
+  };
+  console.log(
+    `${made.name}: ${secondsOf(windlassMs)} against ${secondsOf(baselineMs)} ${baseline}, ratio ${made.ratio} (limit ${limit ?? 'none'})`,
+  );
   return made;
 }
 
 function report(rows: readonly Row[]): void {
-  console.log(`\n${'what'.padEnd(36)}${'windlass'.padStart(10)}${'baseline'.padStart(12)}${'ratio'.padStart(8)}${'limit'.padStart(7)}${'per node'.padStart(10)}${'events'.padStart(8)}${'longest'.padStart(9)}${'memory'.padStart(9)}`);
+  console.log(
+    `\n${'what'.padEnd(36)}${'windlass'.padStart(10)}${'baseline'.padStart(12)}${'ratio'.padStart(8)}${'limit'.padStart(7)}${'per node'.padStart(10)}${'events'.padStart(8)}${'longest'.padStart(9)}${'memory'.padStart(9)}`,
+  );
   for (const made of rows) {
     console.log(
       made.name.padEnd(36) +
         secondsOf(made.windlassMs).padStart(10) +
         secondsOf(made.baselineMs).padStart(12) +
         String(made.ratio).padStart(8) +
-        String(made.limit).padStart(7) +
+        String(made.limit ?? '-').padStart(7) +
         `${(made.windlassMs / made.nodes).toFixed(0)} ms`.padStart(10) +
         String(made.eventsPerNode ?? '').padStart(8) +
         String(made.longestHistory ?? '').padStart(9) +
@@ -207,4 +271,3 @@ main().catch((error: unknown) => {
   console.error(error);
   process.exitCode = 1;
 });
-

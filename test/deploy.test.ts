@@ -158,12 +158,19 @@ describe('the queue', () => {
     project.stack('one');
     project.workflow({ environments: { one: node('one') } });
     const environment = await makeEnvironment(server, project);
+    const path = `/environments/${environment.id}/deployments`;
+    // While the first is being worked on, a repeat is told to come again.
     const ask = (): Promise<Deployment> =>
-      server.request('POST', `/environments/${environment.id}/deployments`, {}, { 'idempotency-key': 'same' });
+      server.until(async () => {
+        const { status, body } = await server.raw<Deployment>('POST', path, {}, { 'idempotency-key': 'same' });
+        return status === 409 ? null : body;
+      });
     const answers = await Promise.all([ask(), ask(), ask()]);
-    expect(new Set(answers.map((answer) => answer.id)).size).toBe(1);
-    await server.ended(answers[0].id);
-    expect((await ask()).id).toBe(answers[0].id);
+    const ids = new Set(answers.map((answer) => answer.id));
+    expect(ids.size).toBe(1);
+    for (const id of ids) await server.ended(id);
+    expect(ids).toContain((await ask()).id);
+    expect((await server.request<Page<Deployment>>('GET', path)).items).toHaveLength(1);
     expect(project.lines('one')).toEqual(['apply']);
   });
 
@@ -240,7 +247,7 @@ describe('a graph that changes', () => {
     const run = await server.run(environment.id);
     expect(run).toMatchObject({ status: 'succeeded' });
     const nodes = await server.nodes(run.id);
-    expect(nodes.map(({ alias, action, status }) => [alias, action, status])).toEqual([
+    expect(nodes.map(({ alias, action, status }) => [alias, action, status]).sort()).toEqual([
       ['a', 'deploy', 'succeeded'],
       ['b', 'destroy', 'succeeded'],
       ['c', 'destroy', 'succeeded'],

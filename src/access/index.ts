@@ -6,3 +6,4 @@ export { allows, checkGrant, permissions, requirePermission, systemPrincipal } f
 export type { Permission, Principal } from './permissions.ts';
 export { createSecretBox } from './secret-box.ts';
 export type { SecretBox } from './secret-box.ts';
+export { insertAuditEntry as audit } from '../store/index.ts';

@@ -26,7 +26,11 @@ const hashOf = (token: string): string => createHash('sha256').update(token).dig
 /** Makes a key. The token is told once and kept only as a hash. */
 export async function createKey(
   db: Db,
-  input: { readonly name: string; readonly permissions: readonly string[]; readonly expiresAt?: string | null | undefined },
+  input: {
+    readonly name: string;
+    readonly permissions: readonly string[];
+    readonly expiresAt?: string | null | undefined;
+  },
 ): Promise<{ token: string; key: KeyRecord }> {
   const id = newId('key');
   const token = `wlk_${id.slice('key_'.length)}_${randomBytes(32).toString('base64url')}`;
@@ -52,28 +56,54 @@ export async function authenticate(db: Db, token: string, from: string | null): 
   const row = await db.selectFrom('api_keys').selectAll().where('id', '=', `key_${id}`).executeTakeFirst();
   const given = Buffer.from(hashOf(token));
   const known = Buffer.from(row?.hash ?? hashOf(''));
-  if (row === undefined || !timingSafeEqual(given, known)) throw new WindlassError('unauthenticated', 'this key is not known here', { hint: 'windlass login, or WINDLASS_TOKEN with a valid key' });
+  if (row === undefined || !timingSafeEqual(given, known))
+    throw new WindlassError('unauthenticated', 'this key is not known here', {
+      hint: 'windlass login, or WINDLASS_TOKEN with a valid key',
+    });
   const now = Date.now();
   if (row.revoked_at !== null) throw new WindlassError('unauthenticated', `the key "${row.name}" was revoked`);
-  if (row.expires_at !== null && row.expires_at.getTime() <= now) throw new WindlassError('unauthenticated', `the key "${row.name}" expired at ${row.expires_at.toISOString()}`);
+  if (row.expires_at !== null && row.expires_at.getTime() <= now)
+    throw new WindlassError('unauthenticated', `the key "${row.name}" expired at ${row.expires_at.toISOString()}`);
   if (row.last_used_at === null || now - row.last_used_at.getTime() > lastUsedEveryMs) {
-    await db.updateTable('api_keys').set({ last_used_at: new Date(now) }).where('id', '=', row.id).execute();
+    await db
+      .updateTable('api_keys')
+      .set({ last_used_at: new Date(now) })
+      .where('id', '=', row.id)
+      .execute();
   }
   return { kind: 'key', id: row.id, name: row.name, from, permissions: row.permissions };
 }
 
 export async function listKeys(db: Db): Promise<KeyRecord[]> {
-  const rows = await db.selectFrom('api_keys').selectAll().where('revoked_at', 'is', null).orderBy('created_at').execute();
+  const rows = await db
+    .selectFrom('api_keys')
+    .selectAll()
+    .where('revoked_at', 'is', null)
+    .orderBy('created_at')
+    .execute();
   return rows.map(toRecord);
 }
 
 /** A revoked key stays in the records, for the audit log. Revoking twice changes nothing. */
 export async function revokeKey(db: Db, id: string): Promise<boolean> {
-  const result = await db.updateTable('api_keys').set({ revoked_at: new Date() }).where('id', '=', id).where('revoked_at', 'is', null).executeTakeFirst();
+  const result = await db
+    .updateTable('api_keys')
+    .set({ revoked_at: new Date() })
+    .where('id', '=', id)
+    .where('revoked_at', 'is', null)
+    .executeTakeFirst();
   return result.numUpdatedRows > 0n;
 }
 
-function toRecord(row: { id: string; name: string; prefix: string; permissions: string[]; created_at: Date; expires_at: Date | null; last_used_at: Date | null }): KeyRecord {
+function toRecord(row: {
+  id: string;
+  name: string;
+  prefix: string;
+  permissions: string[];
+  created_at: Date;
+  expires_at: Date | null;
+  last_used_at: Date | null;
+}): KeyRecord {
   return {
     id: row.id,
     name: row.name,

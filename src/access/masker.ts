@@ -1,3 +1,4 @@
+import { makeFormIndex } from './form-index.ts';
 import { formsOf, isBlank } from './secret-forms.ts';
 import type { SecretForm } from './secret-forms.ts';
 
@@ -6,8 +7,6 @@ const mask = '***';
 
 const shortestSecret = 4;
 const shortestLine = 6;
-/** Characters by which a form is looked up. */
-const keyLength = 8;
 /** White space inside a wrapped secret that is longer than this is none. */
 const longestBlank = 256;
 
@@ -33,9 +32,7 @@ const absent = -1;
  */
 export class Masker {
   readonly #known = new Set<string>();
-  /** Forms by their first characters that are not blank: `keyLength` of them, or all when there are fewer. */
-  readonly #byKey = new Map<number, Map<string, SecretForm[]>>();
-  readonly #byFirst = new Map<number, SecretForm[]>();
+  readonly #forms = makeFormIndex();
 
   /** Registers a secret. Texts under four characters are not hidden: they would hide half of everything. */
   add(secret: string): void {
@@ -80,7 +77,7 @@ export class Masker {
         held += chunk;
         const { found, undecided } = this.#find(held, hiddenTo);
         const out = render(held, found, undecided, hiddenTo);
-        const reached = Math.max(hiddenTo, ...found.filter(({ start }) => start < undecided).map(({ end }) => end));
+        const reached = found.findLast(({ start }) => start < undecided)?.end ?? -1;
         hiddenTo = reached >= undecided ? reached - undecided : -1;
         held = held.slice(undecided);
         return out;
@@ -96,18 +93,7 @@ export class Masker {
   }
 
   #addForms(secret: string): void {
-    for (const form of formsOf(secret)) {
-      const solid = [...codesOf(form.text)].filter((code) => !isBlank(code)).slice(0, keyLength);
-      const [first] = solid;
-      if (first === undefined) continue;
-      const key = String.fromCharCode(...solid);
-      const sameLength = this.#byKey.get(solid.length) ?? new Map<string, SecretForm[]>();
-      this.#byKey.set(solid.length, sameLength);
-      sameLength.set(key, [...(sameLength.get(key) ?? []), form]);
-      const sameFirst = this.#byFirst.get(first);
-      if (sameFirst) sameFirst.push(form);
-      else this.#byFirst.set(first, [form]);
-    }
+    for (const form of formsOf(secret)) this.#forms.add(form, withoutBlanks(form.text).solid);
   }
 
   /** Where secrets stand, in order and merged, and from where on more text may change that. */
@@ -115,33 +101,26 @@ export class Masker {
     const { solid, positions } = withoutBlanks(text);
     const found: Interval[] = hiddenTo >= 0 ? [{ start: -1, end: hiddenTo }] : [];
     let undecided = text.length;
+    let start = 0;
+    let end = absent;
+    const look = (form: SecretForm): boolean => {
+      const reached = compare(form, text, start);
+      if (reached === open) undecided = Math.min(undecided, start);
+      else end = Math.max(end, reached);
+      return reached !== open;
+    };
     for (let i = 0; i < solid.length; i++) {
-      const sameFirst = this.#byFirst.get(solid.charCodeAt(i));
-      if (sameFirst === undefined) continue;
-      const start = positions[i] ?? 0;
-      const tail = solid.length - i < keyLength;
-      let end = absent;
-      for (const form of tail ? sameFirst : this.#candidates(solid, i)) {
-        const reached = compare(form, text, start);
-        if (reached === open) undecided = Math.min(undecided, start);
-        else end = Math.max(end, reached);
-      }
+      start = positions[i] ?? 0;
+      end = absent;
+      this.#forms.visitAt(solid, i, look);
       if (end === absent) continue;
       const last = found.at(-1);
       // Neighbours become one, so that the number of masks does not depend on how the text was cut.
       if (last && start <= last.end) last.end = Math.max(last.end, end);
       else found.push({ start, end });
     }
-    return { found: found.filter(({ start }) => start >= 0 || hiddenTo >= 0), undecided };
+    return { found, undecided };
   }
-
-  *#candidates(solid: string, at: number): Iterable<SecretForm> {
-    for (const [length, forms] of this.#byKey) yield* forms.get(solid.slice(at, at + length)) ?? [];
-  }
-}
-
-function* codesOf(text: string): Iterable<number> {
-  for (let i = 0; i < text.length; i++) yield text.charCodeAt(i);
 }
 
 /** The text without blanks, and where each of its characters stood. */
@@ -173,29 +152,19 @@ function endOfBlanks(text: string, from: number): number {
 /** Where the form ends that begins at `start`, or `absent`, or `open`. */
 function compare({ text: form, wraps }: SecretForm, text: string, start: number): number {
   let at = start;
-  for (let k = 0; k < form.length; ) {
+  for (let k = 0; k < form.length;) {
     if (at >= text.length) return open;
-    const wanted = form.charCodeAt(k);
-    const given = text.charCodeAt(at);
-    if (!isBlank(wanted) && !isBlank(given)) {
-      if (wanted !== given) return absent;
-      k++;
-      at++;
+    const wantedEnd = endOfBlanks(form, k);
+    const givenEnd = endOfBlanks(text, at);
+    if (wantedEnd === k && givenEnd === at) {
+      if (form.charCodeAt(k++) !== text.charCodeAt(at++)) return absent;
       continue;
     }
-    const wantedEnd = endOfBlanks(form, k);
-    if (wantedEnd > k && form.startsWith(form.slice(k, wantedEnd), k) && text.startsWith(form.slice(k, wantedEnd), at)) {
-      const sameEnd = at + wantedEnd - k;
-      if (wantedEnd === form.length || (sameEnd < text.length && !isBlank(text.charCodeAt(sameEnd)))) {
-        at = sameEnd;
-        k = wantedEnd;
-        continue;
-      }
-    }
-    const givenEnd = endOfBlanks(text, at);
-    if (givenEnd - at > Math.max(longestBlank, wantedEnd - k)) return absent;
-    if (givenEnd === text.length) return wraps || text.slice(at) === form.slice(k, k + givenEnd - at) ? open : absent;
-    if (!wraps || !mayDiffer(form.slice(k, wantedEnd), text.slice(at, givenEnd))) return absent;
+    const wanted = form.slice(k, wantedEnd);
+    const given = text.slice(at, givenEnd);
+    if (given.length > Math.max(longestBlank, wanted.length)) return absent;
+    if (givenEnd === text.length) return wraps || wanted.startsWith(given) ? open : absent;
+    if (wanted !== given && !(wraps && mayDiffer(wanted, given))) return absent;
     at = givenEnd;
     k = wantedEnd;
   }

@@ -31,5 +31,7 @@ test('does not open what was changed', () => {
 
 test('says which key is wanted when it has another', () => {
   const other = createSecretBox(randomBytes(32));
-  expect(() => other.open(box.seal('x', 'a'), 'a')).toThrow(`encrypted with key ${box.keyId}, but this process has key ${other.keyId}`);
+  expect(() => other.open(box.seal('x', 'a'), 'a')).toThrow(
+    `encrypted with key ${box.keyId}, but this process has key ${other.keyId}`,
+  );
 });

@@ -21,7 +21,8 @@ const nonceBytes = 12;
 const tagBytes = 16;
 
 export function createSecretBox(key: Uint8Array): SecretBox {
-  if (key.length !== 32) throw new WindlassError('internal', `the encryption key has ${key.length} bytes; it must have 32`);
+  if (key.length !== 32)
+    throw new WindlassError('internal', `the encryption key has ${key.length} bytes; it must have 32`);
   const keyId = createHash('sha256').update('windlass key id').update(key).digest('hex').slice(0, 8);
 
   const sealBytes = (plain: Uint8Array, context: string): Uint8Array => {
@@ -39,9 +40,16 @@ export function createSecretBox(key: Uint8Array): SecretBox {
       const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(4, 4 + nonceBytes));
       decipher.setAAD(Buffer.from(context));
       decipher.setAuthTag(bytes.subarray(bytes.length - tagBytes));
-      return Buffer.concat([decipher.update(bytes.subarray(4 + nonceBytes, bytes.length - tagBytes)), decipher.final()]);
+      return Buffer.concat([
+        decipher.update(bytes.subarray(4 + nonceBytes, bytes.length - tagBytes)),
+        decipher.final(),
+      ]);
     } catch (cause) {
-      throw new WindlassError('internal', 'an encrypted value does not open: it was changed, or moved to another place', { cause });
+      throw new WindlassError(
+        'internal',
+        'an encrypted value does not open: it was changed, or moved to another place',
+        { cause },
+      );
     }
   };
 
@@ -49,7 +57,8 @@ export function createSecretBox(key: Uint8Array): SecretBox {
     keyId,
     sealBytes,
     openBytes,
-    seal: (plain, context) => `${prefix}:${keyId}:${Buffer.from(sealBytes(Buffer.from(plain), context)).toString('base64')}`,
+    seal: (plain, context) =>
+      `${prefix}:${keyId}:${Buffer.from(sealBytes(Buffer.from(plain), context)).toString('base64')}`,
     open: (sealed, context) => {
       const [version, foundKey, body] = sealed.split(':');
       if (version !== prefix || foundKey === undefined || body === undefined) {

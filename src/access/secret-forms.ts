@@ -62,8 +62,15 @@ function base64Cores(bytes: Buffer): string[] {
 function pieces(form: string): SecretForm[] {
   const count = Math.ceil(form.length / longestForm);
   const size = Math.ceil(form.length / count);
-  return Array.from({ length: count }, (_, i) => form.slice(i * size, (i + 1) * size)).map((text) => ({
-    text,
-    wraps: text.length >= shortestWrapped,
-  }));
+  return Array.from({ length: count }, (_, i) => trimBlanks(form.slice(i * size, (i + 1) * size)))
+    .filter((text) => text !== '')
+    .map((text) => ({ text, wraps: text.length >= shortestWrapped }));
+}
+
+function trimBlanks(text: string): string {
+  let from = 0;
+  let to = text.length;
+  while (from < to && isBlank(text.charCodeAt(from))) from++;
+  while (to > from && isBlank(text.charCodeAt(to - 1))) to--;
+  return text.slice(from, to);
 }

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { WindlassError, errorCodes, messageOf } from '../model/index.ts';
 import type { ErrorCode, Problem, ProblemDetails } from '../model/index.ts';
 

@@ -16,7 +16,7 @@ export async function environment(input: { state?: { lock: unknown; expiresAtMs:
       return { position: queue.findIndex((known) => known.deploymentId === run.deploymentId) };
     },
     {
-      validator: () => {
+      validator: (_run) => {
         if (lock !== null)
           throw ApplicationFailure.nonRetryable('the environment is locked by someone: because', 'locked');
       },

@@ -34,7 +34,7 @@ const makeWaySignal = defineSignal<[ControlRequest]>(deploymentMessages.makeWay)
 const statusKey = defineSearchAttributeKey(searchAttributes.status, SearchAttributeType.KEYWORD);
 
 /** Events and bytes after which a run of the workflow hands over to the next; Temporal warns at 10,240 events and 10 MB. */
-const handOverEvents = 8000;
+const handOverEvents = 6000;
 const handOverBytes = 7_000_000;
 
 /** One run of an environment: starts each node when what it needs has succeeded, and knows how a run is stopped. */
@@ -89,13 +89,24 @@ class DeploymentRun {
     const undo = new Map((await records.planCompensation({ deploymentId })).map((node) => [node.index, node.action]));
     const graph = await this.runGraph(resolved, compensationGraph(resolved.nodes, undo), carried);
     const { failed, cancelled, skipped, total, succeeded } = graph.counts();
-    const undone = failed === 0 && cancelled === 0 && succeeded === [...undo.values()].filter((action) => action !== 'keep').length;
-    return this.finish(undone ? 'rolledBack' : 'rollbackFailed', undone ? undefined : `${total - skipped - succeeded} of ${total - skipped} nodes could not be taken back`);
+    const undone =
+      failed === 0 && cancelled === 0 && succeeded === [...undo.values()].filter((action) => action !== 'keep').length;
+    return this.finish(
+      undone ? 'rolledBack' : 'rollbackFailed',
+      undone ? undefined : `${total - skipped - succeeded} of ${total - skipped} nodes could not be taken back`,
+    );
   }
 
   /** Runs one graph to its end; continues as new on the way when it is large. */
-  private async runGraph(resolved: ResolvedRun, nodes: readonly RunNode[], carried: DeploymentState | undefined): Promise<GraphRun> {
-    const graph = new GraphRun(nodes, { maxParallel: resolved.maxParallel, ...(carried ? { state: carried.graph } : {}) });
+  private async runGraph(
+    resolved: ResolvedRun,
+    nodes: readonly RunNode[],
+    carried: DeploymentState | undefined,
+  ): Promise<GraphRun> {
+    const graph = new GraphRun(nodes, {
+      maxParallel: resolved.maxParallel,
+      ...(carried ? { state: carried.graph } : {}),
+    });
     const children = new NodeChildren({ input: this.input, nodes, compensation: this.compensating });
     this.graph = graph;
     this.children = children;
@@ -115,13 +126,19 @@ class DeploymentRun {
           break;
       }
     };
+    children.onStarted = () => {
+      if (this.isLong()) this.changed = true;
+    };
     children.adopt(graph.runningIndexes());
     if (this.stop !== null && !this.compensating) children.stopAll(this.stop);
 
     for (;;) {
       this.changed = false;
       const halted = !this.compensating && resolved.onFailure !== 'continue' && graph.failed > 0;
-      if (this.compensating || (this.stop === null && !this.paused && !halted)) {
+      const handingOver = this.isLong();
+      if (handingOver) {
+        // Nothing new begins, so that every child that was asked for is surely started before the next run takes over.
+      } else if (this.compensating || (this.stop === null && !this.paused && !halted)) {
         for (const index of graph.startable()) {
           graph.start(index);
           children.start(index);
@@ -140,7 +157,7 @@ class DeploymentRun {
         if (graph.finished) return graph;
         continue;
       }
-      if (this.shouldContinueAsNew(children)) await this.continueAsNew(graph);
+      if (handingOver && children.allStarted) await this.continueAsNew(graph);
       await condition(() => this.changed);
     }
   }
@@ -161,7 +178,11 @@ class DeploymentRun {
   private async finish(status: DeploymentStatus, message?: string): Promise<DeploymentOutcome> {
     this.ended = true;
     await this.recording;
-    const outcome = await records.finishDeployment({ deploymentId: this.input.deploymentId, status, ...(message === undefined ? {} : { message }) });
+    const outcome = await records.finishDeployment({
+      deploymentId: this.input.deploymentId,
+      status,
+      ...(message === undefined ? {} : { message }),
+    });
     upsertSearchAttributes([{ key: statusKey, value: status }]);
     await condition(allHandlersFinished);
     return outcome;
@@ -170,26 +191,41 @@ class DeploymentRun {
   /** Records what no tool activity records, in order, without holding up the graph. */
   private record(updates: Parameters<typeof records.recordNodes>[0]['updates']): void {
     if (updates.length === 0) return;
-    const call = { deploymentId: this.input.deploymentId, updates, ...(this.compensating ? { compensation: true as const } : {}) };
+    const call = {
+      deploymentId: this.input.deploymentId,
+      updates,
+      ...(this.compensating ? { compensation: true as const } : {}),
+    };
     this.recording = this.recording.then(() => records.recordNodes(call));
   }
 
-  private shouldContinueAsNew(children: NodeChildren): boolean {
+  private isLong(): boolean {
     const { historyLength, historySize } = workflowInfo();
-    return (historyLength > handOverEvents || historySize > handOverBytes) && children.allStarted && !this.changed;
+    return historyLength > handOverEvents || historySize > handOverBytes;
   }
 
   private async continueAsNew(graph: GraphRun): Promise<void> {
     await this.recording;
     await condition(allHandlersFinished);
     if (this.changed) return;
-    const state: DeploymentState = { graph: graph.state(), stop: this.stop, paused: this.paused, compensating: this.compensating };
+    const state: DeploymentState = {
+      graph: graph.state(),
+      stop: this.stop,
+      paused: this.paused,
+      compensating: this.compensating,
+    };
     await continueAsNew<typeof deployment>({ ...this.input, state });
   }
 
   private details(graph: GraphRun): string {
     const counts = graph.counts();
-    const phase = this.compensating ? 'Rolling back' : this.stop ? `Stopping (${this.stop})` : this.paused ? 'Paused' : 'Running';
+    const phase = this.compensating
+      ? 'Rolling back'
+      : this.stop
+        ? `Stopping (${this.stop})`
+        : this.paused
+          ? 'Paused'
+          : 'Running';
     return `**${phase}**: ${counts.succeeded} done, ${counts.running} running, ${counts.pending} to go, ${counts.failed} failed, ${counts.skipped} skipped of ${counts.total}`;
   }
 
@@ -205,7 +241,10 @@ class DeploymentRun {
         const index = this.indexOf(request.alias);
         if (this.stop !== null) refuse('the run is being stopped');
         if (this.graph === null || index === undefined) return void refuse(`this run has no node "${request.alias}"`);
-        const possible = request.kind === 'retry' ? this.graph.canRetry(index) || this.children?.isPaused(index) : this.graph.canSkip(index);
+        const possible =
+          request.kind === 'retry'
+            ? this.graph.canRetry(index) || this.children?.isPaused(index)
+            : this.graph.canSkip(index);
         if (!possible) refuse(`"${request.alias}" is not in a state for ${request.kind}`);
         return;
       }
@@ -216,7 +255,8 @@ class DeploymentRun {
       case 'cancel':
       case 'abort':
       case 'rollback':
-        if (this.stop !== null && rank(request.kind) < rank(this.stop)) refuse(`the run is being stopped already (${this.stop})`);
+        if (this.stop !== null && rank(request.kind) < rank(this.stop))
+          refuse(`the run is being stopped already (${this.stop})`);
         return;
     }
   }
@@ -237,7 +277,11 @@ class DeploymentRun {
       case 'continue':
         this.paused = request.kind === 'pause';
         this.changed = true;
-        await records.setDeploymentStatus({ deploymentId: this.input.deploymentId, status: 'running', paused: this.paused });
+        await records.setDeploymentStatus({
+          deploymentId: this.input.deploymentId,
+          status: 'running',
+          paused: this.paused,
+        });
         return;
       case 'cancel':
       case 'abort':

@@ -30,7 +30,9 @@ import type { deployment } from './deployment.ts';
 import { records } from './proxies.ts';
 
 const submitUpdate = defineUpdate<SubmitAnswer, [QueuedRun]>(environmentMessages.submit);
-const cancelQueuedUpdate = defineUpdate<{ cancelled: boolean }, [{ deploymentId: string }]>(environmentMessages.cancelQueued);
+const cancelQueuedUpdate = defineUpdate<{ cancelled: boolean }, [{ deploymentId: string }]>(
+  environmentMessages.cancelQueued,
+);
 const setExpiryUpdate = defineUpdate<void, [{ expiresAtMs: number | null }]>(environmentMessages.setExpiry);
 const setLockUpdate = defineUpdate<void, [{ lock: EnvironmentLock | null }]>(environmentMessages.setLock);
 const viewQuery = defineQuery<EnvironmentView>(environmentMessages.view);
@@ -92,7 +94,10 @@ class EnvironmentEntity {
 
   validateSubmit(run: QueuedRun): void {
     if (this.lock !== null && !onlyReads(run) && !this.accepted.includes(run.deploymentId)) {
-      throw ApplicationFailure.nonRetryable(`the environment is locked by ${this.lock.by}: ${this.lock.reason}`, 'locked');
+      throw ApplicationFailure.nonRetryable(
+        `the environment is locked by ${this.lock.by}: ${this.lock.reason}`,
+        'locked',
+      );
     }
   }
 
@@ -103,7 +108,11 @@ class EnvironmentEntity {
       const replaced = run.coalesce === true ? this.coalesce() : [];
       this.queue.push(run);
       this.changed = true;
-      for (const old of replaced) await records.recordCancelled({ deploymentId: old.deploymentId, message: `a newer deploy took its place (${run.title})` });
+      for (const old of replaced)
+        await records.recordCancelled({
+          deploymentId: old.deploymentId,
+          message: `a newer deploy took its place (${run.title})`,
+        });
     }
     return { position: this.positionOf(run.deploymentId) };
   }
@@ -180,7 +189,9 @@ class EnvironmentEntity {
     if (this.preempted.has(run.deploymentId)) return;
     this.preempted.add(run.deploymentId);
     const request: ControlRequest = { kind: 'cancel', by: 'windlass', reason: `makes way for ${by.title}` };
-    void getExternalWorkflowHandle(workflowIds.deployment(run.deploymentId)).signal(deploymentMessages.makeWay, request).catch(() => undefined);
+    void getExternalWorkflowHandle(workflowIds.deployment(run.deploymentId))
+      .signal(deploymentMessages.makeWay, request)
+      .catch(() => undefined);
   }
 
   private async execute(run: QueuedRun): Promise<void> {
@@ -201,7 +212,10 @@ class EnvironmentEntity {
       // One that has already begun under an earlier life of this workflow is left to the reconciliation.
       if (!(error instanceof ChildWorkflowFailure)) return;
       // It was ended from outside: the record must not stay open.
-      await records.recordCancelled({ deploymentId: run.deploymentId, message: rootCause(error) ?? 'its workflow ended from outside' });
+      await records.recordCancelled({
+        deploymentId: run.deploymentId,
+        message: rootCause(error) ?? 'its workflow ended from outside',
+      });
     } finally {
       if (this.current === run) this.current = null;
       this.beside.delete(run.deploymentId);

@@ -23,6 +23,8 @@ export interface NodeChildrenOptions {
  * deployment continues as new; after that they are adopted and watched.
  */
 export class NodeChildren {
+  /** A child has started, or could not be. */
+  onStarted: () => void = () => undefined;
   onSettled: (index: number, result: NodeResult) => void = () => undefined;
   private readonly options: NodeChildrenOptions;
   private readonly open = new Set<number>();
@@ -64,7 +66,9 @@ export class NodeChildren {
 
   private signal(index: number, name: string, ...args: unknown[]): void {
     // A child that has just ended cannot be told any more, and need not be.
-    getExternalWorkflowHandle(this.workflowId(index)).signal(name, ...args).catch(() => undefined);
+    getExternalWorkflowHandle(this.workflowId(index))
+      .signal(name, ...args)
+      .catch(() => undefined);
   }
 
   private workflowId(index: number): string {
@@ -98,11 +102,19 @@ export class NodeChildren {
         workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE,
         typedSearchAttributes: this.attributes,
         staticSummary: `${node.action} ${node.alias}`,
-      }).finally(() => this.starting--);
+      }).finally(() => {
+        this.starting--;
+        this.onStarted();
+      });
       return await child.result();
     } catch (error) {
       // Ended from outside (terminated by an operator), or not startable: the node's own record says how far it came.
-      return { status: 'failed', class: 'internal', message: rootCause(error) ?? 'its workflow ended from outside', changedState: true };
+      return {
+        status: 'failed',
+        class: 'internal',
+        message: rootCause(error) ?? 'its workflow ended from outside',
+        changedState: true,
+      };
     }
   }
 

@@ -3,7 +3,10 @@ import type { ScheduleKind } from '../model/orchestration.ts';
 import { records } from './proxies.ts';
 
 /** Started by a schedule: asks for the run, which then joins the environment's queue like any other. */
-export async function scheduledRequest(input: { environmentId: string; kind: ScheduleKind }): Promise<{ skipped?: string }> {
+export async function scheduledRequest(input: {
+  environmentId: string;
+  kind: ScheduleKind;
+}): Promise<{ skipped?: string }> {
   // The id of a scheduled run ends with its nominal time, so that a repeated firing is the same request.
   return records.requestScheduled({ ...input, firedAt: workflowInfo().workflowId });
 }

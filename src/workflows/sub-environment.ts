@@ -12,7 +12,14 @@ import {
   ApplicationFailure,
 } from '@temporalio/workflow';
 import type { NodeResult } from '../model/deployment.ts';
-import type { Decision, NodeOutcome, NodeWorkflowInput, RunActivities, RunNodeInput, StopMode } from '../model/orchestration.ts';
+import type {
+  Decision,
+  NodeOutcome,
+  NodeWorkflowInput,
+  RunActivities,
+  RunNodeInput,
+  StopMode,
+} from '../model/orchestration.ts';
 import { nodeMessages, taskQueues } from '../model/orchestration.ts';
 
 const decideUpdate = defineUpdate<void, [Decision]>(nodeMessages.decide);
@@ -67,7 +74,10 @@ export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResu
     {
       validator: (made) => {
         if (waiting === null || waiting.approvalId !== made.approvalId) {
-          throw ApplicationFailure.nonRetryable(`"${input.alias}" does not wait for this approval any more`, 'notWaiting');
+          throw ApplicationFailure.nonRetryable(
+            `"${input.alias}" does not wait for this approval any more`,
+            'notWaiting',
+          );
         }
       },
     },
@@ -82,7 +92,8 @@ export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResu
     try {
       return await interruption.run(() => runNode({ ...input, mode, try: attempt }));
     } catch (error) {
-      if (isCancellation(error)) return { status: 'aborted', message: 'stopped before the tool began', changedState: false };
+      if (isCancellation(error))
+        return { status: 'aborted', message: 'stopped before the tool began', changedState: false };
       if (error instanceof ActivityFailure) {
         return { status: 'failed', class: 'internal', message: rootCause(error) ?? error.message, changedState: true };
       }
@@ -92,7 +103,7 @@ export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResu
 
   return CancellationScope.nonCancellable(async () => {
     let mode: RunNodeInput['mode'] = 'run';
-    for (let attempt = 1; ; ) {
+    for (let attempt = 1; ;) {
       if (stop !== null) return stopped(stop, false);
       const outcome = await call(mode, attempt);
       switch (outcome.status) {
@@ -118,9 +129,14 @@ export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResu
           waiting = null;
           const made = decision as Decision | null;
           if (stop !== null) return stopped(stop, false);
-          if (!inTime || made === null) return { status: 'cancelled', message: 'nobody approved in time', changedState: false };
+          if (!inTime || made === null)
+            return { status: 'cancelled', message: 'nobody approved in time', changedState: false };
           if (made.decision === 'reject') {
-            return { status: 'cancelled', message: `rejected by ${made.by}${made.comment ? `: ${made.comment}` : ''}`, changedState: false };
+            return {
+              status: 'cancelled',
+              message: `rejected by ${made.by}${made.comment ? `: ${made.comment}` : ''}`,
+              changedState: false,
+            };
           }
           mode = 'apply';
           break;

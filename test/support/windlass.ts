@@ -16,7 +16,12 @@ export interface TestClient {
   createEnvironment(input: Record<string, unknown>): Promise<Environment>;
   environment(ref: string): Promise<Environment>;
   /** Answers errors too. */
-  raw<T>(method: string, path: string, body?: unknown): Promise<{ status: number; body: T }>;
+  raw<T>(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Record<string, string>,
+  ): Promise<{ status: number; body: T }>;
   /** Asks for a run and answers it as soon as it is recorded. */
   start(ref: string, request?: Record<string, unknown>): Promise<Deployment>;
   /** Asks for a run and answers it when it is over. */

@@ -17,6 +17,7 @@ import { formatRelative, shellQuote } from '../text/format.ts';
 import { renderTable } from '../text/table.ts';
 import type { Column } from '../text/table.ts';
 import { environmentFields } from './look.ts';
+import { addEnvironmentVerbs } from './ttl-lock.ts';
 import { getEnvironment, pathWith, printDone, printItem, printList } from './shared.ts';
 import {
   confirmDelete,

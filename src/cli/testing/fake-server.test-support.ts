@@ -52,6 +52,8 @@ export async function startFakeServer(routes: Readonly<Record<string, FakeHandle
   }
 
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  // A test that fails before it closes its server must not hold the process.
+  server.unref();
   const { port } = server.address() as AddressInfo;
   return {
     url: `http://127.0.0.1:${port}`,

@@ -106,10 +106,11 @@ const longestMessage = 500;
 
 function oneLine(diagnostic: Diagnostic): string {
   const { address, summary, detail } = diagnostic;
+  // The first paragraph is the reason; what follows is advice. A terminal may have broken its lines.
   const reason = detail
-    .split('\n')
-    .map((line) => line.trim())
-    .find((line) => line !== '' && line !== 'Lock Info:');
+    .split(/\n\s*\n|\n\s*Lock Info:/)
+    .map((paragraph) => paragraph.replace(/\s+/g, ' ').trim())
+    .find((paragraph) => paragraph !== '');
   const prefix = address === undefined ? '' : `${address}: `;
   const text = `${prefix}${summary}${reason === undefined || summary.includes(reason) ? '' : `: ${reason}`}`;
   const flat = text.replace(/\s+/g, ' ').trim();
@@ -189,7 +190,7 @@ export function describeFailure(failure: Failure, managed = false): RunError {
 /** The tool refuses because `init` has not been run for what is there now. */
 export function needsInit(failure: Pick<Failure, 'diagnostics' | 'text'>): boolean {
   const pattern =
-    /backend initialization required|initialization required|required plugins are not installed|inconsistent dependency lock file|module not installed|please run "?(tofu|terraform) init|plugin reinitialization required|could not load plugin|provider requirements cannot be satisfied by locked|missing required provider|module source has changed|module version requirements have changed/i;
+    /backend initialization required|initialization required|required plugins are not installed|inconsistent dependency lock file|module not installed|please run "?(tofu|terraform) init|plugin reinitialization required|could not load plugin|unavailable provider|provider requirements cannot be satisfied by locked|missing required provider|module source has changed|module version requirements have changed/i;
   const { diagnostics, text } = failure;
   return (
     diagnostics.some((d) => d.severity === 'error' && (pattern.test(d.summary) || pattern.test(d.detail))) ||

@@ -25,7 +25,11 @@ beforeEach(() => {
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((next) => setTimeout(next, 5));
+  const giveUpAtMs = Date.now() + 60_000;
+  while (!(await condition())) {
+    if (Date.now() > giveUpAtMs) throw new Error(`waited in vain until ${String(condition)}`);
+    await new Promise((next) => setTimeout(next, 5));
+  }
 }
 
 interface Heard {
@@ -76,7 +80,7 @@ test('output and exit code arrive whole, and lie in private files', async () => 
 
 test('characters of several bytes survive being written in pieces', async () => {
   const { launch: run, heard } = options(
-    'printf "\\360\\237"; while [ ! -e go ]; do sleep 0.01; done; printf "\\232\\200 done\\303"; printf "\\274"',
+    'printf "\\360\\237"; while [ -d . ] && [ ! -e go ]; do sleep 0.01; done; printf "\\232\\200 done\\303"; printf "\\274"',
   );
   const done = launch(run);
   await until(() => existsSync(join(run.directory, 'stdout')) && statSync(join(run.directory, 'stdout')).size === 2);
@@ -161,7 +165,7 @@ describe('stopping', () => {
 });
 
 describe('outliving the worker', () => {
-  const waiting = 'echo one; while [ ! -e go ]; do sleep 0.01; done; echo two; exit 5';
+  const waiting = 'echo one; while [ -d . ] && [ ! -e go ]; do sleep 0.01; done; echo two; exit 5';
 
   test('a worker that leaves lets the tool go on, and another one adopts it', async () => {
     const stop = new AbortController();
