@@ -16,15 +16,11 @@ const shared = {
   transformIgnorePatterns: ['/node_modules/(?!@electric-sql/pglite/)'],
   extensionsToTreatAsEsm: [],
   modulePathIgnorePatterns: ['<rootDir>/dist/'],
+  setupFilesAfterEnv: ['<rootDir>/scripts/jest-setup.cjs'],
 };
 module.exports = {
   projects: [
     { ...shared, displayName: 'unit', testMatch: ['<rootDir>/src/**/*.test.ts'] },
-    {
-      ...shared,
-      displayName: 'scenario',
-      testMatch: ['<rootDir>/test/**/*.test.ts'],
-      setupFilesAfterEnv: ['<rootDir>/scripts/jest-scenario-setup.cjs'],
-    },
+    { ...shared, displayName: 'scenario', testMatch: ['<rootDir>/test/**/*.test.ts'] },
   ],
 };

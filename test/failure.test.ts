@@ -1,5 +1,5 @@
 import type { Deployment, Environment, NodeRun } from '../src/model/index.ts';
-import { makeEnvironment, makeProject, node } from './support/project.ts';
+import { makeEnvironment, makeProject, node, nodeAt } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
 import { startTestServer } from './support/windlass.ts';
 import type { TestServer } from './support/windlass.ts';
@@ -41,11 +41,6 @@ const find = async (run: Deployment, alias: string): Promise<NodeRun> => {
 };
 const control = (run: Deployment, path: string): Promise<Deployment> =>
   server.request('POST', `/deployments/${run.id}/${path}`, {});
-const nodeAt = (run: Deployment, alias: string, status: string): Promise<NodeRun> =>
-  server.until(async () => {
-    const found = (await server.nodes(run.id)).find((item) => item.alias === alias);
-    return found?.status === status && found;
-  });
 
 describe('a node that fails', () => {
   let environment: Environment;
@@ -157,7 +152,7 @@ describe('repair in flight', () => {
     const { environment, project } = await twoBranches({}, { d: 6 });
     project.failing('b', true);
     const run = await server.start(environment.id);
-    await nodeAt(run, 'c', 'skipped');
+    await nodeAt(server, run, 'c', 'skipped');
     project.failing('b', false);
     await control(run, 'nodes/b/retry');
     expect(await server.ended(run.id)).toMatchObject({ status: 'succeeded' });
@@ -169,7 +164,7 @@ describe('repair in flight', () => {
     const { environment, project } = await twoBranches({}, { d: 6 });
     project.failing('b', true);
     const run = await server.start(environment.id);
-    await nodeAt(run, 'c', 'skipped');
+    await nodeAt(server, run, 'c', 'skipped');
     await control(run, 'nodes/b/skip');
     await server.ended(run.id);
     expect(await server.statuses(run.id)).toMatchObject({ b: 'skipped', c: 'succeeded', e: 'succeeded' });
@@ -179,7 +174,7 @@ describe('repair in flight', () => {
   it('refuses to retry what has not failed, and anything once the run is over', async () => {
     const { environment } = await twoBranches({}, { d: 3 });
     const run = await server.start(environment.id);
-    await nodeAt(run, 'b', 'succeeded');
+    await nodeAt(server, run, 'c', 'succeeded');
     const early = await server.raw<{ detail: string }>('POST', `/deployments/${run.id}/nodes/b/retry`, {});
     expect(early.status).toBe(409);
     expect(early.body.detail).toContain('"b" is not in a state for retry');
@@ -192,11 +187,11 @@ describe('repair in flight', () => {
   it('tries again by itself as the retry rule says', async () => {
     const { environment, project } = await twoBranches();
     project.workflow({
-      environments: { b: node('b', { retry: { maximum: 20, intervalSeconds: 1, backoff: 1 } }) },
+      environments: { b: node('b', { retry: { maximum: 20, interval: '1s', backoff: 1 } }) },
     });
     project.failing('b', true);
     const run = await server.start(environment.id);
-    await nodeAt(run, 'b', 'retrying');
+    await nodeAt(server, run, 'b', 'retrying');
     project.failing('b', false);
     expect(await server.ended(run.id)).toMatchObject({ status: 'succeeded' });
     expect((await find(run, 'b')).try).toBeGreaterThan(1);
@@ -205,9 +200,9 @@ describe('repair in flight', () => {
   it('pauses: what runs goes on, nothing new starts until it is continued', async () => {
     const { environment, project } = await twoBranches({}, { a: 2, d: 2 });
     const run = await server.start(environment.id);
-    await Promise.all([nodeAt(run, 'a', 'running'), nodeAt(run, 'd', 'running')]);
+    await Promise.all([nodeAt(server, run, 'a', 'running'), nodeAt(server, run, 'd', 'running')]);
     expect((await control(run, 'pause')).paused).toBe(true);
-    await Promise.all([nodeAt(run, 'a', 'succeeded'), nodeAt(run, 'd', 'succeeded')]);
+    await Promise.all([nodeAt(server, run, 'a', 'succeeded'), nodeAt(server, run, 'd', 'succeeded')]);
     expect(await server.statuses(run.id)).toMatchObject({ b: 'pending', e: 'pending' });
     expect(project.lines('b')).toEqual([]);
     expect((await control(run, 'continue')).paused).toBe(false);

@@ -168,7 +168,11 @@ describe('a plan of the whole graph', () => {
     expect(counts['c']).toEqual({ add: 0, change: 0, destroy: 0 });
     expect(await state()).toEqual(before);
     expect((await server.environment(environment.id)).status).toBe('active');
-    const text = await server.request<{ text: string }>('GET', `/deployments/${plan.id}/nodes/a/plan`);
-    expect(JSON.stringify(text)).toContain('terraform_data.this');
+    const json = await server.request<{ resource_changes: { address: string }[] }>(
+      'GET',
+      `/deployments/${plan.id}/nodes/a/plan`,
+    );
+    expect(json.resource_changes.map((change) => change.address)).toEqual(['terraform_data.this']);
+    expect(await server.text(`/deployments/${plan.id}/nodes/a/plan?format=text`)).toContain('must be replaced');
   });
 });

@@ -1,8 +1,6 @@
 import { sql } from 'kysely';
 import { isDatabaseUnavailable, openDatabase, readEvents, recordEvent, recordEvents } from '../src/store/index.ts';
 import type { Database, Db } from '../src/store/index.ts';
-import { migrate } from '../src/store/migrate.ts';
-import { migrations } from '../src/store/migrations/index.ts';
 import { databaseKinds, openForTest, unique } from './support/databases.ts';
 import type { OpenedForTest } from './support/databases.ts';
 
@@ -128,48 +126,6 @@ describe.each(databaseKinds)('a database on %s', (kind) => {
     expect(await sql`SELECT ${1}::int AS ${sql.ref('c0')}`.execute(db)).toMatchObject({ rows: [{ c0: 1 }] });
   });
 
-  describe('migrations', () => {
-    test('run once', async () => {
-      await migrate(db);
-      const { rows } = await sql<{ name: string }>`SELECT name FROM windlass_migrations ORDER BY name`.execute(db);
-      expect(rows.map(({ name }) => name)).toEqual(migrations.map(({ name }) => name));
-    });
-
-    test('of a newer Windlass are an error that names them', async () => {
-      await sql`INSERT INTO windlass_migrations (name, checksum) VALUES ('9999-future', 'x')`.execute(db);
-      await expect(migrate(db)).rejects.toMatchObject({
-        code: 'conflict',
-        message: expect.stringContaining('9999-future'),
-      });
-      await sql`DELETE FROM windlass_migrations WHERE name = '9999-future'`.execute(db);
-    });
-
-    test('that were changed afterwards are an error', async () => {
-      const [first, ...others] = migrations;
-      if (!first) throw new Error('unreachable');
-      await expect(migrate(db, [{ ...first, sql: `${first.sql} ` }, ...others])).rejects.toMatchObject({
-        message: expect.stringContaining(first.name),
-      });
-    });
-
-    test('that fail leave nothing behind', async () => {
-      const broken = {
-        name: '9998-broken',
-        sql: 'CREATE TABLE half (id int); INSERT INTO half VALUES (1); SELECT nonsense;',
-      };
-      await expect(migrate(db, [...migrations, broken])).rejects.toMatchObject({
-        message: expect.stringContaining('9998-broken'),
-      });
-      expect((await sql`SELECT to_regclass('half') AS half`.execute(db)).rows).toEqual([{ half: null }]);
-      await migrate(db, [
-        ...migrations,
-        { ...broken, sql: 'CREATE TABLE half (id int); CREATE TABLE other_half (id int)' },
-      ]);
-      await sql`DROP TABLE half, other_half`.execute(db);
-      await sql`DELETE FROM windlass_migrations WHERE name = '9998-broken'`.execute(db);
-    });
-  });
-
   describe('events', () => {
     test('are announced when their transaction commits, and not when it does not', async () => {
       const ids = { dropped: unique('dep'), kept: unique('dep') };
@@ -265,11 +221,8 @@ describe('on PostgreSQL', () => {
     );
     const [first] = databases;
     if (!first) throw new Error('unreachable');
-    const { rows } =
-      await sql`SELECT (SELECT count(*) FROM projects) AS projects, (SELECT count(*) FROM windlass_migrations) AS migrations`.execute(
-        first.sql,
-      );
-    expect(rows).toEqual([{ projects: 1, migrations: migrations.length }]);
+    const { rows } = await sql`SELECT count(*) AS projects FROM projects`.execute(first.sql);
+    expect(rows).toEqual([{ projects: 1 }]);
     await Promise.all(databases.map((database) => database.close()));
   });
 

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -9,8 +9,16 @@ import { sql } from 'kysely';
 import { openDatabase } from '../src/store/index.ts';
 
 let directory = '';
+/** A directory with a closed database: making one takes seconds, copying it does not. */
+let made = '';
+beforeAll(async () => {
+  made = mkdtempSync(join(tmpdir(), 'windlass-db-'));
+  await (await openDatabase({ kind: 'pglite', directory: made })).close();
+});
+afterAll(() => rmSync(made, { recursive: true, force: true }));
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'windlass-db-'));
+  cpSync(made, directory, { recursive: true });
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
@@ -80,8 +88,6 @@ describe('a database in a directory', () => {
 
   test('that was being made when the process was killed is made anew', async () => {
     const unfinished = join(directory, 'pgdata.new-1');
-    const first = await open();
-    await first.close();
     rmSync(join(directory, 'pgdata'), { recursive: true });
     writeFileSync(unfinished, 'half');
     const second = await open();
@@ -91,6 +97,7 @@ describe('a database in a directory', () => {
   });
 
   test('that cannot be opened says where and why', async () => {
+    rmSync(join(directory, 'pgdata'), { recursive: true });
     writeFileSync(join(directory, 'pgdata'), 'not a directory');
     await expect(open()).rejects.toMatchObject({ code: 'unavailable', message: expect.stringContaining(directory) });
     expect(existsSync(lock())).toBe(false);

@@ -1,25 +1,36 @@
 import type { NodeOutcome } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
-import { insideEnvelope } from '../definition/index.ts';
+import { approvalNeeded, insideEnvelope } from '../definition/index.ts';
 import type { PlanResult } from '../runners/index.ts';
-import { approvedPlan, createApproval, endNode, findEnvelope } from '../store/index.ts';
+import { createApproval, endNode, findEnvelope, lastApproval } from '../store/index.ts';
 import type { NodeCall } from './node-call.ts';
 import { succeed } from './node-ending.ts';
+import { applyPlan, keepReadablePlan, maskedPlan } from './node-plan.ts';
+
+/** Why a person has to see this node's plan; null when nobody has to. */
+export function approvalReason({ begin, snapshot, input, flow }: NodeCall): string | null {
+  if (input.compensation === true) return null;
+  const request = begin.request.nodeApprovals?.[begin.alias] ?? begin.request.requiresApproval;
+  const asked = approvalNeeded({ customFlow: flow?.asksApproval, request });
+  if (asked.needed) return asked.because;
+  return snapshot.requiresApproval === true ? 'this sub-environment requires approval' : null;
+}
 
 /** Keeps the plan, asks for a decision, and answers that the node waits; or goes on when an envelope covers the plan. */
 export async function requestApproval(call: NodeCall, planned: PlanResult, because: string): Promise<NodeOutcome> {
-  const { deps, key, begin, masker, runner, run } = call;
+  const { deps, key, begin, masker, run } = call;
   const envelope = begin.request.envelope ?? (await findEnvelope(deps.db.sql, key.deploymentId));
   if (envelope !== null && envelope !== undefined) {
     const verdict = insideEnvelope(planned.plan, envelope);
     run.log(verdict.inside ? `Inside the approved bounds: ${verdict.because}.\n` : `Outside the approved bounds: ${verdict.because}.\n`);
-    if (verdict.inside && planned.artifact !== null) return succeed(call, await runner.apply(run, planned.artifact));
-    if (!verdict.inside) because = `outside the approved bounds: ${verdict.because}`;
+    if (verdict.inside) return succeed(call, await applyPlan(call, planned));
+    because = `outside the approved bounds: ${verdict.because}`;
   }
-  const put = (kind: 'plan' | 'planText' | 'planJson', body: Uint8Array): Promise<string> =>
-    deps.artifacts.put({ deploymentId: key.deploymentId, index: key.index, kind, body });
-  const artifact = planned.artifact === null ? null : await put('plan', planned.artifact);
-  await put('planText', Buffer.from(masker.mask(planned.text)));
+  const { deploymentId, index } = key;
+  const artifact = planned.artifact === null ? null : await deps.artifacts.put({ deploymentId, index, kind: 'plan', body: planned.artifact });
+  if (call.flow !== null) await deps.artifacts.put({ deploymentId, index, kind: 'flowVariables', body: call.flow.exported() });
+  await keepReadablePlan(call, planned);
+  const plan = maskedPlan(masker, planned.plan);
   const settings = begin.environment_settings;
   const expiresAt = new Date(Date.now() + settings.approvalExpirySeconds * 1000);
   const approvalId = await createApproval(deps.db.sql, {
@@ -31,19 +42,21 @@ export async function requestApproval(call: NodeCall, planned: PlanResult, becau
     forbidRequester: settings.forbidSelfApproval,
     reason: because,
     planArtifact: artifact,
-    plan: planned.plan,
+    plan,
     expiresAt,
   });
-  await endNode(deps.db.sql, key, { status: 'waitingForApproval', plan: planned.plan });
+  await endNode(deps.db.sql, key, { status: 'waitingForApproval', plan });
   return { status: 'waitingForApproval', approvalId, expiresInMs: Math.max(1000, expiresAt.getTime() - Date.now()) };
 }
 
-/** The very plan that was approved. */
-export async function takeApprovedPlan(call: NodeCall): Promise<Uint8Array> {
-  const { deps, begin, key } = call;
-  const artifactId = await approvedPlan(deps.db.sql, key);
-  if (artifactId === null) {
+/** The very plan that was approved, and what the custom flow had exported when it was made. */
+export async function takeApprovedPlan(call: NodeCall): Promise<Pick<PlanResult, 'artifact'>> {
+  const { deps, begin, key, flow } = call;
+  const approval = await lastApproval(deps.db.sql, key);
+  if (approval === null) {
     throw new WindlassError('internal', `the approved plan of "${begin.alias}" is not there any more`, { class: 'stalePlan', hint: 'retry the node: it is planned again' });
   }
-  return (await deps.artifacts.get(artifactId)).body;
+  const kept = flow === null ? null : await deps.artifacts.find({ deploymentId: key.deploymentId, index: key.index, kind: 'flowVariables' });
+  if (kept !== null) flow?.adopt((await deps.artifacts.get(kept.id)).body);
+  return { artifact: approval.artifactId === null ? null : (await deps.artifacts.get(approval.artifactId)).body };
 }

@@ -4,6 +4,7 @@ import type { NodeSnapshot, RunNodeInput } from '../model/index.ts';
 import type { StackRun, StackRunner } from '../runners/index.ts';
 import type { NodeBegin, NodeKey } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
+import type { NodeFlow } from './node-hooks.ts';
 import type { NodeValues } from './node-inputs.ts';
 
 /** One call of the tool for one node, from its first record to its last. Everything in it may be repeated after a crash. */
@@ -14,11 +15,13 @@ export interface NodeCall {
   readonly begin: NodeBegin;
   readonly snapshot: NodeSnapshot;
   readonly values: NodeValues;
+  /** With the commands of the custom flow around its steps, if there is one. */
   readonly runner: StackRunner;
+  readonly flow: NodeFlow | null;
   readonly run: StackRun;
   readonly masker: Masker;
   readonly log: LogWriter;
 }
 
 /** What is known of a call that failed before it was ready to run the tool. */
-export type FailingCall = Pick<NodeCall, 'deps' | 'input' | 'key' | 'begin' | 'masker' | 'log'>;
+export type FailingCall = Pick<NodeCall, 'deps' | 'input' | 'key' | 'begin' | 'masker' | 'log'> & Partial<Pick<NodeCall, 'flow' | 'values'>>;

@@ -2,20 +2,22 @@ import type { NodeOutcome } from '../model/index.ts';
 import type { Drift } from '../runners/index.ts';
 import { endNode, recordDriftResult } from '../store/index.ts';
 import type { NodeCall } from './node-call.ts';
+import { maskedPlan } from './node-plan.ts';
 
 /** Writes down what a check found; the environment's drift status follows. */
 export async function recordDrift(call: NodeCall, drift: Drift): Promise<NodeOutcome> {
   const { deps, key, begin, masker } = call;
   const status = drift.drifted ? 'drifted' : 'ok';
+  const plan = maskedPlan(masker, drift.plan.plan);
   await recordDriftResult(deps.db.sql, {
     environmentId: begin.environment_id,
     entityId: begin.entity_id,
     alias: begin.alias,
     deploymentId: key.deploymentId,
     status,
-    resources: JSON.parse(masker.mask(JSON.stringify(drift.plan.plan.resources))) as never,
+    resources: plan.resources,
     message: null,
   });
-  await endNode(deps.db.sql, key, { status: 'succeeded', plan: drift.plan.plan });
+  await endNode(deps.db.sql, key, { status: 'succeeded', plan });
   return { status: 'succeeded', changedOutputs: false, ran: true };
 }

@@ -8,16 +8,18 @@ import type { NodeEnding } from '../store/index.ts';
 import type { FailingCall, NodeCall } from './node-call.ts';
 import { sealResolved } from './node-inputs.ts';
 import type { NodeValues } from './node-inputs.ts';
+import { maskedPlan } from './node-plan.ts';
 
 /** Keeps the outputs and the snapshot that a later rollback or destroy needs, and writes the ending. */
 export async function succeed(call: NodeCall, result: ApplyResult): Promise<NodeOutcome> {
-  const { deps, key, begin, snapshot, values, input } = call;
+  const { deps, key, begin, snapshot, values, input, masker } = call;
+  await call.flow?.ended('success');
   const destroyed = input.action === 'destroy';
   const changedOutputs = await replaceOutputs(deps.db.sql, deps.secrets, begin.environment_id, destroyed ? [] : result.outputs);
   const kept: NodeSnapshot = { ...snapshot, resolved: sealResolved(deps, begin.environment_id, values.variables) };
   const ending: NodeEnding = {
     status: 'succeeded',
-    plan: result.plan,
+    plan: result.plan === null ? null : maskedPlan(masker, result.plan),
     changedOutputs,
     environment: destroyed
       ? { status: 'inactive', inputHash: null, stateUnverified: null }
@@ -67,6 +69,7 @@ export async function fail(call: FailingCall, thrown: unknown): Promise<NodeOutc
     await endNode(deps.db.sql, key, { status: 'retrying', error: masked, environment });
     return { status: 'retry', afterMs: decision.afterMs, message: masked.message };
   }
+  await call.flow?.ended('failure');
   await endNode(deps.db.sql, key, { status: 'failed', error: masked, environment });
   return { status: 'failed', class: masked.class, message: masked.message, changedState };
 }

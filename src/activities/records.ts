@@ -66,7 +66,7 @@ export async function finishDeployment(deps: ActivityDeps, input: { deploymentId
     if (!ended) return { status: input.status };
     if (run.type === 'plan' || run.type === 'drift') return { status: input.status };
     if (input.status === 'succeeded') await detach(tx, run);
-    const status = await environmentStatus(tx, run);
+    const status = await environmentStatus(tx, run, input.status);
     await setEnvironmentStatus(tx, run.environment_id, status, run.id);
     if (input.status === 'succeeded' && status === 'active') {
       await sql`UPDATE environments SET deployed_by = ${run.id} WHERE id = ${run.environment_id}`.execute(tx);
@@ -95,7 +95,7 @@ async function detach(tx: Tx, run: RunRow): Promise<void> {
 }
 
 /** Active when the graph is whole, inactive when nothing is left, failed when something went wrong in between. */
-async function environmentStatus(tx: Tx, run: RunRow): Promise<EnvironmentStatus> {
+async function environmentStatus(tx: Tx, run: RunRow, ending: DeploymentStatus): Promise<EnvironmentStatus> {
   const { rows } = await sql<{ total: number; active: number; failed: number; gone: number; fresh: number }>`
     SELECT count(*)::int AS total,
       count(*) FILTER (WHERE status = 'active')::int AS active,
@@ -104,7 +104,8 @@ async function environmentStatus(tx: Tx, run: RunRow): Promise<EnvironmentStatus
       count(*) FILTER (WHERE status = 'neverDeployed')::int AS fresh
     FROM environments WHERE parent_id = ${run.environment_id} AND NOT detached AND NOT archived`.execute(tx);
   const nodes = rows[0] ?? { total: 0, active: 0, failed: 0, gone: 0, fresh: 0 };
-  const failedNow = (await nodeStatusesOf(tx, run.id)).some(({ status, count }) => count > 0 && status === 'failed');
+  // What failed and was taken back altogether is as it was before the run.
+  const failedNow = ending !== 'rolledBack' && (await nodeStatusesOf(tx, run.id)).some(({ status, count }) => count > 0 && status === 'failed');
   if (nodes.total === 0) return singleStatus(tx, run);
   if (nodes.failed > 0 || failedNow) return 'failed';
   if (nodes.active === 0) return nodes.gone > 0 ? 'inactive' : 'neverDeployed';

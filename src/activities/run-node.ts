@@ -4,26 +4,27 @@ import { join } from 'node:path';
 import { Masker } from '../access/index.ts';
 import { openLog } from '../artifacts/index.ts';
 import type { LogWriter } from '../artifacts/index.ts';
-import type { EffectiveVariable, NodeOutcome, NodeSnapshot, RunError, RunNodeInput, Stage } from '../model/index.ts';
+import type { NodeOutcome, NodeSnapshot, RunError, RunNodeInput, Stage } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
 import { LeftRunningError, ToolError } from '../runners/index.ts';
-import type { StackRun, StopReason } from '../runners/index.ts';
+import type { PlanResult, StackRun, StopReason } from '../runners/index.ts';
 import { announceProgress, beginNode, endNode, enterStage, isDatabaseUnavailable } from '../store/index.ts';
 import type { Journal, NodeBegin, NodeKey } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
 import type { NodeCall } from './node-call.ts';
 import { fail, succeed, unchangedHash } from './node-ending.ts';
 import { resolveNodeValues } from './node-inputs.ts';
-import { requestApproval, takeApprovedPlan } from './node-approval.ts';
+import { approvalReason, requestApproval, takeApprovedPlan } from './node-approval.ts';
+import { openFlow } from './node-hooks.ts';
+import { toolEnvironment } from './node-environment.ts';
 import { recoverNode } from './node-recovery.ts';
 import { findCredentials } from './read-definition.ts';
 import { recordDrift } from './node-drift.ts';
+import { applyPlan, keepReadablePlan, maskedPlan } from './node-plan.ts';
 
 /** How often Temporal hears that this worker lives; it gives up after 15 s. */
 const heartbeatEveryMs = 2000;
 const defaultTimeoutSeconds = 24 * 3600;
-/** Variables of the worker that tools need; everything else of its environment is kept from them. */
-const passedOn = ['PATH', 'HOME', 'USER', 'LANG', 'LC_ALL', 'TMPDIR', 'TZ', 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy'];
 
 /** See RunActivities.runNode. */
 export async function runNode(deps: ActivityDeps, input: RunNodeInput): Promise<NodeOutcome> {
@@ -54,12 +55,16 @@ async function execute(deps: ActivityDeps, input: RunNodeInput, signal: AbortSig
 
   const masker = new Masker();
   const log = openLog({ db: deps.db, masker, deploymentId: key.deploymentId, index: key.index, compensation: key.compensation, try: input.try });
+  const failing = { deps, input, key, begin, masker, log };
+  let call: NodeCall | undefined;
   try {
-    const call = await openCall(deps, input, key, begin, { masker, log, signal });
-    return await (call.status === 'ready' ? perform(call.call) : call.outcome);
+    const opened = await openCall(deps, input, key, begin, { masker, log, signal });
+    if (opened.status === 'over') return opened.outcome;
+    call = opened.call;
+    return await perform(call);
   } catch (error) {
     if (isTransient(error)) throw error;
-    return await fail({ deps, input, key, begin, masker, log }, error);
+    return await fail(call ?? failing, error);
   } finally {
     await log.close();
   }
@@ -130,7 +135,7 @@ async function openCall(
     workspace: snapshot.workspace,
     config: snapshot.config,
     variables: values.variables.filter((variable) => variable.kind === 'tool'),
-    environment: toolEnvironment(begin, key, values.variables),
+    environment: toolEnvironment({ begin, key, snapshot, input, workDirectory }, values.variables),
     state: { address: `${deps.stateUrl}/${begin.environment_id}`, username: grant.id, password: grant.token },
     timeoutMs: (input.timeoutSeconds ?? snapshot.timeoutSeconds ?? defaultTimeoutSeconds) * 1000,
     log: (text) => io.log.write(stage, text),
@@ -143,7 +148,8 @@ async function openCall(
     },
     signal: io.signal,
   };
-  return { status: 'ready', call: { deps, input, key, begin, snapshot, values, runner, run, ...io } };
+  const flow = await openFlow(source, snapshot, { run, action: input.action, masker: io.masker });
+  return { status: 'ready', call: { deps, input, key, begin, snapshot, values, runner: flow?.wrap(runner) ?? runner, flow, run, ...io } };
 }
 
 /**
@@ -161,16 +167,7 @@ async function perform(call: NodeCall): Promise<NodeOutcome> {
   const recovered = await recoverNode(call);
   if (recovered.kind === 'over') return recovered.outcome;
   if (recovered.kind === 'finished') return succeed(call, recovered.result);
-  if (input.mode === 'apply' && recovered.kind === 'clean') {
-    const approved = await takeApprovedPlan(call);
-    await runner.prepare(run);
-    try {
-      return await succeed(call, await runner.apply(run, approved));
-    } catch (error) {
-      if (!(error instanceof ToolError) || error.class !== 'stalePlan') throw error;
-      return requestApproval(call, await planFor(call), 'the state changed after the plan was approved, so it was planned again');
-    }
-  }
+  if (input.mode === 'apply' && recovered.kind === 'clean') return applyApproved(call);
   await runner.prepare(run);
   switch (input.action) {
     case 'plan':
@@ -179,24 +176,41 @@ async function perform(call: NodeCall): Promise<NodeOutcome> {
       return recordDrift(call, await runner.detectDrift(run));
     case 'deploy':
     case 'destroy': {
-      if (call.snapshot.requiresApproval === true && input.compensation !== true) {
-        const planned = await planFor(call);
-        if (!planned.plan.hasChanges && input.action === 'deploy') return succeed(call, await runner.deploy(run));
-        return requestApproval(call, planned, 'this sub-environment requires approval');
+      const mayWait = call.snapshot.requiresApproval === true && input.compensation !== true;
+      if (!mayWait && call.flow?.plansFirst !== true) {
+        return succeed(call, input.action === 'deploy' ? await runner.deploy(run) : await runner.destroy(run));
       }
-      return succeed(call, input.action === 'deploy' ? await runner.deploy(run) : await runner.destroy(run));
+      const planned = await planFor(call);
+      const because = approvalReason(call);
+      const idle = input.action === 'deploy' && !planned.plan.hasChanges;
+      return because === null || idle ? succeed(call, await applyPlan(call, planned)) : requestApproval(call, planned, because);
     }
     case 'keep':
       throw new WindlassError('internal', `"${begin.alias}" is kept and must not run`);
   }
 }
 
-function planFor(call: NodeCall) {
+/** Applies the very plan that was approved; one that the state has moved past is made anew and asked about again. */
+async function applyApproved(call: NodeCall): Promise<NodeOutcome> {
+  const { input, run, runner } = call;
+  const approved = await takeApprovedPlan(call);
+  await runner.prepare(run);
+  try {
+    return await succeed(call, await applyPlan(call, approved));
+  } catch (error) {
+    if (!(error instanceof ToolError) || error.class !== 'stalePlan') throw error;
+    const planned = await planFor(call);
+    if (input.action === 'deploy' && !planned.plan.hasChanges) return succeed(call, await applyPlan(call, planned));
+    return requestApproval(call, planned, 'the state changed after the plan was approved, so it was planned again');
+  }
+}
+
+function planFor(call: NodeCall): Promise<PlanResult> {
   return call.input.action === 'destroy' ? call.runner.planDestroy(call.run) : call.runner.plan(call.run);
 }
 
 async function planOnly(call: NodeCall): Promise<NodeOutcome> {
-  const { deps, key, values, run, masker } = call;
+  const { deps, key, values, run } = call;
   if (values.unknown.length > 0) {
     run.log(`cannot be known before a deploy:\n${values.unknown.map((line) => `  ${line}\n`).join('')}`);
     await endNode(deps.db.sql, key, {
@@ -206,8 +220,8 @@ async function planOnly(call: NodeCall): Promise<NodeOutcome> {
     return { status: 'succeeded', changedOutputs: false, ran: false };
   }
   const result = await call.runner.plan(run);
-  await deps.artifacts.put({ deploymentId: key.deploymentId, index: key.index, kind: 'planText', body: Buffer.from(masker.mask(result.text)) });
-  await endNode(deps.db.sql, key, { status: 'succeeded', plan: result.plan });
+  await keepReadablePlan(call, result);
+  await endNode(deps.db.sql, key, { status: 'succeeded', plan: maskedPlan(call.masker, result.plan) });
   return { status: 'succeeded', changedOutputs: false, ran: true };
 }
 
@@ -224,17 +238,3 @@ function isTransient(error: unknown): boolean {
   return error instanceof LeftRunningError || error instanceof CompleteAsyncError || isDatabaseUnavailable(error);
 }
 
-function toolEnvironment(begin: NodeBegin, key: NodeKey, variables: readonly EffectiveVariable[]): Record<string, string> {
-  const environment: Record<string, string> = {};
-  for (const name of passedOn) {
-    const value = process.env[name];
-    if (value !== undefined) environment[name] = value;
-  }
-  environment['WINDLASS_ENVIRONMENT_ID'] = begin.environment_id;
-  environment['WINDLASS_DEPLOYMENT_ID'] = key.deploymentId;
-  environment['WINDLASS_ALIAS'] = begin.alias;
-  for (const variable of variables) {
-    if (variable.kind === 'environment') environment[variable.name] = typeof variable.value === 'string' ? variable.value : JSON.stringify(variable.value);
-  }
-  return environment;
-}

@@ -491,3 +491,20 @@ describe('state', () => {
     expect(answer.body.flags.stateUnverified).toBeNull();
   });
 });
+
+test('settings that are changed at the same time do not undo each other', async () => {
+  await api.environment('busy');
+  await Promise.all([
+    api.call('PATCH', 'environments/busy', { body: { settings: { requiresApproval: true } } }),
+    put('environments/busy/ttl', { kind: 'hours', hours: 5 }),
+    put('environments/busy/schedule', { deploy: '0 7 * * *' }),
+    put('environments/busy/drift', { cron: '0 * * * *' }),
+  ]);
+  const { body } = await api.call<Environment>('GET', 'environments/busy');
+  expect(body.settings).toMatchObject({
+    requiresApproval: true,
+    ttl: { hours: 5 },
+    schedule: { deploy: '0 7 * * *' },
+    drift: { cron: '0 * * * *' },
+  });
+});

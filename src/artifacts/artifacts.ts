@@ -3,7 +3,7 @@ import { newId, WindlassError } from '../model/index.ts';
 import type { SecretBox } from '../access/index.ts';
 import type { Database } from '../store/index.ts';
 
-export const artifactKinds = ['plan', 'planText', 'planJson'] as const;
+export const artifactKinds = ['plan', 'planText', 'planJson', 'flowVariables'] as const;
 export type ArtifactKind = (typeof artifactKinds)[number];
 
 /** Largest artifact, in bytes. */

@@ -64,8 +64,8 @@ export function reportStart(output: Output, options: StartReportOptions): StartR
 }
 
 /** Phases that say that something is there, or will be at once. */
-const quickPhases = new Set(['looking', 'ready']);
-const slowMs = 2_000;
+const quickPhases = new Set(['looking', 'starting', 'ready']);
+const slowMs = 10_000;
 
 function reportLines(output: Output, { style, brief }: StartReportOptions): StartReporter {
   const phases = new Map<string, string>();

@@ -195,7 +195,7 @@ export function environmentOperations(context: Context) {
       return saveSettings(context, {
         actor,
         environment,
-        settings,
+        settings: (saved) => mergeSettings(saved, patch.settings),
         expiresAtMs,
         action: 'environment.update',
         patch: {

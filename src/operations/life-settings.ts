@@ -155,7 +155,8 @@ function same(a: unknown, b: unknown): boolean {
 export interface LifeChange {
   readonly actor: Actor;
   readonly environment: Environment;
-  readonly settings: EnvironmentSettings;
+  /** Of what is saved at that moment, so that changes at the same time do not undo each other. */
+  readonly settings: (saved: EnvironmentSettings) => EnvironmentSettings;
   /** Epoch milliseconds or null for never; undefined leaves the moment of the end as it is. */
   readonly expiresAtMs?: number | null | undefined;
   readonly action: string;
@@ -174,14 +175,15 @@ export interface LifeChange {
  */
 export async function saveSettings(context: Context, change: LifeChange): Promise<Environment> {
   const { db, temporal } = context;
-  const { actor, environment, settings, action } = change;
-  const before = environment.settings;
-  const scheduled = !same(before.schedule, settings.schedule) || !same(before.drift, settings.drift);
+  const { actor, environment, action } = change;
   const expiryBefore = environment.expiresAt === null ? null : Date.parse(environment.expiresAt);
   const moved = change.expiresAtMs !== undefined && change.expiresAtMs !== expiryBefore;
 
-  await db.transaction(async (tx) => {
-    await updateEnvironment(tx, environment.id, { ...change.patch, settings });
+  const { before, settings } = await db.transaction(async (tx) => {
+    await tx.selectFrom('environments').select('id').where('id', '=', environment.id).forUpdate().execute();
+    const saved = (await getEnvironment(tx, environment.id)).settings;
+    const wanted = change.settings(saved);
+    await updateEnvironment(tx, environment.id, { ...change.patch, settings: wanted });
     if (moved) {
       const expiresAt =
         change.expiresAtMs === null || change.expiresAtMs === undefined ? null : new Date(change.expiresAtMs);
@@ -199,10 +201,12 @@ export async function saveSettings(context: Context, change: LifeChange): Promis
       targetType: 'environment',
       targetId: environment.id,
       projectId: environment.projectId,
-      before: { settings: before, expiresAt: environment.expiresAt, ...present(environment, change.patch) },
-      after: { settings, ...(moved ? { expiresAt: isoOf(change.expiresAtMs ?? null) } : {}), ...change.patch },
+      before: { settings: saved, expiresAt: environment.expiresAt, ...present(environment, change.patch) },
+      after: { settings: wanted, ...(moved ? { expiresAt: isoOf(change.expiresAtMs ?? null) } : {}), ...change.patch },
     });
+    return { before: saved, settings: wanted };
   });
+  const scheduled = !same(before.schedule, settings.schedule) || !same(before.drift, settings.drift);
   try {
     if (scheduled) await syncSchedules(context, environment, settings);
     if (moved)

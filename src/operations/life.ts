@@ -124,7 +124,7 @@ export function lifeOperations(context: Context) {
       return saveSettings(context, {
         actor,
         environment,
-        settings: { ...environment.settings, ttl },
+        settings: (saved) => ({ ...saved, ttl }),
         expiresAtMs: expiresAtMs ?? null,
         action: 'environment.ttl',
       });
@@ -155,7 +155,7 @@ export function lifeOperations(context: Context) {
       return saveSettings(context, {
         actor,
         environment,
-        settings: environment.settings,
+        settings: (saved) => saved,
         expiresAtMs,
         action: 'environment.ttl.extend',
       });
@@ -182,7 +182,7 @@ export function lifeOperations(context: Context) {
       const { settings } = await saveSettings(context, {
         actor,
         environment,
-        settings: { ...environment.settings, schedule: schedule ?? undefined },
+        settings: (saved) => ({ ...saved, schedule: schedule ?? undefined }),
         action: schedule === null ? 'environment.schedule.delete' : 'environment.schedule',
       });
       const saved = settings.schedule;
@@ -210,7 +210,7 @@ export function lifeOperations(context: Context) {
       const { settings } = await saveSettings(context, {
         actor,
         environment,
-        settings: { ...environment.settings, drift: drift ?? undefined },
+        settings: (saved) => ({ ...saved, drift: drift ?? undefined }),
         action: drift === null ? 'environment.drift.delete' : 'environment.drift',
       });
       return {

@@ -71,8 +71,12 @@ interface Remembered {
 
 function rememberedAs(ask: DeploymentAsk, root: Environment): Remembered | null {
   if (ask.idempotencyKey === undefined) return null;
-  // Beside the keys of whole API calls, which hold answers.
-  return { actor: `deployment:${root.id}:${ask.trigger}:${ask.actor.kind}:${ask.actor.id}`, key: ask.idempotencyKey };
+  // Beside the keys of whole API calls, which hold answers. Two crons may fire at the same moment, which is their key.
+  const firing = ask.trigger === 'schedule' ? `:${ask.request.type ?? 'deploy'}` : '';
+  return {
+    actor: `deployment:${root.id}:${ask.trigger}${firing}:${ask.actor.kind}:${ask.actor.id}`,
+    key: ask.idempotencyKey,
+  };
 }
 
 /** The deployment that this key has made before; null when it is new. Its row is locked until the transaction ends. */

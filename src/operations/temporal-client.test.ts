@@ -111,6 +111,19 @@ describe('a run for an environment', () => {
   });
 });
 
+test('an environment whose workflow was ended outside has none, and gets a new one with its next run', async () => {
+  const shop = target({ expiresAtMs: 4_102_444_800_000 });
+  await gateway.submit(shop, run('dep_1'));
+  await env.client.workflow.getHandle(workflowIds.environment(shop.id)).terminate('by hand');
+  expect(await gateway.view(shop.id)).toBeNull();
+  expect(await gateway.cancelQueued(shop.id, 'dep_1')).toBe(false);
+  await gateway.submit(shop, run('dep_1'));
+  expect(await gateway.view(shop.id)).toMatchObject({
+    queue: [{ deploymentId: 'dep_1' }],
+    expiresAtMs: 4_102_444_800_000,
+  });
+});
+
 describe('a run in progress', () => {
   test('hears what is asked, refuses in its own words, and is over when it is over', async () => {
     const id = `dep_${randomUUID()}`;

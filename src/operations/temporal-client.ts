@@ -192,9 +192,13 @@ export function createTemporalGateway(client: Client, options: TemporalGatewayOp
     },
 
     async view(environmentId: string): Promise<EnvironmentView | null> {
-      return callOpen(`Environment ${environmentId}`, async () =>
-        entity(environmentId).query<EnvironmentView>(environmentMessages.view),
-      );
+      return callOpen(`Environment ${environmentId}`, async () => {
+        // A workflow that was terminated still answers queries, with the queue that it will never work off.
+        const { status } = await entity(environmentId).describe();
+        return status.name === 'RUNNING'
+          ? entity(environmentId).query<EnvironmentView>(environmentMessages.view)
+          : null;
+      });
     },
 
     async putSchedule(input: ScheduleInput): Promise<void> {

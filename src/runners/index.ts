@@ -4,6 +4,8 @@ export type { RunnerOptions } from './options.ts';
 export type { ToolLocator, ToolName } from './tools.ts';
 export { defaultLadder, LeftRunningError } from './process/index.ts';
 export type { StopLadder } from './process/index.ts';
+export { changeWorkTree, runHook, stopLeftHooks } from './hooks.ts';
+export type { Hook } from './hooks.ts';
 export { ToolError } from './runner.ts';
 export type {
   ApplyResult,

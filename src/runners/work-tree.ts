@@ -11,6 +11,8 @@ const manifestSchema = z.object({
   path: z.string(),
   /** Copied files and links of the stack's directory: size and time of the copy. */
   files: z.record(z.string(), z.tuple([z.number(), z.number()])),
+  /** What lies beside the stack is linked. */
+  linked: z.boolean().optional(),
 });
 type Manifest = z.infer<typeof manifestSchema>;
 
@@ -18,6 +20,13 @@ export interface WorkTreeOptions {
   readonly sourceDirectory: string;
   readonly path: string;
   readonly workDirectory: string;
+}
+
+export interface WorkTreeNeeds {
+  /** As it is in the source, with everything beside the stack: for commands that may change and look for anything. */
+  readonly pristine?: boolean;
+  /** With everything beside the stack: for a script that is not among its files and may look for anything. */
+  readonly beside?: boolean;
 }
 
 /** Never copied: version control, what a tool keeps for itself, and states, which a checkout must not replace. */
@@ -116,13 +125,17 @@ async function pointTo(link: string, target: string): Promise<void> {
   await symlink(target, link);
 }
 
-/** Makes the siblings on the way from the root to the stack visible as links into the source. */
-async function linkSiblings(tree: string, root: string, parts: readonly string[]): Promise<void> {
+/** Makes the siblings on the way from the root to the stack visible as links into the source, or takes old links away. */
+async function linkSiblings(
+  { tree, root, parts }: { readonly tree: string; readonly root: string; readonly parts: readonly string[] },
+  linked: boolean,
+): Promise<void> {
   let made = tree;
   let original = root;
   for (const part of parts) {
     await mkdir(made, { recursive: true });
-    const wanted = new Set(readdirSync(original).filter((name) => name !== part && name !== '.git'));
+    const beside = linked ? readdirSync(original) : [];
+    const wanted = new Set(beside.filter((name) => name !== part && name !== '.git'));
     for (const name of readdirSync(made)) {
       if (name !== part && !wanted.has(name)) await rm(join(made, name), { recursive: true, force: true });
     }
@@ -150,19 +163,22 @@ export function stackDirectory(options: WorkTreeOptions): string {
  * Copies the stack's directory into the private tree, with links for what lies beside it, and removes what an earlier
  * commit left there. What the tool made there stays. Does nothing when it is all there already: a source never changes.
  */
-export async function buildWorkTree(options: WorkTreeOptions): Promise<string> {
+export async function buildWorkTree(
+  options: WorkTreeOptions,
+  { pristine = false, beside = pristine }: WorkTreeNeeds = {},
+): Promise<string> {
   const { workDirectory } = options;
   const { root, inside } = stackPath(options);
   const tree = join(workDirectory, 'tree');
   const stack = join(tree, inside);
   const last = readManifest(workDirectory);
-  if (last?.source === root && last.path === inside && untouched(stack, last.files)) return stack;
+  const fits = last?.source === root && last.path === inside && (last.linked === true || !beside);
+  if (!pristine && fits && untouched(stack, last.files)) return stack;
   await mkdir(workDirectory, { recursive: true, mode: 0o700 });
   if (last?.path !== inside) await rm(tree, { recursive: true, force: true });
   const list = listFiles(root, join(root, inside));
-  if (list.some(({ file, link }) => link === null && mayReachOut(join(root, inside, file)))) {
-    await linkSiblings(tree, root, inside === '' ? [] : inside.split(sep));
-  }
+  const linked = beside || list.some(({ file, link }) => link === null && mayReachOut(join(root, inside, file)));
+  await linkSiblings({ tree, root, parts: inside === '' ? [] : inside.split(sep) }, linked);
   await mkdir(stack, { recursive: true });
   const files: Manifest['files'] = {};
   const wanted = new Set(list.map((entry) => entry.file));
@@ -181,9 +197,45 @@ export async function buildWorkTree(options: WorkTreeOptions): Promise<string> {
     const { size, mtimeMs } = await lstat(target);
     files[file] = [size, mtimeMs];
   }
-  const manifest: Manifest = { source: root, path: inside, files };
+  await writeManifest(workDirectory, { source: root, path: inside, files, linked });
+  return stack;
+}
+
+async function writeManifest(workDirectory: string, manifest: Manifest): Promise<void> {
   const draft = join(workDirectory, `tree.json.${randomUUID()}`);
   await writeFile(draft, JSON.stringify(manifest), { mode: 0o600 });
   await rename(draft, join(workDirectory, 'tree.json'));
-  return stack;
+}
+
+/**
+ * Takes what commands have changed in a pristine tree as it is: the next build leaves it alone, and the next pristine
+ * one takes it back. Call it after the commands with what `filesIn` answered before them.
+ */
+export async function acceptChanges(options: WorkTreeOptions, before: ReadonlySet<string>): Promise<void> {
+  const last = readManifest(options.workDirectory);
+  if (last === null) return;
+  const stack = stackDirectory(options);
+  const files: Manifest['files'] = {};
+  for (const file of filesIn(options)) {
+    if (last.files[file] === undefined && before.has(file)) continue;
+    const { size, mtimeMs } = await lstat(join(stack, file));
+    files[file] = [size, mtimeMs];
+  }
+  await writeManifest(options.workDirectory, { ...last, files });
+}
+
+/** Files and links of the stack in its work tree, apart from what a tool keeps there. */
+export function filesIn(options: WorkTreeOptions): Set<string> {
+  const stack = stackDirectory(options);
+  const found = new Set<string>();
+  const walk = (directory: string): void => {
+    for (const entry of readdirSync(directory, { withFileTypes: true })) {
+      if (isLeftOut(entry.name)) continue;
+      const path = join(directory, entry.name);
+      if (entry.isDirectory()) walk(path);
+      else found.add(relative(stack, path));
+    }
+  };
+  walk(stack);
+  return found;
 }

@@ -29,6 +29,7 @@ const decisionSchema = z.object({
   at: z.string(),
 });
 type StoredDecision = z.infer<typeof decisionSchema>;
+const decisionsSchema = z.array(decisionSchema);
 
 const planSchema = z.object({
   counts: changeCountsSchema,
@@ -36,7 +37,7 @@ const planSchema = z.object({
 });
 
 const decisionsOf = (row: ApprovalRow): StoredDecision[] =>
-  fromJson(z.array(decisionSchema), row.decisions, `approval ${row.id}`);
+  fromJson(decisionsSchema, row.decisions, `approval ${row.id}`);
 
 /** Identifies a person or key over time; names may be given again. */
 const identityOf = (actor: Actor): string => `${actor.kind}:${actor.id}`;
@@ -302,6 +303,11 @@ function refuse(row: ApprovalRow & { alias: string | null; overdue: boolean }, o
 
 /** The plan that people have approved for a node, unless it was asked for anew since; null when there is none. */
 export async function approvedPlan(db: Db, node: ApprovalNode): Promise<string | null> {
+  return (await lastApproval(db, node))?.artifactId ?? null;
+}
+
+/** The approval in force for a node; its tool may make plans without an artifact. Null unless the last one asked for is approved. */
+export async function lastApproval(db: Db, node: ApprovalNode): Promise<{ readonly artifactId: string | null } | null> {
   const row = await db
     .selectFrom('approvals')
     .select(['status', 'plan_artifact'])
@@ -312,7 +318,7 @@ export async function approvedPlan(db: Db, node: ApprovalNode): Promise<string |
     .orderBy('id', 'desc')
     .limit(1)
     .executeTakeFirst();
-  return row?.status === 'approved' ? row.plan_artifact : null;
+  return row?.status === 'approved' ? { artifactId: row.plan_artifact } : null;
 }
 
 /** The bounds that an approver of this run gave last; null when nobody gave any. */

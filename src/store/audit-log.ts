@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { RawBuilder } from 'kysely';
 import type { Actor, Page } from '../model/index.ts';
 import { actorSchema, auditEntrySchema } from '../model/index.ts';
@@ -81,8 +81,8 @@ export async function listAuditEntries(db: Db, filter: AuditFilter = {}): Promis
         action: row.action,
         targetType: row.target_type,
         targetId: row.target_id,
-        before: fromJson(z.json().nullable(), row.before, place),
-        after: fromJson(z.json().nullable(), row.after, place),
+        before: fromJson(auditEntrySchema.shape.before, row.before, place),
+        after: fromJson(auditEntrySchema.shape.after, row.after, place),
       };
     },
   });

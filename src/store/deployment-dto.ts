@@ -1,15 +1,7 @@
 import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
-import { z } from 'zod';
 import type { Deployment, DeploymentRequest } from '../model/index.ts';
-import {
-  actorSchema,
-  deploymentRequestSchema,
-  deploymentStatuses,
-  deploymentTypes,
-  runErrorSchema,
-  triggers,
-} from '../model/index.ts';
+import { actorSchema, deploymentRequestSchema, deploymentSchema } from '../model/index.ts';
 import type { Db } from './database.ts';
 import { fromJson, iso, isoOrNull } from './json.ts';
 import type { DeploymentRow } from './schema.ts';
@@ -67,6 +59,8 @@ function shownRequest(stored: unknown, place: string): DeploymentRequest {
   };
 }
 
+const { shape } = deploymentSchema;
+
 /** `temporalUrl` is null: only the API knows where the Temporal Web UI is. */
 export function toDeployment(row: FullDeploymentRow): Deployment {
   const place = `deployment ${row.id}`;
@@ -76,14 +70,14 @@ export function toDeployment(row: FullDeploymentRow): Deployment {
     environmentId: row.environment_id,
     environmentName: row.environment_name,
     number: row.number,
-    type: fromJson(z.enum(deploymentTypes), row.type, place),
-    status: fromJson(z.enum(deploymentStatuses), row.status, place),
+    type: fromJson(shape.type, row.type, place),
+    status: fromJson(shape.status, row.status, place),
     paused: row.paused,
-    trigger: fromJson(z.enum(triggers), row.trigger, place),
+    trigger: fromJson(shape.trigger, row.trigger, place),
     requestedBy: fromJson(actorSchema, row.requested_by, place).name,
     request: shownRequest(row.request, place),
     sourceCommit: row.source_commit,
-    error: fromJson(runErrorSchema.nullable(), row.error, place),
+    error: fromJson(shape.error, row.error, place),
     basedOn: row.based_on,
     queuePosition: row.queue_position,
     counts: { total, succeeded, failed, skipped, running, pending },

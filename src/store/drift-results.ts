@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { DriftStatus, Page, ResourceChange } from '../model/index.ts';
-import { driftResultSchema, driftStatuses, newId } from '../model/index.ts';
+import { driftResultSchema, newId } from '../model/index.ts';
 import type { Db } from './database.ts';
 import { recordEvent } from './events.ts';
 import { fromJson, iso, toJson } from './json.ts';
@@ -103,7 +103,7 @@ export async function listDriftResults(db: Db, filter: DriftFilter): Promise<Pag
       environmentId: row.environment_id,
       alias: row.alias,
       deploymentId: row.deployment_id,
-      status: fromJson(z.enum(driftStatuses), row.status, `drift result ${row.id}`),
+      status: fromJson(driftResultSchema.shape.status, row.status, `drift result ${row.id}`),
       message: row.message,
       resources: fromJson(resourcesSchema, row.resources, `drift result ${row.id}`),
       at: iso(row.at),

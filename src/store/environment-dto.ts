@@ -1,16 +1,7 @@
 import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
-import { z } from 'zod';
 import type { Environment } from '../model/index.ts';
-import {
-  driftStatuses,
-  environmentLockSchema,
-  environmentSettingsSchema,
-  environmentStatuses,
-  inlineTemplateSchema,
-  stateUnverifiedSchema,
-  templateTypeSchema,
-} from '../model/index.ts';
+import { environmentSchema, inlineTemplateSchema } from '../model/index.ts';
 import type { Db } from './database.ts';
 import { fromJson, iso, isoOrNull } from './json.ts';
 import type { EnvironmentRow } from './schema.ts';
@@ -56,6 +47,9 @@ export async function selectEnvironments(
   return rows;
 }
 
+const { shape } = environmentSchema;
+const flags = shape.flags.shape;
+
 export function toEnvironment(row: FullEnvironmentRow): Environment {
   const place = `environment ${row.id}`;
   const inline = row.inline_template === null ? null : fromJson(inlineTemplateSchema, row.inline_template, place);
@@ -65,23 +59,23 @@ export function toEnvironment(row: FullEnvironmentRow): Environment {
     parentId: row.parent_id,
     alias: row.alias,
     name: row.name,
-    type: fromJson(templateTypeSchema, row.template_type ?? inline?.type, place),
+    type: fromJson(shape.type, row.template_type ?? inline?.type, place),
     templateId: row.template_id,
     templateName: row.template_name,
     workspace: row.workspace,
     revision: row.revision,
-    status: fromJson(z.enum(environmentStatuses), row.status, place),
+    status: fromJson(shape.status, row.status, place),
     flags: {
       waitingForApproval: row.waiting_for_approval,
       queued: row.queued,
-      drift: fromJson(z.enum(driftStatuses), row.drift_status, place),
+      drift: fromJson(flags.drift, row.drift_status, place),
       driftCheckedAt: isoOrNull(row.drift_checked_at),
-      lock: fromJson(environmentLockSchema.nullable(), row.lock, place),
-      stateUnverified: fromJson(stateUnverifiedSchema.nullable(), row.state_unverified, place),
+      lock: fromJson(flags.lock, row.lock, place),
+      stateUnverified: fromJson(flags.stateUnverified, row.state_unverified, place),
       detached: row.detached,
       archived: row.archived,
     },
-    settings: fromJson(environmentSettingsSchema, row.settings, place),
+    settings: fromJson(shape.settings, row.settings, place),
     expiresAt: isoOrNull(row.expires_at),
     currentDeploymentId: row.current_deployment,
     lastDeploymentId: row.last_deployment,

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
-import { z } from 'zod';
+import type { z } from 'zod';
 import type {
   DriftStatus,
   Environment,

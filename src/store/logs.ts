@@ -1,7 +1,6 @@
 import { sql } from 'kysely';
-import { z } from 'zod';
 import type { LogChunk, Stage } from '../model/index.ts';
-import { stages } from '../model/index.ts';
+import { logChunkSchema } from '../model/index.ts';
 import type { Db } from './database.ts';
 import { logChannel } from './events.ts';
 import { completeUpTo } from './growing-table.ts';
@@ -74,7 +73,7 @@ export async function readLog(db: Db, filter: LogFilter): Promise<LogChunk[]> {
     .execute();
   return rows.map((row) => ({
     ...row,
-    stage: fromJson(z.enum(stages), row.stage, `log chunk ${row.id}`),
+    stage: fromJson(logChunkSchema.shape.stage, row.stage, `log chunk ${row.id}`),
     at: iso(row.at),
   }));
 }

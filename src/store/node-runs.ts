@@ -2,14 +2,7 @@ import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
 import { z } from 'zod';
 import type { NodeRun } from '../model/index.ts';
-import {
-  changeCountsSchema,
-  nodeActions,
-  nodeSnapshotSchema,
-  nodeStatuses,
-  runErrorSchema,
-  stages,
-} from '../model/index.ts';
+import { nodeRunSchema } from '../model/index.ts';
 import type { Db } from './database.ts';
 import { fromJson, isoOrNull } from './json.ts';
 import { missing } from './lookup.ts';
@@ -26,8 +19,9 @@ type ListedRow = Omit<NodeRunRow, 'snapshot' | 'previous_snapshot' | 'journal' |
 
 /** Indexes of nodes of the same run. */
 const needsSchema = z.array(z.number().int());
-const reasonSchema = z.object({ kind: z.string(), alias: z.string().optional(), message: z.string() }).nullable();
 const stageTimesSchema = z.record(z.string(), z.object({ startedAt: z.string(), finishedAt: z.string().nullable() }));
+
+const { shape } = nodeRunSchema;
 
 function toNodeRun(row: ListedRow, aliases: ReadonlyMap<number, string>): NodeRun {
   const place = `node "${row.alias}" of ${row.deployment_id}`;
@@ -38,19 +32,19 @@ function toNodeRun(row: ListedRow, aliases: ReadonlyMap<number, string>): NodeRu
     environmentId: row.environment_id,
     compensation: row.compensation,
     needs: fromJson(needsSchema, row.needs, place).flatMap((index) => aliases.get(index) ?? []),
-    action: fromJson(z.enum(nodeActions), row.action, place),
-    status: fromJson(z.enum(nodeStatuses), row.status, place),
-    stage: fromJson(z.enum(stages).nullable(), row.stage, place),
+    action: fromJson(shape.action, row.action, place),
+    status: fromJson(shape.status, row.status, place),
+    stage: fromJson(shape.stage, row.stage, place),
     // Announced while it runs and not kept.
     progress: null,
     try: row.try,
-    reason: fromJson(reasonSchema, row.reason, place),
-    error: fromJson(runErrorSchema.nullable(), row.error, place),
-    counts: fromJson(changeCountsSchema.nullable(), row.counts, place),
+    reason: fromJson(shape.reason, row.reason, place),
+    error: fromJson(shape.error, row.error, place),
+    counts: fromJson(shape.counts, row.counts, place),
     ran: row.ran,
     approvalId: row.approval_id,
     templateName: row.template_name,
-    type: fromJson(nodeSnapshotSchema.shape.type.nullable(), row.template_type, place),
+    type: fromJson(shape.type, row.template_type, place),
     commit: row.commit,
     startedAt: isoOrNull(row.started_at),
     finishedAt: isoOrNull(row.finished_at),

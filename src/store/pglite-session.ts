@@ -22,7 +22,7 @@ const longestStatement = 8000;
 
 /**
  * Runs statements on PGlite, one message batch each. PGlite's own `query` crosses into WebAssembly five times and
- * plans anew every time; prepared and batched, the same statement costs a fifth (see bench figures in docs).
+ * plans anew every time; prepared and batched, the same statement costs a fifth of that.
  */
 export class PGliteSession {
   readonly #pg: PGlite;

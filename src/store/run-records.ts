@@ -64,6 +64,8 @@ const beginRowSchema = z.object({
   deployed_snapshot: nodeSnapshotSchema.nullable(),
   lock: environmentLockSchema.nullable(),
   approval_decided: z.string().nullable(),
+  /** Who approved its plan, when that was done. */
+  reviewers: z.string().nullable(),
 });
 export type NodeBegin = z.infer<typeof beginRowSchema>;
 
@@ -103,7 +105,10 @@ export async function beginNode(db: Db, key: NodeKey, attempt: number): Promise<
       env.project_id, p.organization_id, env.parent_id, parent.template_id AS parent_template_id, env.status AS environment_status,
       env.settings AS environment_settings, env.input_hash, env.deployed_snapshot, env.lock,
       (SELECT a.id FROM approvals a WHERE a.deployment_id = r.deployment_id AND a.index = r.index AND a.compensation = r.compensation
-        AND a.status = 'approved' ORDER BY a.created_at DESC LIMIT 1) AS approval_decided
+        AND a.status = 'approved' ORDER BY a.created_at DESC LIMIT 1) AS approval_decided,
+      (SELECT string_agg(w.by, ', ') FROM approvals a, jsonb_to_recordset(a.decisions) AS w(by text, decision text)
+        WHERE a.deployment_id = r.deployment_id AND a.index = r.index AND a.compensation = r.compensation AND a.status = 'approved'
+          AND w.decision = 'approve') AS reviewers
     FROM r JOIN deployments d ON d.id = r.deployment_id
       JOIN environments env ON env.id = r.environment_id
       JOIN projects p ON p.id = env.project_id

@@ -1,12 +1,5 @@
 import type { Page, Template, TemplateInput, TemplateType } from '../model/index.ts';
-import {
-  newId,
-  retryRuleSchema,
-  sourceSchema,
-  templateConfigSchema,
-  templateTypeSchema,
-  WindlassError,
-} from '../model/index.ts';
+import { newId, templateSchema, WindlassError } from '../model/index.ts';
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
 import { inTransaction } from './transactions.ts';
@@ -17,17 +10,19 @@ import { afterCursor, limitOf, orderBy, toPage } from './paging.ts';
 import type { TemplateRow } from './schema.ts';
 import { isForeignKeyViolation, isUniqueViolation } from './unavailable.ts';
 
+const { shape } = templateSchema;
+
 export function toTemplate(row: TemplateRow): Template {
   const place = `template ${row.id}`;
   return {
     id: row.id,
     projectId: row.project_id,
     name: row.name,
-    type: fromJson(templateTypeSchema, row.type, place),
-    source: fromJson(sourceSchema, row.source, place),
-    config: fromJson(templateConfigSchema, row.config, place),
-    retryOnDeploy: fromJson(retryRuleSchema.nullable(), row.retry_on_deploy, place),
-    retryOnDestroy: fromJson(retryRuleSchema.nullable(), row.retry_on_destroy, place),
+    type: fromJson(shape.type, row.type, place),
+    source: fromJson(shape.source, row.source, place),
+    config: fromJson(shape.config, row.config, place),
+    retryOnDeploy: fromJson(shape.retryOnDeploy, row.retry_on_deploy, place),
+    retryOnDestroy: fromJson(shape.retryOnDestroy, row.retry_on_destroy, place),
     description: row.description,
     createdAt: iso(row.created_at),
     updatedAt: iso(row.updated_at),

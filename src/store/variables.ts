@@ -11,6 +11,7 @@ import type {
 } from '../model/index.ts';
 import {
   newId,
+  variableSchema,
   variableKindSchema,
   variableScopeSchema,
   variableTypeSchema,
@@ -54,7 +55,7 @@ export function toVariable(row: VariableRow): VariableDto {
     name: row.name,
     kind: fromJson(variableKindSchema, row.kind, place),
     type: fromJson(variableTypeSchema, row.type, place),
-    value: row.sensitive ? null : fromJson(variableValueSchema.nullable(), row.value, place),
+    value: row.sensitive ? null : fromJson(variableSchema.shape.value, row.value, place),
     hasValue: row.value !== null,
     sensitive: row.sensitive,
     readOnly: row.read_only,

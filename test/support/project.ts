@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { Environment } from '../../src/model/index.ts';
+import { isTerminalDeployment } from '../../src/model/index.ts';
+import type { Deployment, Environment, NodeRun, NodeStatus } from '../../src/model/index.ts';
 import type { TestClient } from './windlass.ts';
 
 export interface StackOptions {
@@ -120,4 +121,18 @@ export async function makeEnvironment(
 /** A node of `windlass.workflow.yml` whose code is the stack of the same name, or of another one. */
 export function node(name: string, more: Record<string, unknown> = {}): Record<string, unknown> {
   return { vcs: { type: 'opentofu', path: `stacks/${name}` }, ...more };
+}
+
+/** Waits until a node is at a status. Throws when the run ends before that, instead of waiting for ever. */
+export function nodeAt(client: TestClient, run: Deployment, alias: string, status: NodeStatus): Promise<NodeRun> {
+  return client.until(async () => {
+    const deployment = await client.request<Deployment>('GET', `/deployments/${run.id}`);
+    const found = (await client.nodes(run.id)).find((item) => item.alias === alias && !item.compensation);
+    if (found?.status === status) return found;
+    if (isTerminalDeployment(deployment.status)) {
+      const what = JSON.stringify([deployment.error, found?.status, found?.error]);
+      throw new Error(`the run ended ${deployment.status} before "${alias}" was ${status}: ${what}`);
+    }
+    return null;
+  });
 }

@@ -33,3 +33,10 @@ export function toolPath(tool: TestTool): string {
   }
   throw new Error(`${tool} is not here: run the tests with ./windlass test, or set ${variables[tool]}`);
 }
+
+/** A directory in the layout of `filesystem_mirror` that holds hashicorp/local. Throws when it is not there. */
+export function providerMirror(): string {
+  const named = process.env['WINDLASS_PROVIDER_MIRROR'];
+  if (named) return named;
+  throw new Error('the provider mirror is not here: run the tests with ./windlass test, or set WINDLASS_PROVIDER_MIRROR');
+}

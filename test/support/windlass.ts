@@ -22,6 +22,8 @@ export interface TestClient {
     body?: unknown,
     headers?: Record<string, string>,
   ): Promise<{ status: number; body: T }>;
+  /** The body as it came, for what is not JSON. */
+  text(path: string): Promise<string>;
   /** Asks for a run and answers it as soon as it is recorded. */
   start(ref: string, request?: Record<string, unknown>): Promise<Deployment>;
   /** Asks for a run and answers it when it is over. */
@@ -75,6 +77,11 @@ export function createTestClient(url: string, token: string): TestClient {
     token,
     request,
     raw: call,
+    text: async (path) => {
+      const response = await fetch(`${url}/api/v1${path}`, { headers: { authorization: `Bearer ${token}` } });
+      if (!response.ok) throw new Error(`GET ${path}: ${response.status} ${await response.text()}`);
+      return response.text();
+    },
     until,
     createTemplate: (input) => request('POST', '/templates', input),
     createEnvironment: (input) => request('POST', '/environments', input),

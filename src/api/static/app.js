@@ -153,7 +153,7 @@ async function showLatest(id, controller) {
         void get(`/deployments/${latest.id}`).then((run) => showRun(run, nodes), notice);
         return;
       }
-      const node = nodes.get(event === 'progress' ? data.alias : data.alias);
+      const node = nodes.get(data.alias);
       if (event === 'progress' && node) node.progress = data.progress;
       else if (event === 'node.status' && node && !data.data.compensation) {
         Object.assign(node, {

@@ -39,19 +39,23 @@ function create(name, attributes, ...children) {
   return element;
 }
 
-/** Layer of each alias. A cycle cannot be deployed, so none comes here; a missing one counts as layer 0. */
+/** Layer of each alias: one right of the last that it needs. What is part of a cycle, which no run has, stays at 0. */
 function layersOf(nodes) {
-  const byAlias = new Map(nodes.map((node) => [node.alias, node]));
-  const layer = new Map();
-  const open = nodes.map((node) => node.alias);
-  while (open.length > 0) {
-    const alias = open[open.length - 1];
-    const needs = (byAlias.get(alias)?.needs ?? []).filter((need) => byAlias.has(need));
-    const missing = layer.has(alias) ? [] : needs.filter((need) => !layer.has(need));
-    if (missing.length > 0 && open.length < nodes.length * 4 + 16) open.push(...missing);
-    else {
-      open.pop();
-      if (!layer.has(alias)) layer.set(alias, 1 + Math.max(-1, ...needs.map((need) => layer.get(need) ?? -1)));
+  const known = new Set(nodes.map((node) => node.alias));
+  const neededBy = new Map(nodes.map((node) => [node.alias, []]));
+  const open = new Map();
+  for (const { alias, needs } of nodes) {
+    const present = needs.filter((need) => known.has(need));
+    open.set(alias, present.length);
+    for (const need of present) neededBy.get(need).push(alias);
+  }
+  const layer = new Map(nodes.map((node) => [node.alias, 0]));
+  const ready = nodes.filter((node) => open.get(node.alias) === 0).map((node) => node.alias);
+  for (let at = 0; at < ready.length; at++) {
+    for (const alias of neededBy.get(ready[at])) {
+      layer.set(alias, Math.max(layer.get(alias), layer.get(ready[at]) + 1));
+      open.set(alias, open.get(alias) - 1);
+      if (open.get(alias) === 0) ready.push(alias);
     }
   }
   return layer;

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { messageOf, pageOf, problemDetailsSchema } from '../../model/index.ts';
 import { CliError, exitCodeOfError, exitCodes } from '../exit.ts';
 

@@ -35,8 +35,11 @@ function nodeText(view: RunView, change: Extract<Change, { kind: 'node' }>): str
   const { node } = change;
   const name = `${oneLine(node.name)}${node.compensation ? ' (taking back)' : ''}`;
   if (change.what === 'progress') return null;
-  if (change.what === 'stage')
-    return view.nodes.length > stagesUpTo || node.status !== 'running' ? null : `${name}: ${node.stage ?? ''}`;
+  if (change.what === 'stage') {
+    // That a node prepares itself is what "started" says.
+    const silent = view.nodes.length > stagesUpTo || node.status !== 'running' || node.stage === 'prepare';
+    return silent ? null : `${name}: ${node.stage ?? ''}`;
+  }
   const took =
     node.startedAt && node.finishedAt ? formatDuration(Date.parse(node.finishedAt) - Date.parse(node.startedAt)) : '';
   const facts = [formatCounts(node.counts), took].filter(Boolean).join('  ');

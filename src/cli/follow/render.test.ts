@@ -123,7 +123,7 @@ test('queued, paused and disconnected runs say so', () => {
     view.connection = connection;
     return renderLive(view, options()).at(-1);
   };
-  expect(last({ status: 'queued', queuePosition: 2 })).toBe('◌ queued, 2 runs before it · windlass cancel shop');
+  expect(last({ status: 'queued', queuePosition: 2 })).toBe('◌ queued, number 2 in line · windlass cancel shop');
   expect(last({ paused: true })).toBe('⠹ 0 of 6 done · 6 to come · paused, go on with: windlass continue shop · 2.6 s');
   expect(last({}, 'reconnecting')).toBe('⠹ the connection to the server is lost, trying again · the run goes on');
 });

@@ -242,7 +242,7 @@ export function renderProgress(view: RunView, { nowMs, frame, style }: RenderOpt
   }
   if (deployment.status === 'queued') {
     const position = deployment.queuePosition;
-    const place = position === null || position === 0 ? '' : `, ${plural(position, 'run')} before it`;
+    const place = position === null ? '' : position <= 1 ? ', next' : `, number ${formatNumber(position)} in line`;
     return `${glyphs.pending} queued${place}${dot}windlass cancel ${refOf(view)}`;
   }
   const nodes = view.nodes.filter((node) => !isKept(node));

@@ -32,7 +32,7 @@ const rules: readonly Rule[] = [
   {
     class: 'quota',
     pattern:
-      /\bthrottl|rate ?(limit )?exceeded|\brate limit|request ?limit ?exceeded|too ?many ?requests|\b429\b|quota|\blimit ?exceeded|insufficient\w*capacity|maximum number of \w+ (has been )?reached/i,
+      /\bthrottl|rate ?(limit )?exceeded|\brate limit|request ?limit ?exceeded|too ?many ?requests|\b429\b|quota|limit ?exceeded|insufficient\w*capacity|maximum number of \w+ (has been )?reached/i,
   },
   {
     class: 'credentials',

@@ -85,12 +85,12 @@ async function watch(options: WatchOptions, over: Promise<unknown>): Promise<Pro
   };
   const onAbort = (): void => stop(stopReason(signal));
   const timeout = setTimeout(() => stop('timeout'), Math.min(Math.max(options.timeoutMs, 0), 2 ** 31 - 1));
-  let failure: unknown;
+  let failure: Error | undefined;
   const end = (): void => {
     ended = true;
     wake?.();
   };
-  over.then(end, (error: unknown) => {
+  over.then(end, (error: Error) => {
     failure = error;
     end();
   });

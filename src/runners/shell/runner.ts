@@ -200,7 +200,8 @@ export function createShellRunner(options: RunnerOptions): StackRunner {
     types: ['shell'],
     async prepare(run) {
       const names: readonly ScriptName[] = ['deploy', 'destroy', 'plan', 'drift'];
-      if (names.some((name) => findScript(run, name) !== null)) await buildWorkTree(run);
+      const scripts = names.map((name) => findScript(run, name)).filter((script) => script !== null);
+      if (scripts.length > 0) await buildWorkTree(run, { beside: scripts.some((script) => script.kind === 'text') });
     },
     async plan(run) {
       const script = findScript(run, 'plan');

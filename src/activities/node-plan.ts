@@ -1,0 +1,29 @@
+import type { Masker } from '../access/index.ts';
+import type { Plan } from '../model/index.ts';
+import type { ApplyResult, PlanResult } from '../runners/index.ts';
+import type { NodeCall } from './node-call.ts';
+
+/** Does exactly what was planned; a tool whose plans cannot be kept does what it would do now. */
+export function applyPlan({ runner, run, input }: NodeCall, { artifact }: Pick<PlanResult, 'artifact'>): Promise<ApplyResult> {
+  if (artifact !== null) return runner.apply(run, artifact);
+  return input.action === 'destroy' ? runner.destroy(run) : runner.deploy(run);
+}
+
+/** Keeps what people and programs may read of a plan, with its secrets masked. */
+export async function keepReadablePlan(call: NodeCall, { text, json }: PlanResult): Promise<void> {
+  const { deps, key, masker } = call;
+  const put = (kind: 'planText' | 'planJson', body: string): Promise<string> =>
+    deps.artifacts.put({ deploymentId: key.deploymentId, index: key.index, kind, body: Buffer.from(body) });
+  await put('planText', masker.mask(text));
+  if (json !== null && json !== undefined) await put('planJson', JSON.stringify(masker.maskValue(json)));
+}
+
+/** A plan without values that its tool could not know to be secret. */
+export function maskedPlan(masker: Masker, plan: Plan): Plan {
+  const resources = plan.resources.map(({ before, after, ...rest }) => ({
+    ...rest,
+    ...(before === undefined ? {} : { before: masker.maskValue(before) }),
+    ...(after === undefined ? {} : { after: masker.maskValue(after) }),
+  }));
+  return { ...plan, resources };
+}

@@ -1,0 +1,181 @@
+import type { Approval, Deployment, Environment, Page, StateVersion } from '../src/model/index.ts';
+import { makeEnvironment, makeProject, node, nodeAt } from './support/project.ts';
+import type { TestProject } from './support/project.ts';
+import { createTestClient, startTestServer } from './support/windlass.ts';
+import type { TestClient, TestServer } from './support/windlass.ts';
+
+let server: TestServer;
+let project: TestProject;
+let environment: Environment;
+
+beforeAll(async () => {
+  server = await startTestServer();
+});
+afterAll(async () => {
+  await server?.stop();
+});
+/** a → b → c and d beside them; b requires approval. */
+beforeEach(async () => {
+  project = makeProject('approval');
+  for (const name of ['a', 'b', 'c', 'd']) project.stack(name);
+  project.workflow({
+    environments: {
+      a: node('a'),
+      b: node('b', { needs: ['a'], requiresApproval: true }),
+      c: node('c', { needs: ['b'] }),
+      d: node('d'),
+    },
+  });
+  environment = await makeEnvironment(server, project);
+});
+afterEach(() => project.remove());
+
+const pending = (run: Deployment): Promise<Approval> =>
+  server.until(async () => {
+    const page = await server.request<Page<Approval>>('GET', `/approvals?deployment=${run.id}&status=pending`);
+    return page.items[0];
+  });
+const decide = (approval: Approval, verb: 'approve' | 'reject', body: object = {}): Promise<Approval> =>
+  server.request('POST', `/approvals/${approval.id}/${verb}`, body);
+const waiting = async (request: Record<string, unknown> = {}) => {
+  const run = await server.start(environment.id, request);
+  const approval = await pending(run);
+  return { run, approval };
+};
+const newClient = async (name: string, permissions: string[]): Promise<TestClient> => {
+  const { token } = await server.request<{ token: string }>('POST', '/keys', { name, permissions });
+  return createTestClient(server.url, token);
+};
+
+it('waits with the counted changes and the full plan, while branches that need no approval go on', async () => {
+  const { run, approval } = await waiting();
+  await nodeAt(server, run, 'd', 'succeeded');
+  expect(approval).toMatchObject({ alias: 'b', counts: { add: 1, change: 0, destroy: 0 }, required: 1 });
+  expect(approval.resources.map(({ address, action }) => [address, action])).toEqual([['terraform_data.this', 'create']]);
+  expect(await server.text(`/deployments/${run.id}/nodes/b/plan?format=text`)).toContain('will be created');
+  expect((await server.environment(environment.id)).flags.waitingForApproval).toBe(1);
+  expect((await server.environment(environment.id)).status).toBe('deployInProgress');
+  expect(project.lines('b')).toEqual([]);
+
+  await decide(approval, 'approve', { comment: 'looks right' });
+  expect((await server.ended(run.id)).status).toBe('succeeded');
+  expect(project.lines('b')).toEqual(['apply']);
+  const decided = await server.request<Approval>('GET', `/approvals/${approval.id}`);
+  expect(decided).toMatchObject({ status: 'approved', decisions: [{ decision: 'approve', comment: 'looks right' }] });
+});
+
+it('ends cancelled when a plan is rejected, and nothing of it is applied', async () => {
+  const { run, approval } = await waiting();
+  await decide(approval, 'reject', { comment: 'not on a Friday' });
+  expect((await server.ended(run.id)).status).toBe('cancelled');
+  expect(await server.statuses(run.id)).toMatchObject({ a: 'succeeded', b: 'cancelled', c: 'skipped', d: 'succeeded' });
+  expect(project.lines('b')).toEqual([]);
+  const repeated = await decide(approval, 'reject', { comment: 'not on a Friday' });
+  expect(repeated.status).toBe('rejected');
+  expect((await server.raw('POST', `/approvals/${approval.id}/approve`, {})).status).toBe(409);
+});
+
+it('plans again and tells the approver when the state changed after the plan', async () => {
+  expect((await server.run(environment.id, { requiresApproval: false })).status).toBe('succeeded');
+  project.stack('b', { value: 'two' });
+  const { run, approval } = await waiting();
+  const b = encodeURIComponent(`${environment.name}/b`);
+  const versions = await server.request<Page<StateVersion>>('GET', `/environments/${b}/state/versions`);
+  await server.request('POST', `/environments/${b}/state/versions/${versions.items[0]?.id}/restore`, {});
+  await decide(approval, 'approve');
+
+  const second = await server.until(async () => {
+    const found = await pending(run);
+    return found.id !== approval.id && found;
+  });
+  expect(second.reason).toContain('state changed after the plan was approved');
+  expect(project.lines('b')).toEqual(['apply']);
+  await decide(second, 'approve');
+  expect((await server.ended(run.id)).status).toBe('succeeded');
+  expect(project.lines('b')).toEqual(['apply', 'destroy', 'apply']);
+});
+
+it('does not ask about a plan without changes', async () => {
+  expect((await server.run(environment.id, { requiresApproval: false })).status).toBe('succeeded');
+  expect((await server.run(environment.id)).status).toBe('succeeded');
+  const all = await server.request<Page<Approval>>('GET', `/approvals?environment=${environment.id}`);
+  expect(all.items).toEqual([]);
+});
+
+it('follows the request before the file, and the request for one node before the request for all', async () => {
+  const run = await server.start(environment.id, {
+    requiresApproval: true,
+    nodeApprovals: { a: false, b: false, d: false },
+  });
+  const approval = await pending(run);
+  expect(approval.alias).toBe('c');
+  await decide(approval, 'approve');
+  expect((await server.ended(run.id)).status).toBe('succeeded');
+});
+
+it('asks before a destroy, too', async () => {
+  expect((await server.run(environment.id, { requiresApproval: false })).status).toBe('succeeded');
+  const { run, approval } = await waiting({ type: 'destroy' });
+  expect(approval).toMatchObject({ alias: 'b', counts: { add: 0, change: 0, destroy: 1 } });
+  expect(project.lines('a')).toEqual(['apply']);
+  await decide(approval, 'approve');
+  expect((await server.ended(run.id)).status).toBe('succeeded');
+  expect(project.lines('a')).toEqual(['apply', 'destroy']);
+});
+
+describe('who may approve', () => {
+  it('needs the permission', async () => {
+    const { run, approval } = await waiting();
+    const viewer = await newClient('viewer', ['view', 'execute']);
+    const refused = await viewer.raw<{ detail: string }>('POST', `/approvals/${approval.id}/approve`, {});
+    expect(refused.status).toBe(403);
+    await server.request('POST', `/deployments/${run.id}/cancel`, {});
+    expect((await server.ended(run.id)).status).toBe('cancelled');
+  });
+
+  it('is not the one who started it when so set, and is as many people as set', async () => {
+    await server.request('PATCH', `/environments/${environment.id}`, {
+      settings: { forbidSelfApproval: true, requiredApprovals: 2 },
+    });
+    const { run, approval } = await waiting();
+    expect(approval).toMatchObject({ required: 2, forbidRequester: true });
+    const own = await server.raw<{ detail: string }>('POST', `/approvals/${approval.id}/approve`, {});
+    expect(own.status).toBe(403);
+    const ann = await newClient('ann', ['approve', 'view']);
+    const ben = await newClient('ben', ['approve', 'view']);
+    const first = await ann.request<Approval>('POST', `/approvals/${approval.id}/approve`, {});
+    expect(first.status).toBe('pending');
+    const again = await ann.request<Approval>('POST', `/approvals/${approval.id}/approve`, {});
+    expect(again.decisions).toHaveLength(1);
+    expect(project.lines('b')).toEqual([]);
+    await ben.request('POST', `/approvals/${approval.id}/approve`, {});
+    expect((await server.ended(run.id)).status).toBe('succeeded');
+  });
+});
+
+describe('an envelope', () => {
+  it('lets nodes inside its bounds go on by themselves', async () => {
+    const run = await server.run(environment.id, { requiresApproval: true, envelope: { maxChanges: 1 } });
+    expect(run.status).toBe('succeeded');
+    expect(await server.text(`/deployments/${run.id}/logs?format=text&node=b`)).toContain('Inside the approved bounds');
+  });
+
+  it('asks for nodes outside of it, and says why', async () => {
+    expect((await server.run(environment.id, { requiresApproval: false })).status).toBe('succeeded');
+    project.stack('b', { value: 'two' });
+    const { run, approval } = await waiting({ envelope: { maxChanges: 5 } });
+    expect(approval.reason).toMatch(/outside the approved bounds/);
+    await decide(approval, 'approve');
+    expect((await server.ended(run.id)).status).toBe('succeeded');
+  });
+
+  it('is given with an approval for the nodes that come later', async () => {
+    const run = await server.start(environment.id, { nodeApprovals: { a: true, b: true, c: true } });
+    const approval = await pending(run);
+    expect(approval.alias).toBe('a');
+    await decide(approval, 'approve', { envelope: { maxChanges: 1, maxDestroys: 0 } });
+    expect((await server.ended(run.id)).status).toBe('succeeded');
+    const all = await server.request<Page<Approval>>('GET', `/approvals?deployment=${run.id}`);
+    expect(all.items).toHaveLength(1);
+  });
+});
