@@ -1,23 +1,16 @@
-import type { Actor } from '../src/model/index.ts';
 import { newId } from '../src/model/index.ts';
 import {
   appendLog,
-  approvedPlan,
   claimIdempotencyKey,
   completeIdempotencyKey,
   createApproval,
   createDeployment,
-  decideApproval,
-  expireApproval,
   findDeployment,
-  findEnvelope,
   findWorker,
-  getApproval,
   getDeployment,
   getEnvironment,
   getNodeRun,
   heartbeatWorker,
-  listApprovals,
   listDeployments,
   listDriftResults,
   listNodeRuns,
@@ -28,13 +21,11 @@ import {
   registerWorker,
   releaseIdempotencyKey,
   stopWorker,
-  supersedeApprovals,
 } from '../src/store/index.ts';
 import type { Db } from '../src/store/index.ts';
 import { deploymentRequestSchema } from '../src/model/index.ts';
 import {
   alice,
-  bob,
   databaseKinds,
   insertNodes,
   makeDeployment,
@@ -42,15 +33,10 @@ import {
   openForTest,
   secrets,
   unique,
+  runningShop,
+  samplePlan,
 } from './support/databases.ts';
 import type { OpenedForTest } from './support/databases.ts';
-
-const plan = {
-  counts: { add: 1, change: 2, destroy: 0 },
-  hasChanges: true,
-  resources: [{ address: 'x.y', type: 'x', action: 'create', before: null, after: { a: 1 } }],
-  state: null,
-} as const;
 
 describe.each(databaseKinds)('records of runs on %s', (kind) => {
   let opened: OpenedForTest;
@@ -60,28 +46,6 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
     db = opened.db;
   }, 120_000);
   afterAll(() => opened.close());
-
-  /** An environment with two nodes and a running deployment of both. */
-  async function runningShop() {
-    const shop = await makeEnvironment(db);
-    const network = await makeEnvironment(db, { parent: { id: shop.id, alias: 'network' } });
-    const database = await makeEnvironment(db, { parent: { id: shop.id, alias: 'db' } });
-    const deployment = await makeDeployment(db, shop.id);
-    await insertNodes(db, deployment.id, [
-      {
-        alias: 'network',
-        environmentId: network.id,
-        snapshot: { templateName: 'net', type: 'opentofu', commit: 'abc' },
-      },
-      { alias: 'db', environmentId: database.id, needs: [0] },
-    ]);
-    await db
-      .updateTable('deployments')
-      .set({ status: 'running', started_at: new Date() })
-      .where('id', '=', deployment.id)
-      .execute();
-    return { shop, network, database, deployment };
-  }
 
   async function ask(
     place: { deployment: { id: string }; shop: { id: string }; network: { id: string } },
@@ -98,7 +62,7 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
       forbidRequester: more.forbidRequester ?? false,
       reason: 'the file asks for it',
       planArtifact: more.planArtifact ?? null,
-      plan,
+      plan: samplePlan,
       expiresAt: more.expiresAt ?? new Date(Date.now() + 60_000),
     });
   }
@@ -149,7 +113,7 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
     });
 
     test('are found by id, beginning of an id, and number', async () => {
-      const { shop, network, deployment } = await runningShop();
+      const { shop, network, deployment } = await runningShop(db);
       for (const reference of [
         deployment.id,
         deployment.id.slice(0, -1),
@@ -169,7 +133,7 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
     });
 
     test('count their nodes and their place in the queue', async () => {
-      const { shop, deployment } = await runningShop();
+      const { shop, deployment } = await runningShop(db);
       const queued = [await makeDeployment(db, shop.id), await makeDeployment(db, shop.id)];
       await db
         .updateTable('node_runs')
@@ -191,7 +155,7 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
     });
 
     test('show in the flags of their environment and its nodes', async () => {
-      const place = await runningShop();
+      const place = await runningShop(db);
       await makeDeployment(db, place.shop.id, { type: 'plan' });
       await ask(place);
       const { shop, network, database, deployment } = place;
@@ -210,7 +174,7 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
     });
 
     test('are listed newest first by filters, page by page', async () => {
-      const { shop, network, deployment } = await runningShop();
+      const { shop, network, deployment } = await runningShop(db);
       const drift = await makeDeployment(db, shop.id, { type: 'drift' });
       const ids = async (filter: Parameters<typeof listDeployments>[1]): Promise<string[]> => {
         const first = await listDeployments(db, { environmentId: shop.id, limit: 1, ...filter });
@@ -233,7 +197,7 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
 
   describe('node runs', () => {
     test('are listed in order, with names for what they wait for, and those of a rollback last', async () => {
-      const { deployment, network } = await runningShop();
+      const { deployment, network } = await runningShop(db);
       await insertNodes(db, deployment.id, [{ alias: 'network', environmentId: network.id, compensation: true }]);
       const runs = await listNodeRuns(db, deployment.id);
       expect(runs.map(({ alias, compensation, needs }) => [alias, compensation, needs])).toEqual([
@@ -252,7 +216,7 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
     });
 
     test('are found by alias, with the approval they wait for', async () => {
-      const place = await runningShop();
+      const place = await runningShop(db);
       const approvalId = await ask(place);
       expect(await getNodeRun(db, { deploymentId: place.deployment.id, alias: 'network' })).toMatchObject({
         index: 0,
@@ -268,111 +232,9 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
     });
   });
 
-  describe('approvals', () => {
-    const carol: Actor = { ...bob, id: 'key_carol', name: 'carol' };
-
-    test('show what is to be decided, and end with the first approval when one is enough', async () => {
-      const place = await runningShop();
-      const id = await ask(place, { planArtifact: 'plan_1' });
-      expect(await getApproval(db, id)).toMatchObject({
-        alias: 'network',
-        status: 'pending',
-        counts: plan.counts,
-        resources: [{ address: 'x.y', type: 'x', action: 'create' }],
-        decisions: [],
-      });
-      const decided = await decideApproval(db, { approvalId: id, actor: bob, decision: 'approve', comment: 'fine' });
-      expect(decided).toMatchObject({
-        complete: true,
-        repeated: false,
-        index: 0,
-        approval: { status: 'approved', decisions: [{ by: 'bob', comment: 'fine' }] },
-      });
-      const node = { deploymentId: place.deployment.id, index: 0, compensation: false };
-      expect(await approvedPlan(db, node)).toBe('plan_1');
-      await ask(place, { planArtifact: 'plan_2' });
-      expect(await approvedPlan(db, node)).toBeNull();
-    });
-
-    test('wait for as many people as are required; the same person counts once', async () => {
-      const id = await ask(await runningShop(), { required: 2 });
-      const approve = { approvalId: id, decision: 'approve' } as const;
-      expect(await decideApproval(db, { ...approve, actor: bob })).toMatchObject({
-        complete: false,
-        approval: { status: 'pending' },
-      });
-      expect(await decideApproval(db, { ...approve, actor: bob })).toMatchObject({ complete: false, repeated: true });
-      await expect(decideApproval(db, { ...approve, decision: 'reject', actor: bob })).rejects.toMatchObject({
-        code: 'conflict',
-      });
-      expect(await decideApproval(db, { ...approve, actor: carol })).toMatchObject({
-        complete: true,
-        approval: { status: 'approved' },
-      });
-      expect(await decideApproval(db, { ...approve, actor: carol })).toMatchObject({ complete: true, repeated: true });
-      await expect(decideApproval(db, { ...approve, actor: alice })).rejects.toMatchObject({
-        code: 'conflict',
-        message: expect.stringContaining('already approved'),
-      });
-    });
-
-    test('decided by many at once are complete exactly once', async () => {
-      const id = await ask(await runningShop(), { required: 3 });
-      const people = Array.from({ length: 6 }, (_, i): Actor => ({ ...bob, id: `key_${i}`, name: `person ${i}` }));
-      const decided = await Promise.allSettled(
-        people.map((actor) => decideApproval(db, { approvalId: id, actor, decision: 'approve' })),
-      );
-      const fulfilled = decided.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-      expect(fulfilled).toHaveLength(3);
-      expect(fulfilled.filter(({ complete }) => complete)).toHaveLength(1);
-    });
-
-    test('may be refused to the one who asked for the run, who may still reject', async () => {
-      const id = await ask(await runningShop(), { forbidRequester: true });
-      await expect(decideApproval(db, { approvalId: id, actor: alice, decision: 'approve' })).rejects.toMatchObject({
-        code: 'forbidden',
-      });
-      expect(await decideApproval(db, { approvalId: id, actor: alice, decision: 'reject' })).toMatchObject({
-        complete: true,
-        approval: { status: 'rejected' },
-      });
-    });
-
-    test('that are out of date, expired or unknown take no decision', async () => {
-      const place = await runningShop();
-      const decide = (approvalId: string): Promise<unknown> =>
-        decideApproval(db, { approvalId, actor: bob, decision: 'approve' });
-      const first = await ask(place);
-      const second = await ask(place);
-      await expect(decide(first)).rejects.toMatchObject({
-        code: 'conflict',
-        message: expect.stringContaining('out of date'),
-      });
-      expect(await expireApproval(db, second)).toBe(true);
-      expect(await expireApproval(db, second)).toBe(false);
-      await expect(decide(second)).rejects.toMatchObject({ message: expect.stringContaining('expired') });
-      await expect(decide(await ask(place, { expiresAt: new Date(Date.now() - 1000) }))).rejects.toMatchObject({
-        message: expect.stringContaining('expired'),
-      });
-      await expect(decide('apr_none')).rejects.toMatchObject({ code: 'notFound' });
-      await supersedeApprovals(db, { deploymentId: place.deployment.id, index: 0, compensation: false });
-      expect((await listApprovals(db, { deploymentId: place.deployment.id, status: 'pending' })).items).toEqual([]);
-      expect((await listApprovals(db, { environmentId: place.shop.id })).items).toHaveLength(3);
-      expect((await listApprovals(db, { projectId: 'prj_none' })).items).toEqual([]);
-    });
-
-    test('may give bounds for the nodes after them', async () => {
-      const place = await runningShop();
-      expect(await findEnvelope(db, place.deployment.id)).toBeNull();
-      const envelope = { maxDestroys: 0, maxChanges: 5 };
-      await decideApproval(db, { approvalId: await ask(place), actor: bob, decision: 'approve', envelope });
-      expect(await findEnvelope(db, place.deployment.id)).toEqual(envelope);
-    });
-  });
-
   describe('logs', () => {
     test('are read in the order they were written, from where one was', async () => {
-      const { deployment } = await runningShop();
+      const { deployment } = await runningShop(db);
       const owner = (index: number, compensation = false) => ({
         deploymentId: deployment.id,
         index,
@@ -395,7 +257,7 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
 
   describe('drift', () => {
     test("of a node shows in its environment, the worst in its parent's", async () => {
-      const { shop, network, database, deployment } = await runningShop();
+      const { shop, network, database, deployment } = await runningShop(db);
       const record = (environmentId: string, status: 'ok' | 'drifted' | 'error') =>
         recordDriftResult(db, {
           environmentId,
@@ -403,7 +265,7 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
           alias: 'x',
           deploymentId: deployment.id,
           status,
-          resources: plan.resources,
+          resources: samplePlan.resources,
           message: null,
         });
       await Promise.all([record(network.id, 'drifted'), record(database.id, 'ok')]);
@@ -417,7 +279,7 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
       expect((await getEnvironment(db, shop.id)).flags.drift).toBe('error');
       const { items } = await listDriftResults(db, { environmentId: shop.id });
       expect(items.map(({ status }) => status)).toEqual(expect.arrayContaining(['error', 'ok', 'drifted']));
-      expect(items[0]).toMatchObject({ alias: 'network', resources: plan.resources });
+      expect(items[0]).toMatchObject({ alias: 'network', resources: samplePlan.resources });
     });
   });
 

@@ -178,7 +178,7 @@ export async function loadEngineNodes(db: Db, deploymentId: string): Promise<Run
   return rows.map((row) => row.engine);
 }
 
-/** Makes sub-environments that are new and brings the others up to the file. Answers the id of each alias. */
+/** Makes sub-environments that are new, in the order of the file, and brings the others up to the file. Answers the id of each alias. */
 export async function upsertSubEnvironments(
   db: Db,
   parent: { readonly id: string; readonly projectId: string },
@@ -193,8 +193,8 @@ export async function upsertSubEnvironments(
   }[],
 ): Promise<Map<string, string>> {
   const { rows } = await sql<{ id: string; alias: string }>`
-    INSERT INTO environments (id, project_id, parent_id, alias, name, template_id, inline_template, workspace, revision)
-    SELECT r."newId", ${parent.projectId}, ${parent.id}, r.alias, r.name, r."templateId", NULLIF(r.inline, 'null'), r.workspace, r.revision
+    INSERT INTO environments (id, project_id, parent_id, alias, name, template_id, inline_template, workspace, revision, created_at)
+    SELECT r."newId", ${parent.projectId}, ${parent.id}, r.alias, r.name, r."templateId", NULLIF(r.inline, 'null'), r.workspace, r.revision, clock_timestamp()
     FROM jsonb_to_recordset(${JSON.stringify(nodes)}::jsonb)
       AS r("newId" text, alias text, name text, "templateId" text, inline jsonb, workspace text, revision text)
     ON CONFLICT (parent_id, alias) WHERE parent_id IS NOT NULL AND NOT detached DO UPDATE SET

@@ -139,7 +139,7 @@ export function environmentOperations(context: Context) {
         return await saveSettings(context, {
           actor,
           environment: created,
-          settings: input.settings,
+          settings: () => input.settings,
           action: 'environment.schedule',
         });
       } catch (thrown) {

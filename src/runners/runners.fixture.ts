@@ -25,6 +25,9 @@ export interface StateServer {
   refuseWrites: boolean;
   /** Keeps every answer back while true. */
   hold: boolean;
+  /** Breaks every connection while true, as when the API is down; `broken` counts them. */
+  down: boolean;
+  broken: number;
   close(): Promise<void>;
 }
 
@@ -49,6 +52,11 @@ export async function startStateServer(): Promise<StateServer> {
         response.end(text);
       };
       if (server.hold) return;
+      if (server.down) {
+        server.broken++;
+        request.socket.destroy();
+        return;
+      }
       switch (request.method) {
         case 'GET': {
           const state = states.get(key);
@@ -73,6 +81,11 @@ export async function startStateServer(): Promise<StateServer> {
   });
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
   const { port } = http.address() as AddressInfo;
+  const close = () =>
+    new Promise<void>((resolve) => {
+      http.closeAllConnections();
+      http.close(() => resolve());
+    });
   const server: StateServer = {
     url: `http://127.0.0.1:${port}`,
     states,
@@ -81,11 +94,9 @@ export async function startStateServer(): Promise<StateServer> {
     passwords,
     refuseWrites: false,
     hold: false,
-    close: () =>
-      new Promise((resolve) => {
-        http.closeAllConnections();
-        http.close(() => resolve());
-      }),
+    down: false,
+    broken: 0,
+    close,
   };
   return server;
 }

@@ -135,3 +135,32 @@ export async function insertNodes(db: Db, deploymentId: string, nodes: readonly 
     )
     .execute();
 }
+
+export const samplePlan = {
+  counts: { add: 1, change: 2, destroy: 0 },
+  hasChanges: true,
+  resources: [{ address: 'x.y', type: 'x', action: 'create', before: null, after: { a: 1 } }],
+  state: null,
+} as const;
+
+/** An environment with two nodes and a running deployment of both. */
+export async function runningShop(db: Db) {
+  const shop = await makeEnvironment(db);
+  const network = await makeEnvironment(db, { parent: { id: shop.id, alias: 'network' } });
+  const database = await makeEnvironment(db, { parent: { id: shop.id, alias: 'db' } });
+  const deployment = await makeDeployment(db, shop.id);
+  await insertNodes(db, deployment.id, [
+    {
+      alias: 'network',
+      environmentId: network.id,
+      snapshot: { templateName: 'net', type: 'opentofu', commit: 'abc' },
+    },
+    { alias: 'db', environmentId: database.id, needs: [0] },
+  ]);
+  await db
+    .updateTable('deployments')
+    .set({ status: 'running', started_at: new Date() })
+    .where('id', '=', deployment.id)
+    .execute();
+  return { shop, network, database, deployment };
+}

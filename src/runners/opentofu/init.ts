@@ -225,6 +225,11 @@ export async function placeBackendFile(session: Session): Promise<void> {
   const path = join(session.directory, backendFile);
   if (session.managed) {
     if (readText(path) !== backendText) await writeFile(path, backendText);
+    if (session.run.workspace !== null && session.facts.usesWorkspaceName) {
+      session.run.log(
+        `The state that Windlass keeps has no workspaces: terraform.workspace is "default" here, not "${session.run.workspace}".\n`,
+      );
+    }
     return;
   }
   await rm(path, { force: true });

@@ -146,6 +146,30 @@ output "o" { value = terraform_data.slow.output }
     expect((await runner.deploy(next)).outputs).toEqual([{ name: 'o', type: 'text', value: 'made', sensitive: false }]);
   });
 
+  test('a tool that was killed alone after its worker counts as killed, not as failed', async () => {
+    const fixture = { type, source: slowStack('a'), state: state.url };
+    await killedWorker(fixture);
+    const run = shop.run(fixture);
+    process.kill(readIdentity(join(run.workDirectory, 'run-apply'), 'tool')?.pid ?? 0, 'SIGKILL');
+    expect(await shop.runners.get(type).recover(run, here)).toMatchObject({ kind: 'interrupted', lockId: null });
+  });
+
+  test('an API that is down for a moment costs patience and no state', async () => {
+    const runner = shop.runners.get(type);
+    const run = shop.run({ type, source: slowStack('a'), state: state.url });
+    await runner.prepare(run);
+    const deploying = runner.deploy(run);
+    await until(isAtWork);
+    state.down = true;
+    writeFileSync(join(shop.directory, 'go'), '');
+    await until(() => state.broken > 0);
+    expect(state.states.size).toBe(0);
+    state.down = false;
+    expect((await deploying).outputs.length).toBe(1);
+    expect(state.states.get('/env')).toContain('"made"');
+    expect(state.locks.size).toBe(0);
+  });
+
   test('a tool that is killed under a living worker leaves no lock', async () => {
     const runner = shop.runners.get(type);
     const run = shop.run({ type, source: slowStack('a'), state: state.url });

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -44,14 +44,16 @@ function readText(path: string): string | null {
   }
 }
 
-/** Makes a private, empty directory with its record. Throws when there is one already. */
+/**
+ * Makes a private, empty directory with its record. Throws when there is one already. It need not survive a crash of the
+ * machine, since that ends the tool too and the new boot tells.
+ */
 export function createRunDirectory(directory: string, id: string): LaunchRecord {
   mkdirSync(directory, { mode: 0o700 });
   const record = { id, token: `windlass-${randomUUID()}`, host: hostname(), ...processHome(), startedAtMs: Date.now() };
   const file = openSync(runFiles(directory).record, 'wx', 0o600);
   try {
     writeSync(file, JSON.stringify(record));
-    fsyncSync(file);
   } finally {
     closeSync(file);
   }

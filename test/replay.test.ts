@@ -1,0 +1,28 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { bundleWorkflowCode, Worker } from '@temporalio/worker';
+import type { WorkflowBundleWithSourceMap } from '@temporalio/worker';
+
+const directory = join(__dirname, 'histories');
+const files = readdirSync(directory).filter((name) => name.endsWith('.json'));
+
+/**
+ * Workflows that are open for weeks are replayed with today's code. One that fails here would get stuck in production:
+ * docs/versioning.md says what to do then.
+ */
+describe('recorded histories replay with the workflow code of today', () => {
+  let workflowBundle: WorkflowBundleWithSourceMap;
+
+  beforeAll(async () => {
+    workflowBundle = await bundleWorkflowCode({ workflowsPath: join(__dirname, '..', 'src', 'workflows', 'index.ts') });
+  });
+
+  test('there are histories of every kind of workflow', () => {
+    for (const kind of ['environment', 'deployment', 'node']) expect(files.some((name) => name.endsWith(`.${kind}.json`))).toBe(true);
+  });
+
+  test.each(files)('%s', async (name) => {
+    const history: unknown = JSON.parse(readFileSync(join(directory, name), 'utf8'));
+    await Worker.runReplayHistory({ workflowBundle }, history);
+  });
+});
