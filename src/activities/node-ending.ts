@@ -50,11 +50,8 @@ export async function fail(call: FailingCall, thrown: unknown): Promise<NodeOutc
   const { error, changedState } = describe(thrown);
   const masked: RunError = { ...error, message: masker.mask(error.message), hint: error.hint === undefined ? undefined : masker.mask(error.hint) };
   if (error.class === 'internal') deps.log.error({ err: thrown, node: begin.alias, deployment: key.deploymentId }, 'a node failed for a reason of our own');
-  const unverified = await settleState(call, changedState);
-  const environment = {
-    ...(changedState ? { status: 'failed' as const, inputHash: null } : {}),
-    ...(unverified === null ? {} : { stateUnverified: unverified }),
-  };
+  await freeOwnLock(call);
+  const environment = changedState ? { status: 'failed' as const, inputHash: null } : {};
   if (masked.class === 'cancelled') {
     await endNode(deps.db.sql, key, { status: 'aborted', error: masked, environment });
     return { status: 'aborted', message: masked.message, changedState };
@@ -74,15 +71,11 @@ export async function fail(call: FailingCall, thrown: unknown): Promise<NodeOutc
   return { status: 'failed', class: masked.class, message: masked.message, changedState };
 }
 
-/** The tool is over: a lock that it still holds is freed with the very id it took; what cannot be proven is said. */
-async function settleState(call: FailingCall, changedState: boolean): Promise<unknown> {
-  const { deps, key, begin } = call;
-  if (!changedState) return null;
+/** The tool is over, so a lock that it still holds (a killed plan leaves one) is freed with the very id it took. */
+async function freeOwnLock({ deps, key, begin }: FailingCall): Promise<void> {
   const lock = await deps.state.lockOf(begin.environment_id);
-  if (lock !== null && lock.deploymentId === key.deploymentId && lock.index === key.index) {
-    await deps.state.releaseLock({ environmentId: begin.environment_id, lockId: lock.lockId, because: 'the tool that took it has ended' });
-  }
-  return null;
+  if (lock === null || lock.deploymentId !== key.deploymentId || lock.index !== key.index) return;
+  await deps.state.releaseLock({ environmentId: begin.environment_id, lockId: lock.lockId, because: 'the tool that took it has ended' });
 }
 
 function describe(thrown: unknown): { error: RunError; changedState: boolean } {
