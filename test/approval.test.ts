@@ -1,5 +1,5 @@
 import type { Approval, Deployment, Environment, Page, StateVersion } from '../src/model/index.ts';
-import { makeEnvironment, makeProject, node, nodeAt } from './support/project.ts';
+import { beforeEnd, makeEnvironment, makeProject, node, nodeAt } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
 import { createTestClient, startTestServer } from './support/windlass.ts';
 import type { TestClient, TestServer } from './support/windlass.ts';
@@ -30,11 +30,13 @@ beforeEach(async () => {
 });
 afterEach(() => project.remove());
 
-const pending = (run: Deployment): Promise<Approval> =>
-  server.until(async () => {
-    const page = await server.request<Page<Approval>>('GET', `/approvals?deployment=${run.id}&status=pending`);
-    return page.items[0];
-  });
+/** The decision that a run waits for, other than one that is known already. */
+const pending = async (run: Deployment, known?: Approval): Promise<Approval> => {
+  const id = await beforeEnd(server, run, (nodes) =>
+    nodes.map((item) => item.approvalId).find((found) => found !== null && found !== known?.id),
+  );
+  return server.request('GET', `/approvals/${id}`);
+};
 const decide = (approval: Approval, verb: 'approve' | 'reject', body: object = {}): Promise<Approval> =>
   server.request('POST', `/approvals/${approval.id}/${verb}`, body);
 const waiting = async (request: Record<string, unknown> = {}) => {
@@ -84,10 +86,7 @@ it('plans again and tells the approver when the state changed after the plan', a
   await server.request('POST', `/environments/${b}/state/versions/${versions.items[0]?.id}/restore`, {});
   await decide(approval, 'approve');
 
-  const second = await server.until(async () => {
-    const found = await pending(run);
-    return found.id !== approval.id && found;
-  });
+  const second = await pending(run, approval);
   expect(second.reason).toContain('state changed after the plan was approved');
   expect(project.lines('b')).toEqual(['apply']);
   await decide(second, 'approve');

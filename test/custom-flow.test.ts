@@ -90,7 +90,7 @@ it('hands what a command exports on to later commands and to the tool, and hides
       steps: {
         setupVariables: {
           after: [
-            'echo TF_VAR_value=exported >> "$ENV0_ENV"',
+            `echo 'TF_VAR_value="exported"' >> "$ENV0_ENV"`,
             { name: 'token', run: 'echo API_TOKEN=very-secret-value >> "$ENV0_ENV"' },
           ],
         },
@@ -101,7 +101,7 @@ it('hands what a command exports on to later commands and to the tool, and hides
   const run = await server.run(environment.id);
   expect((await nodeOf(run)).error).toBeNull();
   const own = (await nodeOf(run)).environmentId;
-  expect(project.lines('a')).toEqual(['apply', `exported deploy ${own}`]);
+  expect(project.lines('a')).toEqual(['apply', `"exported" deploy ${own}`]);
   const outputs = await server.request<Page<OutputDto>>('GET', `/environments/${own}/outputs`);
   expect(outputs.items.find((output) => output.name === 'value')?.value).toBe('exported');
   const log = await logOf(run);

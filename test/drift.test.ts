@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Deployment, Environment, Page } from '../src/model/index.ts';
-import { makeEnvironment, makeProject, node } from './support/project.ts';
+import { beforeEnd, makeEnvironment, makeProject, node } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
 import { providerMirror } from './support/tools.ts';
 import { startTestServer } from './support/windlass.ts';
@@ -116,7 +116,7 @@ it('makes way for a deploy', async () => {
   const environment = await makeEnvironment(server, project);
   expect((await server.run(environment.id)).status).toBe('succeeded');
   const check = await server.start(environment.id, { type: 'drift' });
-  await server.until(async () => (await server.nodes(check.id)).some((item) => item.status === 'running'));
+  await beforeEnd(server, check, (nodes) => nodes.some((item) => item.status === 'running'));
   const deploy = await server.start(environment.id);
   const [checked, deployed] = await Promise.all([server.ended(check.id), server.ended(deploy.id)]);
   expect(checked.status).toBe('cancelled');

@@ -1,5 +1,5 @@
 import type { Approval, Deployment, Environment, OutputDto, Page } from '../src/model/index.ts';
-import { makeEnvironment, makeProject, node, nodeAt } from './support/project.ts';
+import { beforeEnd, makeEnvironment, makeProject, node, nodeAt } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
 import { startTestServer } from './support/windlass.ts';
 import type { TestServer } from './support/windlass.ts';
@@ -35,8 +35,8 @@ async function chain(seconds: number) {
 const stop = (run: Deployment, verb: string, body: object = {}): Promise<Deployment> =>
   server.request('POST', `/deployments/${run.id}/${verb}`, body);
 /** The tool is in its create, not only started. */
-const creating = (project: TestProject, name: string): Promise<true> =>
-  server.until(() => Promise.resolve(project.lines(name).length > 0 && (true as const)));
+const creating = (project: TestProject, run: Deployment, name: string): Promise<true> =>
+  beforeEnd(server, run, () => project.lines(name).length > 0 && (true as const));
 const lockOf = async (environment: Environment, alias: string): Promise<unknown> => {
   const ref = encodeURIComponent(`${environment.name}/${alias}`);
   const state = await server.request<{ lock: unknown } | null>('GET', `/environments/${ref}/state`);
@@ -51,7 +51,7 @@ const valueOf = async (environment: Environment, alias: string): Promise<unknown
 it('cancel lets the tool that changes something finish, and starts nothing new', async () => {
   const { project, environment } = await chain(3);
   const run = await server.start(environment.id);
-  await creating(project, 'slow');
+  await creating(project, run, 'slow');
   await stop(run, 'cancel');
   expect((await server.ended(run.id)).status).toBe('cancelled');
   expect(await server.statuses(run.id)).toEqual({ fast: 'succeeded', slow: 'succeeded', last: 'cancelled' });
@@ -62,7 +62,7 @@ it('cancel lets the tool that changes something finish, and starts nothing new',
 it('abort interrupts the tool, takes nothing back, and leaves no lock', async () => {
   const { project, environment } = await chain(60);
   const run = await server.start(environment.id);
-  await creating(project, 'slow');
+  await creating(project, run, 'slow');
   await stop(run, 'abort', { reason: 'wrong account' });
   expect((await server.ended(run.id)).status).toBe('aborted');
   expect(await server.statuses(run.id)).toEqual({ fast: 'succeeded', slow: 'aborted', last: 'cancelled' });
@@ -78,7 +78,7 @@ it('abort interrupts the tool, takes nothing back, and leaves no lock', async ()
 it('rollback of a running run interrupts it and takes back what it began, in reverse', async () => {
   const { project, environment } = await chain(60);
   const run = await server.start(environment.id);
-  await creating(project, 'slow');
+  await creating(project, run, 'slow');
   await stop(run, 'rollback');
   expect((await server.ended(run.id)).status).toBe('rolledBack');
   const undone = (await server.nodes(run.id)).filter((item) => item.compensation);
@@ -96,7 +96,7 @@ it('rollback of a running run goes back to what was deployed before', async () =
   project.stack('fast', { value: 'two' });
   project.stack('slow', { value: 'two', sleepSeconds: 60 });
   const run = await server.start(environment.id);
-  await server.until(() => Promise.resolve(project.lines('slow').length === 3));
+  await beforeEnd(server, run, () => project.lines('slow').length === 3);
   await stop(run, 'rollback');
   expect((await server.ended(run.id)).status).toBe('rolledBack');
   expect([await valueOf(environment, 'fast'), await valueOf(environment, 'slow')]).toEqual(['one', 'one']);
@@ -106,7 +106,7 @@ it('rollback of a running run goes back to what was deployed before', async () =
 it('says so when not everything could be taken back', async () => {
   const { project, environment } = await chain(60);
   const run = await server.start(environment.id);
-  await creating(project, 'slow');
+  await creating(project, run, 'slow');
   project.failing('fast', true, 'destroy');
   await stop(run, 'rollback');
   const ended = await server.ended(run.id);
@@ -173,7 +173,7 @@ it('a run that is queued behind a cancelled one starts', async () => {
   const { project, environment } = await chain(3);
   const first = await server.start(environment.id);
   const second = await server.start(environment.id);
-  await creating(project, 'slow');
+  await creating(project, first, 'slow');
   await stop(first, 'cancel');
   expect((await server.ended(second.id)).status).toBe('succeeded');
 });
@@ -186,7 +186,7 @@ it('cancel during a plan of 100 nodes starts no further node, ends, and leaves n
   project.workflow({ environments: Object.fromEntries(aliases.map((alias) => [alias, node('one')])) });
   const environment = await makeEnvironment(server, project);
   const run = await server.start(environment.id, { type: 'plan' });
-  await server.until(async () => (await server.nodes(run.id)).some((item) => item.status === 'succeeded'));
+  await beforeEnd(server, run, (nodes) => nodes.some((item) => item.status === 'succeeded'));
   await stop(run, 'cancel');
   expect((await server.ended(run.id)).status).toBe('cancelled');
   const statuses = Object.values(await server.statuses(run.id));

@@ -1,9 +1,8 @@
 import type { EnvironmentActivities, QueuedRun, ScheduledActivities } from '../model/index.ts';
 import { systemActor, WindlassError } from '../model/index.ts';
-import { sql } from 'kysely';
 import { recordEvent } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
-import { loadRun, setEnvironmentStatus, setRunStatus } from './run-store.ts';
+import { closeNodes, loadRun, setEnvironmentStatus, setRunStatus } from './run-store.ts';
 
 /** See EnvironmentActivities.requestExpiry. */
 export async function requestExpiry(deps: ActivityDeps, input: Parameters<EnvironmentActivities['requestExpiry']>[0]): Promise<QueuedRun | null> {
@@ -47,9 +46,7 @@ export async function recordCancelled(deps: ActivityDeps, input: Parameters<Envi
     const status = run.status === 'queued' ? 'cancelled' : 'aborted';
     const ended = await setRunStatus(tx, run.id, { status, error: { class: 'cancelled', message: input.message } });
     if (!ended || run.status === 'queued') return;
-    await sql`
-      UPDATE node_runs SET status = 'aborted', finished_at = now() WHERE deployment_id = ${run.id}
-        AND status NOT IN ('succeeded', 'failed', 'skipped', 'cancelled', 'aborted')`.execute(tx);
+    await closeNodes(tx, run.id, { status: 'aborted', message: input.message });
     if (run.environment_status.endsWith('InProgress')) await setEnvironmentStatus(tx, run.environment_id, 'failed', run.id);
   });
 }

@@ -18,10 +18,12 @@ export interface NodeCall {
   /** With the commands of the custom flow around its steps, if there is one. */
   readonly runner: StackRunner;
   readonly flow: NodeFlow | null;
+  /** Whom its calls are counted for when a service asks for slower ones. */
+  readonly paceKey: string;
   readonly run: StackRun;
   readonly masker: Masker;
   readonly log: LogWriter;
 }
 
 /** What is known of a call that failed before it was ready to run the tool. */
-export type FailingCall = Pick<NodeCall, 'deps' | 'input' | 'key' | 'begin' | 'masker' | 'log'> & Partial<Pick<NodeCall, 'flow' | 'values'>>;
+export type FailingCall = Pick<NodeCall, 'deps' | 'input' | 'key' | 'begin' | 'masker' | 'log'> & Partial<Pick<NodeCall, 'flow' | 'paceKey'>>;

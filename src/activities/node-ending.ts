@@ -6,9 +6,11 @@ import type { ApplyResult } from '../runners/index.ts';
 import { endNode, replaceOutputs } from '../store/index.ts';
 import type { NodeEnding } from '../store/index.ts';
 import type { FailingCall, NodeCall } from './node-call.ts';
+import { recordDriftError } from './node-drift.ts';
 import { sealResolved } from './node-inputs.ts';
 import type { NodeValues } from './node-inputs.ts';
 import { maskedPlan } from './node-plan.ts';
+import { backOff, isThrottle } from './pacing.ts';
 
 /** Keeps the outputs and the snapshot that a later rollback or destroy needs, and writes the ending. */
 export async function succeed(call: NodeCall, result: ApplyResult): Promise<NodeOutcome> {
@@ -56,19 +58,33 @@ export async function fail(call: FailingCall, thrown: unknown): Promise<NodeOutc
     await endNode(deps.db.sql, key, { status: 'aborted', error: masked, environment });
     return { status: 'aborted', message: masked.message, changedState };
   }
-  if (thrown instanceof ToolError && masked.class === 'credentials') {
-    await endNode(deps.db.sql, key, { status: 'paused', error: masked, environment });
+  // A run that only reads is asked for again; nobody should have to end it first.
+  const reads = input.action === 'plan' || input.action === 'drift';
+  if (thrown instanceof ToolError && masked.class === 'credentials' && !reads && input.compensation !== true) {
+    const hint = `Renew the credentials it runs with, then: windlass retry "${begin.parent_id === null ? begin.entity_name : `${begin.entity_name}/${begin.alias}`}"`;
+    await endNode(deps.db.sql, key, { status: 'paused', error: { ...masked, hint }, environment });
     return { status: 'paused', message: masked.message };
   }
-  const rule = begin.snapshot?.retry ?? null;
-  const decision = retryDecision(rule, { class: masked.class, message: masked.message, try: input.try });
-  if (decision.retry) {
+  const retry = await nextTry(call, masked);
+  if (retry !== null) {
     await endNode(deps.db.sql, key, { status: 'retrying', error: masked, environment });
-    return { status: 'retry', afterMs: decision.afterMs, message: masked.message };
+    return { status: 'retry', message: masked.message, ...retry };
   }
   await call.flow?.ended('failure');
+  if (input.action === 'drift') await recordDriftError(call, masked);
   await endNode(deps.db.sql, key, { status: 'failed', error: masked, environment });
   return { status: 'failed', class: masked.class, message: masked.message, changedState };
+}
+
+/** When the node is tried again by itself: as its rule says, and not before its account takes calls again. */
+async function nextTry(call: FailingCall, error: RunError): Promise<{ afterMs: number; uncounted?: true } | null> {
+  const { deps, begin, input, paceKey } = call;
+  const rule = begin.snapshot?.retry ?? null;
+  const decision = retryDecision(rule, { class: error.class, message: error.message, try: input.try });
+  const pace = paceKey !== undefined && isThrottle(error) ? await backOff(deps.db, paceKey) : null;
+  if (decision.retry) return { afterMs: Math.max(decision.afterMs, pace?.afterMs ?? 0) };
+  const ruled = rule !== null && rule.maximum > 0;
+  return pace === null || pace.tooOften || ruled ? null : { afterMs: pace.afterMs, uncounted: true };
 }
 
 /** The tool is over, so a lock that it still holds (a killed plan leaves one) is freed with the very id it took. */

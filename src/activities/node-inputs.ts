@@ -1,10 +1,10 @@
 import type { EffectiveVariable, NodeSnapshot, VariableLevel, VariableValue } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
 import { resolveBinding, resolveVariables } from '../definition/index.ts';
+import type { VariableLayer } from '../definition/index.ts';
 import type { NodeBegin } from '../store/index.ts';
-import { loadVariableLayers, outputsOfSiblings } from '../store/index.ts';
+import { loadVariableLayers, outputsOfSiblings, secretContexts } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
-import { sealContext } from './snapshots.ts';
 
 export interface NodeValues {
   readonly variables: readonly EffectiveVariable[];
@@ -16,9 +16,7 @@ export interface NodeValues {
 export const resolvedContext = (environmentId: string): string => `resolved:${environmentId}`;
 
 /** The variables and inputs that are in force for a node now, decrypted. Throws `definition` errors that name them. */
-export async function resolveNodeValues(deps: ActivityDeps, deploymentId: string, begin: NodeBegin, snapshot: NodeSnapshot): Promise<NodeValues> {
-  // A rollback restores the values that the earlier success ran with, not today's.
-  if (snapshot.resolved !== undefined) return { variables: openResolved(deps, begin.environment_id, snapshot), unknown: [] };
+export async function resolveNodeValues(deps: ActivityDeps, begin: NodeBegin, snapshot: NodeSnapshot): Promise<NodeValues> {
   const layers = await loadVariableLayers(deps.db.sql, deps.secrets, {
     organizationId: begin.organization_id,
     projectId: begin.project_id,
@@ -28,8 +26,10 @@ export async function resolveNodeValues(deps: ActivityDeps, deploymentId: string
     nodeEnvironmentId: begin.parent_id === null ? null : begin.environment_id,
     alias: begin.parent_id === null ? null : begin.alias,
   });
+  // A rollback restores the values that the earlier success ran with, not today's.
+  if (snapshot.resolved !== undefined) return { variables: renewCredentials(openResolved(deps, begin.environment_id, snapshot), layers), unknown: [] };
   const unseal = (sensitive: boolean, value: VariableValue): VariableValue =>
-    sensitive && typeof value === 'string' ? (JSON.parse(deps.secrets.open(value, sealContext(deploymentId))) as VariableValue) : value;
+    sensitive && typeof value === 'string' ? (JSON.parse(deps.secrets.open(value, secretContexts.snapshot(begin.project_id))) as VariableValue) : value;
   const own = (from: 'file' | 'request') =>
     snapshot.variables
       .filter((variable) => variable.from === from)
@@ -84,6 +84,16 @@ export function sealResolved(deps: ActivityDeps, environmentId: string, variable
     sensitive,
     value: sensitive ? deps.secrets.seal(JSON.stringify(value), resolvedContext(environmentId)) : value,
   }));
+}
+
+/** What opens the door to an account is not part of what is restored: keys expire and are replaced. */
+function renewCredentials(restored: readonly EffectiveVariable[], layers: readonly VariableLayer[]): EffectiveVariable[] {
+  const today = new Map(
+    resolveVariables(layers).effective.flatMap((variable) =>
+      variable.kind === 'environment' && variable.sensitive && !variable.name.startsWith('TF_VAR_') ? [[variable.name, variable] as const] : [],
+    ),
+  );
+  return restored.map((variable) => (variable.kind === 'environment' && variable.sensitive ? (today.get(variable.name) ?? variable) : variable));
 }
 
 function openResolved(deps: ActivityDeps, environmentId: string, snapshot: NodeSnapshot): EffectiveVariable[] {

@@ -4,10 +4,9 @@ import type { GitCredentials } from '../sources/index.ts';
 import { readTextFile, resolvePath } from '../sources/index.ts';
 import type { EffectiveVariable, Source, WorkflowDefinition } from '../model/index.ts';
 import { inlineTemplateSchema, WindlassError } from '../model/index.ts';
-import { findTemplateById, loadVariableLayers } from '../store/index.ts';
+import { findTemplateById, loadVariableLayers, secretContexts } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
 import type { RunRow } from './run-store.ts';
-import { sealContext } from './snapshots.ts';
 import type { FileSource, NodeTemplate } from './snapshots.ts';
 
 /** File names that are looked for, in this order, when the template does not name one. */
@@ -119,7 +118,7 @@ async function environmentVariables(deps: ActivityDeps, run: RunRow): Promise<Ef
   });
   const requested = run.request.variables
     .filter((variable) => variable.alias === undefined)
-    .map((variable) => (variable.sensitive && typeof variable.value === 'string' ? { ...variable, value: JSON.parse(deps.secrets.open(variable.value, sealContext(run.id))) as never } : variable));
+    .map((variable) => (variable.sensitive && typeof variable.value === 'string' ? { ...variable, value: JSON.parse(deps.secrets.open(variable.value, secretContexts.deployment(run.id))) as never } : variable));
   const { effective } = resolveVariables([...stored, { level: 'deployment', variables: requested }]);
   return effective.filter((variable) => variable.kind === 'environment');
 }

@@ -1,9 +1,11 @@
 import type { DeploymentActivities, DeploymentOutcome, DeploymentStatus, EnvironmentStatus, NodeAction, CompensationNode } from '../model/index.ts';
 import { expiryAfterDeploy } from '../definition/index.ts';
 import { sql } from 'kysely';
-import { scopeTtlSettings, changeNodeStatuses, recordEvent } from '../store/index.ts';
+import { changeNodeStatuses, expireApproval, recordEvent, scopeTtlSettings } from '../store/index.ts';
+import type { Db } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
-import { loadRun, nodeStatusesOf, setEnvironmentStatus, setRunStatus } from './run-store.ts';
+import { forgetDrift, remedyDrift } from './drift-remedy.ts';
+import { closeNodes, loadRun, nodeStatusesOf, setEnvironmentStatus, setRunStatus } from './run-store.ts';
 import type { RunRow } from './run-store.ts';
 
 /** A destroy at the end of a time to live that failed is tried again after this long. */
@@ -16,7 +18,18 @@ export async function recordNodes(deps: ActivityDeps, input: Parameters<Deployme
     status,
     reason: reason ?? (message === undefined ? undefined : { kind: 'stopped' as const, message }),
   }));
+  const cancelled = changes.filter((change) => change.status === 'cancelled').map((change) => change.index);
+  if (cancelled.length > 0) await expireApprovals(deps.db.sql, run, cancelled);
   await changeNodeStatuses(deps.db.sql, run, changes);
+}
+
+/** Approvals of cancelled nodes whose time was up ran out; the others are superseded with their nodes. */
+async function expireApprovals(db: Db, run: { readonly deploymentId: string; readonly compensation: boolean }, indexes: readonly number[]): Promise<void> {
+  // Temporal's clock and the database's may differ by a little.
+  const { rows } = await sql<{ id: string }>`
+    SELECT id FROM approvals WHERE deployment_id = ${run.deploymentId} AND compensation = ${run.compensation} AND status = 'pending'
+      AND index IN (SELECT jsonb_array_elements_text(${JSON.stringify(indexes)}::jsonb)::int) AND expires_at < now() + interval '2 seconds'`.execute(db);
+  for (const { id } of rows) await expireApproval(db, id);
 }
 
 export async function setDeploymentStatus(deps: ActivityDeps, input: Parameters<DeploymentActivities['setDeploymentStatus']>[0]): Promise<void> {
@@ -60,12 +73,20 @@ function undoing(row: Undoable): NodeAction {
 export async function finishDeployment(deps: ActivityDeps, input: { deploymentId: string; status: DeploymentStatus; message?: string }): Promise<DeploymentOutcome> {
   const run = await loadRun(deps.db.sql, input.deploymentId);
   if (run === null) return { status: input.status };
+  const outcome = await recordEnding(deps, run, input);
+  if (run.type === 'drift' && (input.status === 'succeeded' || input.status === 'failed')) await remedyDrift(deps, run);
+  return outcome;
+}
+
+async function recordEnding(deps: ActivityDeps, run: RunRow, input: { status: DeploymentStatus; message?: string }): Promise<DeploymentOutcome> {
   return deps.db.transaction(async (tx): Promise<DeploymentOutcome> => {
     const error = input.message === undefined || input.status === 'failed' ? undefined : { class: 'internal', message: input.message };
     const ended = await setRunStatus(tx, run.id, { status: input.status, paused: false, error });
     if (!ended) return { status: input.status };
+    await closeNodes(tx, run.id, { status: 'failed', message: 'its workflow ended without saying how; see the Temporal UI' });
     if (run.type === 'plan' || run.type === 'drift') return { status: input.status };
     if (input.status === 'succeeded') await detach(tx, run);
+    await forgetDrift(tx, run.environment_id);
     const status = await environmentStatus(tx, run, input.status);
     await setEnvironmentStatus(tx, run.environment_id, status, run.id);
     if (input.status === 'succeeded' && status === 'active') {

@@ -118,6 +118,7 @@ async function resolve(deps: ActivityDeps, run: RunRow): Promise<Resolution> {
     case 'deploy':
     case 'plan':
       if (run.request.partial?.operation === 'single-node-destroy') return resolveSingleDestroy(run, known);
+      if (run.request.restoreNodes !== undefined) return resolveRestore(run, known, run.request.restoreNodes);
       if (run.request.resume && !run.request.resume.refresh) return resolveResume(deps, run, known, run.request.resume.deployment);
       return resolveFromFile(deps, run, template, known);
   }
@@ -170,6 +171,23 @@ function resolveDrift(run: RunRow, known: readonly KnownEnvironment[]): Resoluti
   return {
     nodes: fromRecords(known, nodes),
     definition: definitionOf(run, { maxParallel: run.settings.drift?.maxParallel ?? 4 }),
+    commit: null,
+  };
+}
+
+/** Brings single nodes back to what was deployed, with the code a check for drift compares with. */
+function resolveRestore(run: RunRow, known: readonly KnownEnvironment[], aliases: readonly string[]): Resolution {
+  const wanted = new Set(aliases);
+  const strangers = aliases.filter((alias) => !known.some((node) => aliasOf(node) === alias && isLive(node)));
+  refuse(strangers.map((alias) => ({ message: `"${alias}" is not deployed, so it cannot be restored` })), 'nothing was run');
+  const resumed = new Map(known.map((node) => [aliasOf(node), wanted.has(aliasOf(node)) ? ('pending' as const) : ('succeeded' as const)]));
+  const { nodes } = selectForDeploy(selectableFromRecords(known), { resumed });
+  const asked = run.request.requiresApproval;
+  return {
+    nodes: fromRecords(known, nodes).map((node) =>
+      asked === undefined || node.snapshot === null ? node : { ...node, snapshot: { ...node.snapshot, requiresApproval: asked } },
+    ),
+    definition: definitionOf(run),
     commit: null,
   };
 }
@@ -302,7 +320,7 @@ async function prepareNodes(
         file: node.requiresApproval,
         saved: read.savedApproval(node.alias),
       });
-      const snapshot = makeSnapshot(run.id, deps.secrets, {
+      const snapshot = makeSnapshot({ deploymentId: run.id, projectId: run.project_id }, deps.secrets, {
         node,
         template,
         commit,

@@ -17,6 +17,7 @@ import { resolveNodeValues } from './node-inputs.ts';
 import { approvalReason, requestApproval, takeApprovedPlan } from './node-approval.ts';
 import { openFlow } from './node-hooks.ts';
 import { toolEnvironment } from './node-environment.ts';
+import { paceKey, paceLeftMs } from './pacing.ts';
 import { recoverNode } from './node-recovery.ts';
 import { findCredentials } from './read-definition.ts';
 import { recordDrift } from './node-drift.ts';
@@ -99,13 +100,22 @@ async function openCall(
   const { snapshot } = begin;
   if (snapshot === null) throw new WindlassError('internal', `"${begin.alias}" has no snapshot to run`, { class: 'internal' });
   const runner = deps.runners.get(snapshot.type);
-  const values = await resolveNodeValues(deps, key.deploymentId, begin, snapshot);
+  const values = await resolveNodeValues(deps, begin, snapshot);
   for (const variable of values.variables) if (variable.sensitive) io.masker.addValue(variable.value);
 
   const hash = unchangedHash(snapshot, values);
   if (input.action === 'deploy' && (await isUnchanged(deps, begin, snapshot, hash))) {
     await endNode(deps.db.sql, key, { status: 'succeeded', ran: false, changedOutputs: false });
     return { status: 'over', outcome: { status: 'succeeded', changedOutputs: false, ran: false } };
+  }
+
+  const pace = paceKey(begin.project_id, snapshot, values);
+  // What a crash has left open is looked at first, and an approved plan does not wait until it is out of date.
+  const waitMs = begin.journal?.open === true || input.mode === 'apply' ? 0 : await paceLeftMs(deps.db, pace);
+  if (waitMs > 0) {
+    const message = 'waits, because its account has asked for slower calls';
+    await endNode(deps.db.sql, key, { status: 'retrying', error: { class: 'quota', message } });
+    return { status: 'over', outcome: { status: 'retry', afterMs: waitMs, message, uncounted: true } };
   }
 
   const readOnly = input.action === 'plan' || input.action === 'drift';
@@ -149,7 +159,7 @@ async function openCall(
     signal: io.signal,
   };
   const flow = await openFlow(source, snapshot, { run, action: input.action, masker: io.masker });
-  return { status: 'ready', call: { deps, input, key, begin, snapshot, values, runner: flow?.wrap(runner) ?? runner, flow, run, ...io } };
+  return { status: 'ready', call: { deps, input, key, begin, snapshot, values, runner: flow?.wrap(runner) ?? runner, flow, paceKey: pace, run, ...io } };
 }
 
 /**

@@ -242,3 +242,33 @@ export async function nodeStatusesOf(db: Db, deploymentId: string): Promise<{ st
     SELECT status, count(*)::int AS count FROM node_runs WHERE deployment_id = ${deploymentId} AND NOT compensation GROUP BY status`.execute(db);
   return rows;
 }
+
+/**
+ * Ends the records of nodes that are still open though their run is over, with what waits for them. A node that may have
+ * been in the middle of a change leaves its environment as failed.
+ */
+export async function closeNodes(db: Db, deploymentId: string, ending: { readonly status: 'failed' | 'aborted'; readonly message: string }): Promise<number> {
+  const error = JSON.stringify({ class: 'internal', message: ending.message });
+  const reason = JSON.stringify({ kind: 'stopped', message: ending.message });
+  const { rows } = await sql<{ environment_id: string; alias: string; index: number; compensation: boolean; status: string }>`
+    WITH open AS (
+      SELECT deployment_id, compensation, index, status IN ('running', 'retrying', 'paused', 'waitingForApproval') AS begun FROM node_runs
+      WHERE deployment_id = ${deploymentId} AND status NOT IN ('succeeded', 'failed', 'skipped', 'cancelled', 'aborted') FOR UPDATE
+    ), closed AS (
+      UPDATE node_runs n SET status = CASE WHEN o.begun THEN ${ending.status} ELSE 'cancelled' END, finished_at = now(),
+        error = CASE WHEN o.begun THEN COALESCE(n.error, ${error}::jsonb) ELSE n.error END,
+        reason = CASE WHEN o.begun THEN n.reason ELSE ${reason}::jsonb END
+      FROM open o WHERE n.deployment_id = o.deployment_id AND n.compensation = o.compensation AND n.index = o.index
+      RETURNING n.deployment_id, n.environment_id, n.alias, n.index, n.compensation, n.status, n.began_change AND (n.journal->>'open')::boolean AS amid
+    ), touched AS (
+      UPDATE environments e SET status = 'failed', input_hash = NULL, updated_at = now() FROM closed c WHERE e.id = c.environment_id AND c.amid
+    ), asked AS (
+      UPDATE approvals a SET status = 'superseded', decided_at = now() FROM closed c
+      WHERE a.deployment_id = c.deployment_id AND a.index = c.index AND a.compensation = c.compensation AND a.status = 'pending'
+    )
+    SELECT environment_id, alias, index, compensation, status FROM closed`.execute(db);
+  for (const { environment_id, alias, index, compensation, status } of rows) {
+    await recordEvent(db, { type: 'node.status', environmentId: environment_id, deploymentId, alias, data: { index, status, compensation } });
+  }
+  return rows.length;
+}

@@ -1,7 +1,8 @@
 import { posix } from 'node:path';
 import type { SecretBox } from '../access/index.ts';
-import type { DeploymentRequest, NodeDefinition, NodeSnapshot, RetryRule, Source, TemplateConfig, TemplateType } from '../model/index.ts';
+import type { DeploymentRequest, NodeDefinition, NodeSnapshot, RetryRule, Source, TemplateConfig, TemplateType, VariableValue } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
+import { secretContexts } from '../store/index.ts';
 
 /** What a node is made from: a stored template, or the block in the workflow file. */
 export interface NodeTemplate {
@@ -28,12 +29,9 @@ export function besideFile(file: FileSource, path: string): Source {
   return { ...file.source, path: joined };
 }
 
-/** Where sealed values of one deployment are bound to. */
-export const sealContext = (deploymentId: string): string => `deployment:${deploymentId}`;
-
 /** Everything needed to run, undo or audit the node later. */
 export function makeSnapshot(
-  deploymentId: string,
+  owner: { readonly deploymentId: string; readonly projectId: string },
   secrets: SecretBox,
   input: {
     readonly node: NodeDefinition;
@@ -45,7 +43,8 @@ export function makeSnapshot(
   },
 ): NodeSnapshot {
   const { node, template, request } = input;
-  const seal = (sensitive: boolean, value: unknown): unknown => (sensitive ? secrets.seal(JSON.stringify(value), sealContext(deploymentId)) : value);
+  const context = secretContexts.snapshot(owner.projectId);
+  const seal = (sensitive: boolean, value: unknown): unknown => (sensitive ? secrets.seal(JSON.stringify(value), context) : value);
   const fromFile = node.variables.map((variable) => ({
     name: variable.name,
     kind: variable.kind,
@@ -54,7 +53,9 @@ export function makeSnapshot(
     value: seal(variable.sensitive, variable.value) as NodeSnapshot['variables'][number]['value'],
     from: 'file' as const,
   }));
-  // Sensitive values of a request were sealed when it was recorded.
+  // Sensitive values of a request were sealed for its run alone when it was recorded.
+  const reseal = (sensitive: boolean, value: VariableValue): VariableValue =>
+    sensitive && typeof value === 'string' ? secrets.seal(secrets.open(value, secretContexts.deployment(owner.deploymentId)), context) : value;
   const fromRequest = request.variables
     .filter((variable) => variable.value !== undefined && (variable.alias === undefined || variable.alias === node.alias))
     .map((variable) => ({
@@ -62,7 +63,7 @@ export function makeSnapshot(
       kind: variable.kind,
       type: variable.type,
       sensitive: variable.sensitive,
-      value: variable.value ?? null,
+      value: reseal(variable.sensitive, variable.value ?? null),
       from: 'request' as const,
     }));
   return {

@@ -125,6 +125,12 @@ export const deploymentRequestSchema = z
       .optional()
       .describe('Aliases that were renamed, old to new: the resources stay and only the name changes'),
     replaceRenamed: z.boolean().default(false).describe('What looks like a renamed alias is destroyed and made anew'),
+    restoreNodes: z
+      .array(z.string().min(1).max(300))
+      .min(1)
+      .max(10_000)
+      .optional()
+      .describe('Aliases of nodes that are brought back to what was deployed last; the file is not read, the rest is kept'),
     rollbackTo: z.string().optional().describe('Deployment whose snapshot is restored; the last successful one when absent'),
     force: z.boolean().default(false).describe('Run nodes that are unchanged too'),
     onFailure: z.enum(failurePolicies).optional(),

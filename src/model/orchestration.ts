@@ -207,7 +207,8 @@ export const nodeMessages = {
 export type NodeOutcome =
   | NodeResult
   | { readonly status: 'waitingForApproval'; readonly approvalId: string; readonly expiresInMs: number }
-  | { readonly status: 'retry'; readonly afterMs: number; readonly message: string }
+  /** `uncounted`: waiting was not the node's fault, so that it uses up none of its tries. */
+  | { readonly status: 'retry'; readonly afterMs: number; readonly message: string; readonly uncounted?: true }
   | { readonly status: 'paused'; readonly message: string };
 
 export interface RunNodeInput extends NodeWorkflowInput {

@@ -16,13 +16,15 @@ let stopped: Promise<void>;
 let gateway: TemporalGateway;
 
 beforeAll(async () => {
+  // Asked first: the runtime keeps the process alive.
+  const path = toolPath('temporal');
   Runtime.install({
     logger: new DefaultLogger('ERROR'),
     telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' }, forward: {} } },
   });
   env = await TestWorkflowEnvironment.createLocal({
     server: {
-      executable: { type: 'existing-path', path: toolPath('temporal') },
+      executable: { type: 'existing-path', path },
       extraArgs: Object.values(searchAttributes).flatMap((name) => ['--search-attribute', `${name}=Keyword`]),
     },
   });

@@ -128,8 +128,9 @@ export function createTemporalGateway(client: Client, options: TemporalGatewayOp
           SubmitAnswer,
           [QueuedRun]
         >(environmentMessages.submit, {
+          // Without an id of our own: Temporal would answer with what a workflow that has ended since had said, and
+          // start none. The workflow itself recognizes a run that comes again.
           args: [run],
-          updateId: `submit:${run.deploymentId}`,
           startWorkflowOperation: startEntity(target),
         }),
       );

@@ -26,4 +26,5 @@ export * from './idempotency.ts';
 export * from './workers.ts';
 export * from './audit-log.ts';
 export * from './run-records.ts';
+export * from './pacing.ts';
 export * from './scope-settings.ts';

@@ -54,6 +54,7 @@ const beginRowSchema = z.object({
   trigger: z.string(),
   requested_by: z.object({ id: z.string() }).loose(),
   entity_id: z.string(),
+  entity_name: z.string(),
   project_id: z.string(),
   organization_id: z.string(),
   parent_id: z.string().nullable(),
@@ -101,7 +102,7 @@ export async function beginNode(db: Db, key: NodeKey, attempt: number): Promise<
       RETURNING *
     ), ${announce('node.status', sql`jsonb_build_object('index', r.index, 'status', r.status, 'try', r.try, 'action', r.action, 'compensation', r.compensation)`)}
     SELECT r.alias, r.name, r.environment_id, r.action, r.status, r.try, r.snapshot, r.journal, r.plan, r.error, r.changed_outputs,
-      r.ran, r.began_change, d.request, d.type AS deployment_type, d.trigger, d.requested_by, d.environment_id AS entity_id,
+      r.ran, r.began_change, d.request, d.type AS deployment_type, d.trigger, d.requested_by, d.environment_id AS entity_id, COALESCE(parent.name, env.name) AS entity_name,
       env.project_id, p.organization_id, env.parent_id, parent.template_id AS parent_template_id, env.status AS environment_status,
       env.settings AS environment_settings, env.input_hash, env.deployed_snapshot, env.lock,
       (SELECT a.id FROM approvals a WHERE a.deployment_id = r.deployment_id AND a.index = r.index AND a.compensation = r.compensation

@@ -10,6 +10,8 @@ export const secretContexts = {
   variable: (place: { scope: string; scopeId: string; alias: string; kind: string; name: string }): string =>
     `variable:${JSON.stringify([place.scope, place.scopeId, place.alias, place.kind, place.name])}`,
   output: (environmentId: string, name: string): string => `output:${environmentId}:${name}`,
-  /** Values that came with the request for a run, or with its file. */
+  /** Values that came with the request for a run. */
   deployment: (deploymentId: string): string => `deployment:${deploymentId}`,
+  /** Values in the snapshot of a node: later runs take snapshots over, so they are bound to what does not change. */
+  snapshot: (projectId: string): string => `snapshot:${projectId}`,
 } as const;

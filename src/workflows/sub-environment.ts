@@ -114,7 +114,7 @@ export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResu
           return outcome;
         case 'retry':
           await Promise.race([sleep(outcome.afterMs), condition(() => stop !== null)]);
-          attempt++;
+          if (outcome.uncounted !== true) attempt++;
           mode = 'run';
           break;
         case 'paused':

@@ -123,16 +123,31 @@ export function node(name: string, more: Record<string, unknown> = {}): Record<s
   return { vcs: { type: 'opentofu', path: `stacks/${name}` }, ...more };
 }
 
-/** Waits until a node is at a status. Throws when the run ends before that, instead of waiting for ever. */
-export function nodeAt(client: TestClient, run: Deployment, alias: string, status: NodeStatus): Promise<NodeRun> {
+/** Waits until the check answers something. Throws when the run ends before that, instead of waiting for ever. */
+export function beforeEnd<T>(
+  client: TestClient,
+  run: Pick<Deployment, 'id'>,
+  check: (nodes: readonly NodeRun[]) => T | null | undefined | false,
+): Promise<T> {
   return client.until(async () => {
     const deployment = await client.request<Deployment>('GET', `/deployments/${run.id}`);
-    const found = (await client.nodes(run.id)).find((item) => item.alias === alias && !item.compensation);
-    if (found?.status === status) return found;
-    if (isTerminalDeployment(deployment.status)) {
-      const what = JSON.stringify([deployment.error, found?.status, found?.error]);
-      throw new Error(`the run ended ${deployment.status} before "${alias}" was ${status}: ${what}`);
-    }
-    return null;
+    const nodes = await client.nodes(run.id);
+    const found = check(nodes);
+    if (found !== null && found !== undefined && found !== false) return found;
+    if (!isTerminalDeployment(deployment.status)) return null;
+    const seen = nodes.map((item) => [item.alias, item.status, item.reason?.message, item.error?.message]);
+    throw new Error(`the run ended ${deployment.status} too early: ${JSON.stringify([deployment.error, seen])}`);
   });
+}
+
+/** Waits until a node is at a status. */
+export function nodeAt(
+  client: TestClient,
+  run: Pick<Deployment, 'id'>,
+  alias: string,
+  status: NodeStatus,
+): Promise<NodeRun> {
+  return beforeEnd(client, run, (nodes) =>
+    nodes.find((item) => item.alias === alias && !item.compensation && item.status === status),
+  );
 }

@@ -1,5 +1,6 @@
 import * as catalogue from './0001-catalogue.ts';
 import * as ordering from './0002-event-order.ts';
+import * as pacing from './0003-pacing.ts';
 
 export interface Migration {
   readonly name: string;
@@ -7,4 +8,4 @@ export interface Migration {
 }
 
 /** In order. A released migration is never changed: what is wrong in one is mended by the next. */
-export const migrations: readonly Migration[] = [catalogue, ordering];
+export const migrations: readonly Migration[] = [catalogue, ordering, pacing];
