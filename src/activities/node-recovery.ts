@@ -4,8 +4,11 @@ import { endNode, findWorker } from '../store/index.ts';
 import type { Journal } from '../store/index.ts';
 import type { NodeCall } from './node-call.ts';
 
-/** Longer without a sign than any worker that lives: heartbeats come every few seconds. */
-const deadAfterMs = 30_000;
+/** Longer without a sign than any worker that lives: it gives one every five seconds. */
+const deadAfterMs = 20_000;
+/** Watched at least this long, so that clocks of two machines that differ do not declare a living worker dead. */
+const watchAtLeastMs = 7000;
+const lookEveryMs = 1000;
 
 export type Recovered =
   | { readonly kind: 'clean' }
@@ -20,9 +23,16 @@ export async function recoverNode(call: NodeCall): Promise<Recovered> {
   if (journal === null || !journal.open) return { kind: 'clean' };
   const { deps, key, begin, run, runner } = call;
   const sameHost = journal.host === deps.worker.host && journal.bootId === deps.worker.bootId;
-  const workerDead = journal.workerId === deps.worker.id || (await isDead(call, journal));
-  run.log(`An earlier call of the tool ended unseen in stage "${journal.stage}"${sameHost ? '' : ` on ${journal.host}`}; finding out what it did.\n`);
-  const recovery = await runner.recover(run, { stage: journal.stage as never, changes: journal.changes, sameHost, workerDead });
+  const workerDead = journal.workerId === deps.worker.id || (await isDead(call, journal, sameHost));
+  run.log(
+    `An earlier call of the tool ended unseen in stage "${journal.stage}"${sameHost ? '' : ` on ${journal.host}`}; finding out what it did.\n`,
+  );
+  const recovery = await runner.recover(run, {
+    stage: journal.stage as never,
+    changes: journal.changes,
+    sameHost,
+    workerDead,
+  });
   switch (recovery.kind) {
     case 'clean':
       await freeLock(call, journal, 'the tool that took it is over and changed nothing');
@@ -44,10 +54,23 @@ export async function recoverNode(call: NodeCall): Promise<Recovered> {
         },
         environment: {
           status: 'failed',
-          stateUnverified: { since: new Date().toISOString(), deploymentId: key.deploymentId, reason: recovery.detail, lockId: recovery.lockId },
+          stateUnverified: {
+            since: new Date().toISOString(),
+            deploymentId: key.deploymentId,
+            reason: recovery.detail,
+            lockId: recovery.lockId,
+          },
         },
       });
-      return { kind: 'over', outcome: { status: 'failed', class: 'internal', message: `state unverified: ${recovery.detail}`, changedState: true } };
+      return {
+        kind: 'over',
+        outcome: {
+          status: 'failed',
+          class: 'internal',
+          message: `state unverified: ${recovery.detail}`,
+          changedState: true,
+        },
+      };
     }
   }
 }
@@ -63,8 +86,20 @@ async function freeLock(call: NodeCall, journal: Journal, because: string): Prom
   }
 }
 
-async function isDead(call: NodeCall, journal: Journal): Promise<boolean> {
-  const worker = await findWorker(call.deps.db.sql, journal.workerId);
-  if (worker === null) return false;
-  return worker.stoppedAt !== null || Date.now() - worker.seenAt.getTime() > deadAfterMs;
+/**
+ * On this machine the process itself tells; here only the records count. Elsewhere nothing else does, so it is waited
+ * until the worker has either given a sign or been silent for too long.
+ */
+async function isDead(call: NodeCall, journal: Journal, sameHost: boolean): Promise<boolean> {
+  const first = await findWorker(call.deps.db.sql, journal.workerId);
+  if (first === null) return false;
+  const begunMs = Date.now();
+  for (let now = first; ; now = (await findWorker(call.deps.db.sql, journal.workerId)) ?? first) {
+    if (now.stoppedAt !== null) return true;
+    if (now.seenAt.getTime() !== first.seenAt.getTime()) return false;
+    const silentMs = Date.now() - now.seenAt.getTime();
+    if (silentMs > deadAfterMs && (sameHost || Date.now() - begunMs > watchAtLeastMs)) return true;
+    if (sameHost || call.run.signal.aborted) return false;
+    await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
+  }
 }

@@ -32,7 +32,7 @@ export async function reconcile(deps: ActivityDeps, input: { limit: number }): P
 async function closeEndedNodes(deps: ActivityDeps, limit: number): Promise<number> {
   const { rows } = await sql<{ id: string }>`
     SELECT DISTINCT d.id FROM deployments d JOIN node_runs n ON n.deployment_id = d.id
-    WHERE d.finished_at < now() - make_interval(secs => ${graceSeconds}) AND d.finished_at > now() - interval '7 days'
+    WHERE d.finished_at < now() - make_interval(secs => ${graceSeconds}) AND d.finished_at > now() - interval '1 day'
       AND n.status NOT IN ('succeeded', 'failed', 'skipped', 'cancelled', 'aborted')
     LIMIT ${limit}`.execute(deps.db.sql);
   let closed = 0;

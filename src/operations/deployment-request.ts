@@ -222,10 +222,11 @@ function requireScheduled(environment: Environment, type: DeploymentType, trigge
   if (trigger === 'drift' && type === 'drift' && (drift === undefined || drift.paused)) throw gone();
 }
 
-function checkVariables(request: DeploymentRequest): void {
+/** Throws `invalidInput` with every problem of variables that are given for a run. */
+export function checkVariables(variables: DeploymentRequest['variables']): void {
   const problems: Problem[] = [];
   const seen = new Set<string>();
-  request.variables.forEach((variable, index) => {
+  variables.forEach((variable, index) => {
     const path = `variables[${index}]`;
     const key = `${variable.kind} ${variable.name} ${variable.alias ?? ''}`;
     if (seen.has(key)) problems.push({ path, message: `"${variable.name}" is given twice` });
@@ -268,7 +269,7 @@ export async function checkDeploymentRequest(
   if (type !== 'plan' && type !== 'drift') requireUnlocked(place);
   requireLiveTtl(place.root, type, ask.nowMs);
   requireScheduled(place.root, type, trigger);
-  checkVariables(request);
+  checkVariables(request.variables);
   await requireAlias(db, place, request, partial);
   const resumed = await checkResume(db, place, request);
   const target = await checkRollback(db, place, request);

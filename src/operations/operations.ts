@@ -5,6 +5,7 @@ import { deploymentOperations } from './deployments.ts';
 import { environmentOperations } from './environments.ts';
 import { accessOperations } from './keys.ts';
 import { lifeOperations } from './life.ts';
+import { nodeVariableOperations } from './node-variables.ts';
 import { requestOperations } from './request-deployment.ts';
 import { resendOperations } from './resend.ts';
 import { controlOperations } from './run-control.ts';
@@ -26,6 +27,7 @@ export function createOperations(deps: OperationsDeps) {
     ...variableOperations(context),
     ...requestOperations(context),
     ...controlOperations(context),
+    ...nodeVariableOperations(context),
     ...deploymentOperations(context),
     ...approvalOperations(context),
     ...accessOperations(context),

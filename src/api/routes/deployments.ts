@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { deploymentSchema, nodeRunSchema, pageOf } from '../../model/index.ts';
+import { deploymentSchema, nodeRunSchema, pageOf, variableInputSchema } from '../../model/index.ts';
 import { route, streamRoute } from '../route.ts';
 import type { Route } from '../route.ts';
 import { accepted, acceptedSchema, deploymentFilters } from './environments.ts';
@@ -138,6 +138,17 @@ export function deploymentRoutes({ operations }: RouteDeps): Route[] {
         },
       }),
     ),
+    route({
+      method: 'put',
+      path: '/deployments/:ref/nodes/:alias/variables',
+      tag: 'Deployments',
+      summary: 'Give a node of a running deployment other variables, for this run only and from its next try on',
+      params: nodeParams,
+      body: z.array(variableInputSchema).min(1).max(500),
+      status: 200,
+      response: nodeRunSchema,
+      handle: ({ caller, params, body }) => operations.setNodeVariables({ actor: caller, ...params, variables: body }),
+    }),
     streamRoute({
       method: 'get',
       path: '/deployments/:ref/nodes/:alias/plan',

@@ -17,8 +17,11 @@ import {
   followOptions,
   isDeploymentId,
   startRun,
+  variableFlags,
+  variableOptions,
 } from './runs.ts';
-import { findPlace, printDone } from './shared.ts';
+import { createSecretReader, findPlace, printDone } from './shared.ts';
+import { readVariables } from './variables-input.ts';
 
 const anything = z.unknown();
 const stopOptions = z.object({ detach: z.boolean().default(false), reason: z.string().optional() });
@@ -105,33 +108,59 @@ export function addControl(registry: Registry): void {
       },
     });
   }
-  for (const [verb, summary, done] of [
-    ['retry', 'Run a failed node of a running deployment again', 'is run again; what waited on it follows'],
-    [
-      'skip',
-      'Leave out a node of a running deployment; what waits on it goes on',
-      'is left out; what waited on it goes on',
+  addRepair(registry);
+}
+
+/** The run in progress that has the node. */
+async function findNode(
+  { client }: Pick<Session, 'client'>,
+  reference: string,
+  verb: string,
+): Promise<{ readonly deployment: Deployment; readonly alias: string; readonly path: string }> {
+  const { root, alias } = await findPlace(client, reference);
+  if (alias === null && root.type === 'workflow')
+    throw usageError(
+      `"${root.name}" is a whole environment: name a node`,
+      `windlass ${verb} ${shellQuote(`${root.name}/NODE`)}`,
+    );
+  const deployment = await findOpenDeployment(client, root);
+  const node = alias ?? 'main';
+  return { deployment, alias: node, path: `deployments/${ref(deployment.id)}/nodes/${ref(node)}` };
+}
+
+function addRepair({ add }: Registry): void {
+  add({
+    usage: 'retry <node>',
+    summary: 'Run a failed or paused node of a running deployment again',
+    description: 'What waited on it follows. Variables given here are for this run only.',
+    examples: [
+      ['windlass retry shop/db', 'while its siblings go on'],
+      ['windlass retry shop/eks --var size=3', 'with a variable changed'],
+      ['windlass retry shop/eks --secret-env AWS_SESSION_TOKEN', 'with new credentials, read from the environment'],
     ],
-  ] as const) {
-    add({
-      usage: `${verb} <node>`,
-      summary,
-      examples: [[`windlass ${verb} shop/db`, 'while its siblings go on']],
-      options: noOptions,
-      async run(call) {
-        const { client } = await call.connect();
-        const { root, alias } = await findPlace(client, call.argument(0));
-        if (alias === null)
-          throw usageError(
-            `"${root.name}" is a whole environment: name a node`,
-            `windlass ${verb} ${shellQuote(`${root.name}/NODE`)}`,
-          );
-        const deployment = await findOpenDeployment(client, root);
-        const answer = await client.post(`deployments/${ref(deployment.id)}/nodes/${ref(alias)}/${verb}`, anything);
-        printDone(call, `${alias} ${done}`, answer);
-      },
-    });
-  }
+    flags: variableFlags,
+    options: z.object(variableOptions),
+    async run(call) {
+      const { client } = await call.connect();
+      const { alias, path } = await findNode({ client }, call.argument(0), 'retry');
+      const variables = await readVariables(call.options, alias, createSecretReader(call.io));
+      if (variables.length > 0) await client.request('PUT', `${path}/variables`, anything, variables);
+      const answer = await client.post(`${path}/retry`, anything);
+      printDone(call, `${alias} is run again; what waited on it follows`, answer);
+    },
+  });
+  add({
+    usage: 'skip <node>',
+    summary: 'Leave out a node of a running deployment; what waits on it goes on',
+    examples: [['windlass skip shop/db', 'while its siblings go on']],
+    options: noOptions,
+    async run(call) {
+      const { client } = await call.connect();
+      const { alias, path } = await findNode({ client }, call.argument(0), 'skip');
+      const answer = await client.post(`${path}/skip`, anything);
+      printDone(call, `${alias} is left out; what waited on it goes on`, answer);
+    },
+  });
 }
 
 async function findRun({ client }: Pick<Session, 'client'>, reference: string): Promise<Deployment> {
