@@ -13,7 +13,10 @@ export function createLogger(config: Config): Logger {
   const options = { level: config.logLevel, redact, base: { mode: config.mode } };
   if (config.mode !== 'embedded') return pino(options);
   mkdirSync(config.dataDirectory, { recursive: true, mode: 0o700 });
-  return pino(options, pino.destination({ dest: join(config.dataDirectory, 'windlass.log'), sync: false, mode: 0o600 }));
+  return pino(
+    options,
+    pino.destination({ dest: join(config.dataDirectory, 'windlass.log'), sync: false, mode: 0o600 }),
+  );
 }
 
 /** Makes Temporal's runtime speak through our log and leave signals to us. Only the first call of a process counts. */

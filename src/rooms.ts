@@ -35,6 +35,10 @@ export async function openRooms(config: Config, tools: ToolLocator): Promise<Roo
     artifacts: createArtifacts({ db, secrets }),
     sources: createSources({ cacheDirectory: join(config.cacheDirectory, 'sources') }),
     state: createStateStore({ db, secrets }),
-    runners: createRunners({ tools, cacheDirectory: join(config.cacheDirectory, 'tofu'), cliConfig: config.tfCliConfig }),
+    runners: createRunners({
+      tools,
+      cacheDirectory: join(config.cacheDirectory, 'tofu'),
+      cliConfig: config.tfCliConfig,
+    }),
   };
 }

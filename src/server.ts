@@ -49,7 +49,13 @@ export async function startWindlass(config: Config, onProgress?: OnToolProgress)
       return app;
     },
   });
-  return { url: embedded.url, token, temporalUrl: embedded.temporalUrl, temporalAddress: embedded.temporalAddress, stop: () => embedded.stop() };
+  return {
+    url: embedded.url,
+    token,
+    temporalUrl: embedded.temporalUrl,
+    temporalAddress: embedded.temporalAddress,
+    stop: () => embedded.stop(),
+  };
 }
 
 /** `windlass server`: the API, on a database and a Temporal that run elsewhere. */
@@ -66,18 +72,29 @@ async function startAlone(config: Config, what: { api: boolean; worker: boolean 
   const log = createLogger(config);
   installTemporalRuntime(log);
   const { address, uiUrl } = config.temporal;
-  if (address === null) throw new WindlassError('invalidInput', 'TEMPORAL_ADDRESS is missing', { hint: 'set it to host:port of your Temporal server' });
+  if (address === null)
+    throw new WindlassError('invalidInput', 'TEMPORAL_ADDRESS is missing', {
+      hint: 'set it to host:port of your Temporal server',
+    });
   const tools = createToolLocator(config);
   const app = await startProcess(config, { temporalAddress: address, temporalUiUrl: uiUrl, tools, ...what }, log);
-  if (what.api) await administratorToken(app.rooms.db.sql, config.dataDirectory, (token) => log.info(`first start: administrator key ${token}`));
+  if (what.api)
+    await administratorToken(app.rooms.db.sql, config.dataDirectory, (token) =>
+      log.info(`first start: administrator key ${token}`),
+    );
   return app;
 }
 
 /** Starts the asked-for parts of one process; what was started is stopped again when a later part fails. */
-async function startProcess(config: Config, parts: ProcessParts, log: Logger): Promise<RunningApp & { readonly rooms: Rooms }> {
+async function startProcess(
+  config: Config,
+  parts: ProcessParts,
+  log: Logger,
+): Promise<RunningApp & { readonly rooms: Rooms }> {
   const undo: (() => Promise<unknown>)[] = [];
   const stop = async (): Promise<void> => {
-    for (let step = undo.pop(); step; step = undo.pop()) await step().catch((error: unknown) => log.warn(`while stopping: ${messageOf(error)}`));
+    for (let step = undo.pop(); step; step = undo.pop())
+      await step().catch((error: unknown) => log.warn(`while stopping: ${messageOf(error)}`));
   };
   try {
     const rooms = await openRooms(config, parts.tools);
@@ -120,11 +137,18 @@ async function ensureReconciliation(client: Client, log: Logger): Promise<void> 
     await client.schedule.create({
       scheduleId,
       spec: { intervals: [{ every: '1 minute' }] },
-      action: { type: 'startWorkflow', workflowType: workflowTypes.reconcile, taskQueue: taskQueues.orchestration, args: [], workflowId: workflowIds.reconcile },
+      action: {
+        type: 'startWorkflow',
+        workflowType: workflowTypes.reconcile,
+        taskQueue: taskQueues.orchestration,
+        args: [],
+        workflowId: workflowIds.reconcile,
+      },
       policies: { overlap: 'SKIP', catchupWindow: '1 minute' },
     });
   } catch (error) {
-    if (!(error instanceof Error) || error.name !== 'ScheduleAlreadyRunning') log.warn(`the reconciliation is not scheduled: ${messageOf(error)}`);
+    if (!(error instanceof Error) || error.name !== 'ScheduleAlreadyRunning')
+      log.warn(`the reconciliation is not scheduled: ${messageOf(error)}`);
   }
 }
 
@@ -134,7 +158,15 @@ function listen(api: ReturnType<typeof createApi>, config: Config): Promise<Serv
     server.once('listening', () => resolve(server));
     server.once('error', (error: NodeJS.ErrnoException) => {
       const busy = error.code === 'EADDRINUSE';
-      reject(new WindlassError(busy ? 'conflict' : 'unavailable', busy ? `port ${config.http.port} on ${config.http.host} is used by another program` : `cannot listen on ${config.http.host}:${config.http.port}: ${error.message}`, { hint: 'set WINDLASS_PORT to a free port' }));
+      reject(
+        new WindlassError(
+          busy ? 'conflict' : 'unavailable',
+          busy
+            ? `port ${config.http.port} on ${config.http.host} is used by another program`
+            : `cannot listen on ${config.http.host}:${config.http.port}: ${error.message}`,
+          { hint: 'set WINDLASS_PORT to a free port' },
+        ),
+      );
     });
   });
 }
@@ -148,7 +180,11 @@ function close(server: Server): Promise<void> {
 }
 
 /** The key of whoever owns the data directory: made at the first start, and again when its file is gone. */
-async function administratorToken(db: Db, dataDirectory: string, onCreated: (token: string) => void = () => undefined): Promise<string> {
+async function administratorToken(
+  db: Db,
+  dataDirectory: string,
+  onCreated: (token: string) => void = () => undefined,
+): Promise<string> {
   const file = join(dataDirectory, 'administrator.token');
   const known = readIfThere(file);
   if (known !== null && (await authenticate(db, known, null).catch(() => null)) !== null) return known;

@@ -54,14 +54,19 @@ export async function startWorkers(parts: WorkerParts): Promise<RunningWorkers> 
     workDirectory: join(config.dataDirectory, 'work'),
     stateUrl: `${config.stateUrl}/state`,
   };
-  const common: Pick<WorkerOptions, 'connection' | 'namespace' | 'identity' | 'maxHeartbeatThrottleInterval' | 'shutdownGraceTime'> = {
+  const common: Pick<
+    WorkerOptions,
+    'connection' | 'namespace' | 'identity' | 'maxHeartbeatThrottleInterval' | 'shutdownGraceTime'
+  > = {
     connection: parts.connection,
     namespace: config.temporal.namespace,
     identity: `${identity.id}@${identity.host}`,
     maxHeartbeatThrottleInterval: heartbeatThrottle,
     shutdownGraceTime: config.shutdownGraceSeconds * 1000,
   };
-  const workflows = existsSync(bundlePath) ? { workflowBundle: { codePath: bundlePath } } : { workflowsPath: sourcePath };
+  const workflows = existsSync(bundlePath)
+    ? { workflowBundle: { codePath: bundlePath } }
+    : { workflowsPath: sourcePath };
   const orchestration = await Worker.create({
     ...common,
     ...workflows,

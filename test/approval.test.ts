@@ -1,6 +1,11 @@
-import type { Approval, Deployment, Environment, Page, StateVersion } from '../src/model/index.ts';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Approval, Deployment, Environment, Page } from '../src/model/index.ts';
 import { beforeEnd, makeEnvironment, makeProject, node, nodeAt } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
+import { toolPath } from './support/tools.ts';
 import { createTestClient, startTestServer } from './support/windlass.ts';
 import type { TestClient, TestServer } from './support/windlass.ts';
 
@@ -53,7 +58,9 @@ it('waits with the counted changes and the full plan, while branches that need n
   const { run, approval } = await waiting();
   await nodeAt(server, run, 'd', 'succeeded');
   expect(approval).toMatchObject({ alias: 'b', counts: { add: 1, change: 0, destroy: 0 }, required: 1 });
-  expect(approval.resources.map(({ address, action }) => [address, action])).toEqual([['terraform_data.this', 'create']]);
+  expect(approval.resources.map(({ address, action }) => [address, action])).toEqual([
+    ['terraform_data.this', 'create'],
+  ]);
   expect(await server.text(`/deployments/${run.id}/nodes/b/plan?format=text`)).toContain('will be created');
   expect((await server.environment(environment.id)).flags.waitingForApproval).toBe(1);
   expect((await server.environment(environment.id)).status).toBe('deployInProgress');
@@ -77,13 +84,27 @@ it('ends cancelled when a plan is rejected, and nothing of it is applied', async
   expect((await server.raw('POST', `/approvals/${approval.id}/approve`, {})).status).toBe(409);
 });
 
+/** A change of a local state outside Windlass, by the tool itself: its serial moves on. */
+function byHand(state: string): void {
+  const directory = mkdtempSync(join(tmpdir(), 'windlass-by-hand-'));
+  writeFileSync(join(directory, 'main.tf'), `terraform {\n  backend "local" {\n    path = "${state}"\n  }\n}\n`);
+  const { TF_CLI_CONFIG_FILE: _, ...env } = process.env;
+  const tofu = (...args: string[]): Buffer => execFileSync(toolPath('tofu'), args, { cwd: directory, env });
+  tofu('init', '-input=false');
+  tofu('state', 'mv', 'terraform_data.this', 'terraform_data.moved');
+  tofu('state', 'mv', 'terraform_data.moved', 'terraform_data.this');
+  rmSync(directory, { recursive: true, force: true });
+}
+
 it('plans again and tells the approver when the state changed after the plan', async () => {
+  // The stack keeps its own state, so that somebody can apply it by hand while the run waits.
+  const state = join(project.journal, 'b.tfstate');
+  const own = `terraform {\n  backend "local" {\n    path = "${state}"\n  }\n}\n`;
+  project.write('stacks/b/backend.tf', own);
   expect((await server.run(environment.id, { requiresApproval: false })).status).toBe('succeeded');
   project.stack('b', { value: 'two' });
   const { run, approval } = await waiting();
-  const b = encodeURIComponent(`${environment.name}/b`);
-  const versions = await server.request<Page<StateVersion>>('GET', `/environments/${b}/state/versions`);
-  await server.request('POST', `/environments/${b}/state/versions/${versions.items[0]?.id}/restore`, {});
+  byHand(state);
   await decide(approval, 'approve');
 
   const second = await pending(run, approval);

@@ -25,7 +25,10 @@ interface Flow {
 }
 
 /** One node `a` whose stack has the flow; `say` is a command that writes a word to the node's journal. */
-async function withFlow(make: (say: (word: string) => string) => { deploy?: Flow; destroy?: Flow }, place = 'stacks/a') {
+async function withFlow(
+  make: (say: (word: string) => string) => { deploy?: Flow; destroy?: Flow },
+  place = 'stacks/a',
+) {
   const project = makeProject('flow');
   projects.push(project);
   project.stack('a');
@@ -94,7 +97,9 @@ it('hands what a command exports on to later commands and to the tool, and hides
             { name: 'token', run: 'echo API_TOKEN=very-secret-value >> "$ENV0_ENV"' },
           ],
         },
-        terraformApply: { after: [say('$TF_VAR_value $ENV0_DEPLOYMENT_TYPE $ENV0_ENVIRONMENT_ID'), 'echo "it is $API_TOKEN"'] },
+        terraformApply: {
+          after: [say('$TF_VAR_value $ENV0_DEPLOYMENT_TYPE $ENV0_ENVIRONMENT_ID'), 'echo "it is $API_TOKEN"'],
+        },
       },
     },
   }));
@@ -115,7 +120,7 @@ it('may make and change files of the stack; the next run begins with what is in 
       steps: {
         terraformInit: {
           before: [
-            "sed -i 's/\"one\"/\"changed\"/' main.tf",
+            'sed -i \'s/"one"/"changed"/\' main.tf',
             `test ! -e made.tf; echo 'output "made" { value = "by a command" }' > made.tf`,
             'test -f "$ENV0_ROOT_DIR/windlass.workflow.yml"',
           ],
@@ -186,7 +191,9 @@ it('asks for approval of the plan; the commands after it know who approved and w
     deploy: {
       steps: {
         setupVariables: { after: [say('setup')] },
-        terraformPlan: { after: ['echo FOUND=something >> "$ENV0_ENV"', 'echo ENV0_REQUIRES_APPROVAL=true >> "$ENV0_ENV"'] },
+        terraformPlan: {
+          after: ['echo FOUND=something >> "$ENV0_ENV"', 'echo ENV0_REQUIRES_APPROVAL=true >> "$ENV0_ENV"'],
+        },
         terraformApply: { before: [say('$ENV0_REVIEWER_NAME $FOUND')] },
       },
     },
@@ -208,7 +215,9 @@ it('applies an approved shell stack, which has no plan to keep, and destroys it 
   const file = join(project.journal, 'shell');
   project.write('stacks/shell/deploy.sh', `echo apply >> ${file}\n`);
   project.write('stacks/shell/destroy.sh', `echo destroy >> ${file}\n`);
-  project.workflow({ environments: { shell: { vcs: { type: 'shell', path: 'stacks/shell' }, requiresApproval: true } } });
+  project.workflow({
+    environments: { shell: { vcs: { type: 'shell', path: 'stacks/shell' }, requiresApproval: true } },
+  });
   const environment: Environment = await makeEnvironment(server, project);
   const run = await server.start(environment.id);
   await approve(await pending(run));
@@ -221,7 +230,9 @@ it('applies an approved shell stack, which has no plan to keep, and destroys it 
 
 it('ends its commands when the run is aborted', async () => {
   const { project, environment } = await withFlow((say) => ({
-    deploy: { steps: { terraformPlan: { before: [`${say('waiting')}; trap 'exit 3' INT; while true; do sleep 0.1; done`] } } },
+    deploy: {
+      steps: { terraformPlan: { before: [`${say('waiting')}; trap 'exit 3' INT; while true; do sleep 0.1; done`] } },
+    },
   }));
   const run = await server.start(environment.id);
   await server.until(async () => project.lines('a').includes('waiting'));

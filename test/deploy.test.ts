@@ -107,7 +107,11 @@ it('takes an env0.workflow.yml as it is, with templates by name', async () => {
     'Notification Service': 'notification-service',
   };
   for (const [name, path] of Object.entries(code)) {
-    await server.createTemplate({ name, type: 'opentofu', source: { kind: 'local', directory: project.directory, path } });
+    await server.createTemplate({
+      name,
+      type: 'opentofu',
+      source: { kind: 'local', directory: project.directory, path },
+    });
   }
   const shop = await makeEnvironment(server, project);
   const run = await server.run(shop.id);
@@ -214,7 +218,11 @@ describe('a graph that changes', () => {
     for (const name of names) project.stack(name);
     const write = (aliases: Record<string, Record<string, unknown>>): void =>
       project.workflow({ settings, environments: aliases });
-    write(Object.fromEntries(names.map((name, index) => [name, node(name, index > 0 ? { needs: [names[index - 1]] } : {})])));
+    write(
+      Object.fromEntries(
+        names.map((name, index) => [name, node(name, index > 0 ? { needs: [names[index - 1]] } : {})]),
+      ),
+    );
     const environment = await makeEnvironment(server, project);
     expect((await server.run(environment.id)).status).toBe('succeeded');
     return { project, environment, write };

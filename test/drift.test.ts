@@ -23,10 +23,7 @@ const projects: TestProject[] = [];
 beforeAll(async () => {
   settings = mkdtempSync(join(tmpdir(), 'windlass-drift-'));
   const file = join(settings, 'cli.tfrc');
-  writeFileSync(
-    file,
-    `provider_installation {\n  filesystem_mirror {\n    path = "${providerMirror()}"\n  }\n}\n`,
-  );
+  writeFileSync(file, `provider_installation {\n  filesystem_mirror {\n    path = "${providerMirror()}"\n  }\n}\n`);
   server = await startTestServer({ WINDLASS_TF_CLI_CONFIG: file, WINDLASS_CACHE: join(settings, 'cache') });
 });
 afterAll(async () => {

@@ -47,7 +47,8 @@ async function deploy(name: string, shape: Shape): Promise<{ deployment: Deploym
     }
     return found.length > 0 && !open && found;
   });
-  for (const runId of runs) histories.push((await client.workflow.getHandle(workflowId, runId).describe()).historyLength);
+  for (const runId of runs)
+    histories.push((await client.workflow.getHandle(workflowId, runId).describe()).historyLength);
   const first = await client.workflow.getHandle(`${workflowId}/n1`).describe();
   histories.push(first.historyLength);
   return { deployment, histories };

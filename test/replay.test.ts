@@ -18,7 +18,8 @@ describe('recorded histories replay with the workflow code of today', () => {
   });
 
   test('there are histories of every kind of workflow', () => {
-    for (const kind of ['environment', 'deployment', 'node']) expect(files.some((name) => name.endsWith(`.${kind}.json`))).toBe(true);
+    for (const kind of ['environment', 'deployment', 'node'])
+      expect(files.some((name) => name.endsWith(`.${kind}.json`))).toBe(true);
   });
 
   test.each(files)('%s', async (name) => {

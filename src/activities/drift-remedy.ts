@@ -14,7 +14,9 @@ export async function remedyDrift(deps: ActivityDeps, run: RunRow): Promise<void
   if (drift === undefined || drift.paused || drift.remediation === 'none') return;
   const { rows } = await sql<{ alias: string }>`
     SELECT DISTINCT n.alias FROM node_runs n JOIN drift_results r ON r.deployment_id = n.deployment_id AND r.environment_id = n.environment_id
-    WHERE n.deployment_id = ${run.id} AND NOT n.compensation AND r.status = 'drifted' ORDER BY n.alias`.execute(deps.db.sql);
+    WHERE n.deployment_id = ${run.id} AND NOT n.compensation AND r.status = 'drifted' ORDER BY n.alias`.execute(
+    deps.db.sql,
+  );
   if (rows.length === 0) return;
   try {
     await deps.operations.requestDeployment({
@@ -47,7 +49,9 @@ export async function remedyDrift(deps: ActivityDeps, run: RunRow): Promise<void
 export async function forgetDrift(db: Db, environmentId: string): Promise<void> {
   await sql`
     UPDATE environments SET drift_status = 'neverRun'
-    WHERE (id = ${environmentId} OR parent_id = ${environmentId}) AND status IN ('inactive', 'neverDeployed') AND drift_status <> 'neverRun'`.execute(db);
+    WHERE (id = ${environmentId} OR parent_id = ${environmentId}) AND status IN ('inactive', 'neverDeployed') AND drift_status <> 'neverRun'`.execute(
+    db,
+  );
   await sql`
     UPDATE environments e SET drift_status = n.status FROM (
       SELECT count(*) AS nodes, CASE WHEN bool_or(drift_status = 'drifted') THEN 'drifted' WHEN bool_or(drift_status = 'error') THEN 'error'

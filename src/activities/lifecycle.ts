@@ -5,7 +5,10 @@ import type { ActivityDeps } from './deps.ts';
 import { closeNodes, loadRun, setEnvironmentStatus, setRunStatus } from './run-store.ts';
 
 /** See EnvironmentActivities.requestExpiry. */
-export async function requestExpiry(deps: ActivityDeps, input: Parameters<EnvironmentActivities['requestExpiry']>[0]): Promise<QueuedRun | null> {
+export async function requestExpiry(
+  deps: ActivityDeps,
+  input: Parameters<EnvironmentActivities['requestExpiry']>[0],
+): Promise<QueuedRun | null> {
   try {
     const prepared = await deps.operations.prepareDeployment({
       actor: systemActor,
@@ -28,18 +31,27 @@ export async function requestExpiry(deps: ActivityDeps, input: Parameters<Enviro
   }
 }
 
-export async function warnExpiry(deps: ActivityDeps, input: Parameters<EnvironmentActivities['warnExpiry']>[0]): Promise<void> {
+export async function warnExpiry(
+  deps: ActivityDeps,
+  input: Parameters<EnvironmentActivities['warnExpiry']>[0],
+): Promise<void> {
   await recordEvent(deps.db.sql, {
     type: 'ttl.warning',
     environmentId: input.environmentId,
     deploymentId: null,
     alias: null,
-    data: { expiresAt: new Date(input.expiresAtMs).toISOString(), remainingSeconds: Math.round(input.remainingMs / 1000) },
+    data: {
+      expiresAt: new Date(input.expiresAtMs).toISOString(),
+      remainingSeconds: Math.round(input.remainingMs / 1000),
+    },
   });
 }
 
 /** A run that was dropped before its turn, or whose workflow was ended from outside. */
-export async function recordCancelled(deps: ActivityDeps, input: Parameters<EnvironmentActivities['recordCancelled']>[0]): Promise<void> {
+export async function recordCancelled(
+  deps: ActivityDeps,
+  input: Parameters<EnvironmentActivities['recordCancelled']>[0],
+): Promise<void> {
   const run = await loadRun(deps.db.sql, input.deploymentId);
   if (run === null) return;
   await deps.db.transaction(async (tx) => {
@@ -47,12 +59,16 @@ export async function recordCancelled(deps: ActivityDeps, input: Parameters<Envi
     const ended = await setRunStatus(tx, run.id, { status, error: { class: 'cancelled', message: input.message } });
     if (!ended || run.status === 'queued') return;
     await closeNodes(tx, run.id, { status: 'aborted', message: input.message });
-    if (run.environment_status.endsWith('InProgress')) await setEnvironmentStatus(tx, run.environment_id, 'failed', run.id);
+    if (run.environment_status.endsWith('InProgress'))
+      await setEnvironmentStatus(tx, run.environment_id, 'failed', run.id);
   });
 }
 
 /** See ScheduledActivities.requestScheduled. */
-export async function requestScheduled(deps: ActivityDeps, input: Parameters<ScheduledActivities['requestScheduled']>[0]): Promise<{ skipped?: string }> {
+export async function requestScheduled(
+  deps: ActivityDeps,
+  input: Parameters<ScheduledActivities['requestScheduled']>[0],
+): Promise<{ skipped?: string }> {
   try {
     await deps.operations.requestDeployment({
       actor: systemActor,

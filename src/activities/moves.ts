@@ -16,13 +16,27 @@ export function detectMoves(run: RunRow, definition: WorkflowDefinition, known: 
   const confirmed = new Map(Object.entries(run.request.moves ?? {}));
   for (const [from, to] of confirmed) {
     if (!known.some((node) => node.alias === from) || !listed.has(to)) {
-      throw new WindlassError('invalidDefinition', `cannot move "${from}" to "${to}": the first must be deployed and the second in the file`, { class: 'definition' });
+      throw new WindlassError(
+        'invalidDefinition',
+        `cannot move "${from}" to "${to}": the first must be deployed and the second in the file`,
+        { class: 'definition' },
+      );
     }
   }
-  if (run.request.partial || run.request.replaceRenamed || definition.settings.environmentRemovalStrategy !== 'destroy') return confirmed;
-  const gone = known.filter((node) => node.alias !== null && !listed.has(node.alias) && !confirmed.has(node.alias) && node.status !== 'inactive' && node.deployed_snapshot !== null);
+  if (run.request.partial || run.request.replaceRenamed || definition.settings.environmentRemovalStrategy !== 'destroy')
+    return confirmed;
+  const gone = known.filter(
+    (node) =>
+      node.alias !== null &&
+      !listed.has(node.alias) &&
+      !confirmed.has(node.alias) &&
+      node.status !== 'inactive' &&
+      node.deployed_snapshot !== null,
+  );
   const taken = new Set(confirmed.values());
-  const fresh = definition.nodes.filter((node) => !known.some((before) => before.alias === node.alias) && !taken.has(node.alias));
+  const fresh = definition.nodes.filter(
+    (node) => !known.some((before) => before.alias === node.alias) && !taken.has(node.alias),
+  );
   const problems = gone.flatMap((before): Problem[] => {
     const likely = fresh.find((node) => sameStack(before, node, run));
     if (likely === undefined) return [];
@@ -45,14 +59,23 @@ function sameStack(before: KnownEnvironment, node: WorkflowDefinition['nodes'][n
   if (snapshot === null || (snapshot.workspace ?? null) !== (node.workspace ?? run.workspace ?? null)) return false;
   if (node.templateName !== undefined) return snapshot.templateName === node.templateName;
   if (node.inline === undefined || node.inline.type !== snapshot.type) return false;
-  return node.inline.source.kind === 'own' ? snapshot.source.path.endsWith(node.inline.source.path) : JSON.stringify(snapshot.source) === JSON.stringify(node.inline.source);
+  return node.inline.source.kind === 'own'
+    ? snapshot.source.path.endsWith(node.inline.source.path)
+    : JSON.stringify(snapshot.source) === JSON.stringify(node.inline.source);
 }
 
 /** Renames the records, so that their resources, state and history stay with them. */
-export async function applyMoves(db: Db, run: RunRow, moves: Moves, known: readonly KnownEnvironment[]): Promise<readonly KnownEnvironment[]> {
+export async function applyMoves(
+  db: Db,
+  run: RunRow,
+  moves: Moves,
+  known: readonly KnownEnvironment[],
+): Promise<readonly KnownEnvironment[]> {
   if (moves.size === 0) return known;
   for (const [from, to] of moves) {
-    await sql`UPDATE environments SET alias = ${to}, updated_at = now() WHERE parent_id = ${run.environment_id} AND alias = ${from} AND NOT detached`.execute(db);
+    await sql`UPDATE environments SET alias = ${to}, updated_at = now() WHERE parent_id = ${run.environment_id} AND alias = ${from} AND NOT detached`.execute(
+      db,
+    );
   }
   return known.map((node) => ({ ...node, alias: node.alias === null ? null : (moves.get(node.alias) ?? node.alias) }));
 }

@@ -26,4 +26,5 @@ export interface NodeCall {
 }
 
 /** What is known of a call that failed before it was ready to run the tool. */
-export type FailingCall = Pick<NodeCall, 'deps' | 'input' | 'key' | 'begin' | 'masker' | 'log'> & Partial<Pick<NodeCall, 'flow' | 'paceKey'>>;
+export type FailingCall = Pick<NodeCall, 'deps' | 'input' | 'key' | 'begin' | 'masker' | 'log'> &
+  Partial<Pick<NodeCall, 'flow' | 'paceKey'>>;

@@ -17,7 +17,12 @@ export async function succeed(call: NodeCall, result: ApplyResult): Promise<Node
   const { deps, key, begin, snapshot, values, input, masker } = call;
   await call.flow?.ended('success');
   const destroyed = input.action === 'destroy';
-  const changedOutputs = await replaceOutputs(deps.db.sql, deps.secrets, begin.environment_id, destroyed ? [] : result.outputs);
+  const changedOutputs = await replaceOutputs(
+    deps.db.sql,
+    deps.secrets,
+    begin.environment_id,
+    destroyed ? [] : result.outputs,
+  );
   const kept: NodeSnapshot = { ...snapshot, resolved: sealResolved(deps, begin.environment_id, values.variables) };
   const ending: NodeEnding = {
     status: 'succeeded',
@@ -45,13 +50,20 @@ export function unchangedHash(snapshot: NodeSnapshot, values: NodeValues): strin
   return inputHash({ type, commit, path: source.path, config, workspace, variables });
 }
 
-
 /** Writes down what went wrong, and decides whether it is tried again, waits for a person, or is over. */
 export async function fail(call: FailingCall, thrown: unknown): Promise<NodeOutcome> {
   const { deps, input, key, begin, masker } = call;
   const { error, changedState } = describe(thrown);
-  const masked: RunError = { ...error, message: masker.mask(error.message), hint: error.hint === undefined ? undefined : masker.mask(error.hint) };
-  if (error.class === 'internal') deps.log.error({ err: thrown, node: begin.alias, deployment: key.deploymentId }, 'a node failed for a reason of our own');
+  const masked: RunError = {
+    ...error,
+    message: masker.mask(error.message),
+    hint: error.hint === undefined ? undefined : masker.mask(error.hint),
+  };
+  if (error.class === 'internal')
+    deps.log.error(
+      { err: thrown, node: begin.alias, deployment: key.deploymentId },
+      'a node failed for a reason of our own',
+    );
   await freeOwnLock(call);
   const environment = changedState ? { status: 'failed' as const, inputHash: null } : {};
   if (masked.class === 'cancelled') {
@@ -91,13 +103,20 @@ async function nextTry(call: FailingCall, error: RunError): Promise<{ afterMs: n
 async function freeOwnLock({ deps, key, begin }: FailingCall): Promise<void> {
   const lock = await deps.state.lockOf(begin.environment_id);
   if (lock === null || lock.deploymentId !== key.deploymentId || lock.index !== key.index) return;
-  await deps.state.releaseLock({ environmentId: begin.environment_id, lockId: lock.lockId, because: 'the tool that took it has ended' });
+  await deps.state.releaseLock({
+    environmentId: begin.environment_id,
+    lockId: lock.lockId,
+    because: 'the tool that took it has ended',
+  });
 }
 
 function describe(thrown: unknown): { error: RunError; changedState: boolean } {
   if (thrown instanceof ToolError) return { error: thrown.error, changedState: thrown.changedState };
   if (thrown instanceof WindlassError) {
-    return { error: { class: thrown.class, message: thrown.message, hint: thrown.hint, problems: thrown.problems }, changedState: false };
+    return {
+      error: { class: thrown.class, message: thrown.message, hint: thrown.hint, problems: thrown.problems },
+      changedState: false,
+    };
   }
   const error: { class: ErrorClass; message: string; hint: string } = {
     class: 'internal',
@@ -106,4 +125,3 @@ function describe(thrown: unknown): { error: RunError; changedState: boolean } {
   };
   return { error, changedState: false };
 }
-

@@ -40,18 +40,26 @@ export interface NodeFlowOptions {
 }
 
 /** Reads the custom flow of a stack: beside its code, or at the root of its source. Null, for the price of a look, when it has none. */
-export async function openFlow(source: string, snapshot: NodeSnapshot, options: NodeFlowOptions): Promise<NodeFlow | null> {
+export async function openFlow(
+  source: string,
+  snapshot: NodeSnapshot,
+  options: NodeFlowOptions,
+): Promise<NodeFlow | null> {
   const path = [...new Set([snapshot.source.path, '.'])]
     .flatMap((directory) => fileNames.map((name) => posix.join(directory, name)))
     .find((candidate) => statSync(join(source, candidate), { throwIfNoEntry: false })?.isFile() === true);
   if (path === undefined) return null;
   const { flow, problems } = parseCustomFlow(await readTextFile(source, path, maximumFileBytes), { fileName: path });
   if (flow === null) {
-    throw new WindlassError('invalidDefinition', `the custom flow ${path} cannot be used: ${problems[0]?.message ?? 'it is not one'}`, {
-      class: 'definition',
-      problems,
-      hint: 'correct the file, then deploy again',
-    });
+    throw new WindlassError(
+      'invalidDefinition',
+      `the custom flow ${path} cannot be used: ${problems[0]?.message ?? 'it is not one'}`,
+      {
+        class: 'definition',
+        problems,
+        hint: 'correct the file, then deploy again',
+      },
+    );
   }
   return makeFlow(flow, options);
 }
@@ -130,7 +138,9 @@ function makeFlow(file: CustomFlowFile, { run, action, masker }: NodeFlowOptions
     }),
     get plansFirst() {
       const { plan } = flow.hooks;
-      return [plan.before, plan.after, flow.hooks[changing].before].some((list) => list.length > 0) || this.asksApproval;
+      return (
+        [plan.before, plan.after, flow.hooks[changing].before].some((list) => list.length > 0) || this.asksApproval
+      );
     },
     get asksApproval() {
       return exported[approvalVariable]?.trim().toLowerCase() === 'true';
@@ -145,7 +155,10 @@ function makeFlow(file: CustomFlowFile, { run, action, masker }: NodeFlowOptions
         await commands(flow.onCompletion, 'on completion');
         return;
       }
-      for (const [list, where] of [[flow.onFailure, 'on failure'] as const, [completed ? [] : flow.onCompletion, 'on completion'] as const]) {
+      for (const [list, where] of [
+        [flow.onFailure, 'on failure'] as const,
+        [completed ? [] : flow.onCompletion, 'on completion'] as const,
+      ]) {
         try {
           await commands(list, where);
         } catch (error) {

@@ -16,7 +16,11 @@ export interface NodeValues {
 export const resolvedContext = (environmentId: string): string => `resolved:${environmentId}`;
 
 /** The variables and inputs that are in force for a node now, decrypted. Throws `definition` errors that name them. */
-export async function resolveNodeValues(deps: ActivityDeps, begin: NodeBegin, snapshot: NodeSnapshot): Promise<NodeValues> {
+export async function resolveNodeValues(
+  deps: ActivityDeps,
+  begin: NodeBegin,
+  snapshot: NodeSnapshot,
+): Promise<NodeValues> {
   const layers = await loadVariableLayers(deps.db.sql, deps.secrets, {
     organizationId: begin.organization_id,
     projectId: begin.project_id,
@@ -27,13 +31,22 @@ export async function resolveNodeValues(deps: ActivityDeps, begin: NodeBegin, sn
     alias: begin.parent_id === null ? null : begin.alias,
   });
   // A rollback restores the values that the earlier success ran with, not today's.
-  if (snapshot.resolved !== undefined) return { variables: renewCredentials(openResolved(deps, begin.environment_id, snapshot), layers), unknown: [] };
+  if (snapshot.resolved !== undefined)
+    return { variables: renewCredentials(openResolved(deps, begin.environment_id, snapshot), layers), unknown: [] };
   const unseal = (sensitive: boolean, value: VariableValue): VariableValue =>
-    sensitive && typeof value === 'string' ? (JSON.parse(deps.secrets.open(value, secretContexts.snapshot(begin.project_id))) as VariableValue) : value;
+    sensitive && typeof value === 'string'
+      ? (JSON.parse(deps.secrets.open(value, secretContexts.snapshot(begin.project_id))) as VariableValue)
+      : value;
   const own = (from: 'file' | 'request') =>
     snapshot.variables
       .filter((variable) => variable.from === from)
-      .map(({ name, kind, type, sensitive, value }) => ({ name, kind, type, sensitive, value: unseal(sensitive, value) }));
+      .map(({ name, kind, type, sensitive, value }) => ({
+        name,
+        kind,
+        type,
+        sensitive,
+        value: unseal(sensitive, value),
+      }));
   const bound = await bindInputs(deps, begin, snapshot);
   const { effective, problems } = resolveVariables([
     ...layers,
@@ -52,18 +65,35 @@ export async function resolveNodeValues(deps: ActivityDeps, begin: NodeBegin, sn
 
 async function bindInputs(deps: ActivityDeps, begin: NodeBegin, snapshot: NodeSnapshot) {
   if (snapshot.inputs.length === 0) return { values: [], unknown: [] };
-  const aliases = [...new Set(snapshot.inputs.flatMap((input) => input.references.map((reference) => reference.alias)))];
+  const aliases = [
+    ...new Set(snapshot.inputs.flatMap((input) => input.references.map((reference) => reference.alias))),
+  ];
   const outputs = await outputsOfSiblings(deps.db.sql, deps.secrets, begin.entity_id, aliases);
   const lookup = (alias: string, output: string) => outputs.get(alias)?.get(output);
   const values = [];
   const unknown: string[] = [];
   for (const input of snapshot.inputs) {
     const { value, problems } = resolveBinding(
-      { name: input.name, kind: input.kind, type: input.type ?? undefined, template: input.template, references: input.references, whole: input.whole ? input.references[0] : undefined, position: undefined },
+      {
+        name: input.name,
+        kind: input.kind,
+        type: input.type ?? undefined,
+        template: input.template,
+        references: input.references,
+        whole: input.whole ? input.references[0] : undefined,
+        position: undefined,
+      },
       lookup,
     );
     if (value === null) unknown.push(...problems.map((problem) => problem.message));
-    else values.push({ name: input.name, kind: input.kind, type: value.type, value: value.value, sensitive: value.sensitive });
+    else
+      values.push({
+        name: input.name,
+        kind: input.kind,
+        type: value.type,
+        value: value.value,
+        sensitive: value.sensitive,
+      });
   }
   if (unknown.length > 0 && begin.action !== 'plan') {
     throw new WindlassError('invalidDefinition', unknown.join('; '), {
@@ -76,7 +106,11 @@ async function bindInputs(deps: ActivityDeps, begin: NodeBegin, snapshot: NodeSn
 }
 
 /** The values of a success, to be kept with its snapshot for a later rollback. */
-export function sealResolved(deps: ActivityDeps, environmentId: string, variables: readonly EffectiveVariable[]): NodeSnapshot['resolved'] {
+export function sealResolved(
+  deps: ActivityDeps,
+  environmentId: string,
+  variables: readonly EffectiveVariable[],
+): NodeSnapshot['resolved'] {
   return variables.map(({ name, kind, type, sensitive, value }) => ({
     name,
     kind,
@@ -87,13 +121,20 @@ export function sealResolved(deps: ActivityDeps, environmentId: string, variable
 }
 
 /** What opens the door to an account is not part of what is restored: keys expire and are replaced. */
-function renewCredentials(restored: readonly EffectiveVariable[], layers: readonly VariableLayer[]): EffectiveVariable[] {
+function renewCredentials(
+  restored: readonly EffectiveVariable[],
+  layers: readonly VariableLayer[],
+): EffectiveVariable[] {
   const today = new Map(
     resolveVariables(layers).effective.flatMap((variable) =>
-      variable.kind === 'environment' && variable.sensitive && !variable.name.startsWith('TF_VAR_') ? [[variable.name, variable] as const] : [],
+      variable.kind === 'environment' && variable.sensitive && !variable.name.startsWith('TF_VAR_')
+        ? [[variable.name, variable] as const]
+        : [],
     ),
   );
-  return restored.map((variable) => (variable.kind === 'environment' && variable.sensitive ? (today.get(variable.name) ?? variable) : variable));
+  return restored.map((variable) =>
+    variable.kind === 'environment' && variable.sensitive ? (today.get(variable.name) ?? variable) : variable,
+  );
 }
 
 function openResolved(deps: ActivityDeps, environmentId: string, snapshot: NodeSnapshot): EffectiveVariable[] {
@@ -102,7 +143,10 @@ function openResolved(deps: ActivityDeps, environmentId: string, snapshot: NodeS
     kind,
     type,
     sensitive,
-    value: sensitive && typeof value === 'string' ? (JSON.parse(deps.secrets.open(value, resolvedContext(environmentId))) as VariableValue) : value,
+    value:
+      sensitive && typeof value === 'string'
+        ? (JSON.parse(deps.secrets.open(value, resolvedContext(environmentId))) as VariableValue)
+        : value,
     level: 'deployment',
     overrides: [],
   }));

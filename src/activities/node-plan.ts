@@ -4,7 +4,10 @@ import type { ApplyResult, PlanResult } from '../runners/index.ts';
 import type { NodeCall } from './node-call.ts';
 
 /** Does exactly what was planned; a tool whose plans cannot be kept does what it would do now. */
-export function applyPlan({ runner, run, input }: NodeCall, { artifact }: Pick<PlanResult, 'artifact'>): Promise<ApplyResult> {
+export function applyPlan(
+  { runner, run, input }: NodeCall,
+  { artifact }: Pick<PlanResult, 'artifact'>,
+): Promise<ApplyResult> {
   if (artifact !== null) return runner.apply(run, artifact);
   return input.action === 'destroy' ? runner.destroy(run) : runner.deploy(run);
 }

@@ -19,12 +19,21 @@ const mostStrikes = 10;
 const believedMs = 1000;
 
 /** Whom a node's calls are counted for: its account, or, when nothing names one, all stacks of its source in the project. */
-export function paceKey(projectId: string, snapshot: Pick<NodeSnapshot, 'source'>, values: Pick<NodeValues, 'variables'>): string {
-  const environment = new Map(values.variables.filter(({ kind }) => kind === 'environment').map(({ name, value }) => [name, value]));
+export function paceKey(
+  projectId: string,
+  snapshot: Pick<NodeSnapshot, 'source'>,
+  values: Pick<NodeValues, 'variables'>,
+): string {
+  const environment = new Map(
+    values.variables.filter(({ kind }) => kind === 'environment').map(({ name, value }) => [name, value]),
+  );
   const name = accountVariables.find((candidate) => typeof environment.get(candidate) === 'string');
   const { source } = snapshot;
-  const account = name === undefined ? [source.kind === 'git' ? source.repository : source.directory] : [name, environment.get(name)];
-  return createHash('sha256').update(JSON.stringify([projectId, ...account])).digest('hex');
+  const account =
+    name === undefined ? [source.kind === 'git' ? source.repository : source.directory] : [name, environment.get(name)];
+  return createHash('sha256')
+    .update(JSON.stringify([projectId, ...account]))
+    .digest('hex');
 }
 
 interface Known {
@@ -47,11 +56,19 @@ export async function paceLeftMs(db: Database, key: string): Promise<number> {
 
 /** A service that asks for slower calls passes by itself; a quota that is used up does not. */
 export function isThrottle({ class: kind, message }: RunError): boolean {
-  return kind === 'quota' && /throttl|\brate\b|slow ?down|too ?many ?requests|\b429\b|request ?limit|per (second|minute|\d+ seconds)/i.test(message);
+  return (
+    kind === 'quota' &&
+    /throttl|\brate\b|slow ?down|too ?many ?requests|\b429\b|request ?limit|per (second|minute|\d+ seconds)/i.test(
+      message,
+    )
+  );
 }
 
 /** How long a throttled node waits before it tries again, and whether its account has asked too often by now. */
-export async function backOff(db: Database, key: string): Promise<{ readonly afterMs: number; readonly tooOften: boolean }> {
+export async function backOff(
+  db: Database,
+  key: string,
+): Promise<{ readonly afterMs: number; readonly tooOften: boolean }> {
   known.delete(db);
   const { waitMs, strikes } = await strikePace(db.sql, key, rule);
   return { afterMs: spread(waitMs), tooOften: strikes > mostStrikes };

@@ -24,47 +24,96 @@ export interface DefinitionAtCommit {
 }
 
 /** The template of an environment: stored, or written in the file that made it. */
-export async function templateOfNode(deps: ActivityDeps, environment: { readonly template_id: string | null; readonly inline_template: unknown; readonly environment_name: string }): Promise<NodeTemplate> {
+export async function templateOfNode(
+  deps: ActivityDeps,
+  environment: {
+    readonly template_id: string | null;
+    readonly inline_template: unknown;
+    readonly environment_name: string;
+  },
+): Promise<NodeTemplate> {
   if (environment.template_id !== null) {
     const template = await findTemplateById(deps.db.sql, environment.template_id);
-    return { id: template.id, name: template.name, type: template.type, source: template.source, config: template.config, retryOnDeploy: template.retryOnDeploy };
+    return {
+      id: template.id,
+      name: template.name,
+      type: template.type,
+      source: template.source,
+      config: template.config,
+      retryOnDeploy: template.retryOnDeploy,
+    };
   }
   const inline = inlineTemplateSchema.parse(environment.inline_template);
   return { id: null, name: environment.environment_name, ...inline, retryOnDeploy: null };
 }
 
 /** Reads and checks the workflow file at the commit of this run; for a single stack, makes a graph of one node. */
-export async function readDefinition(deps: ActivityDeps, run: RunRow, template: NodeTemplate): Promise<DefinitionAtCommit> {
+export async function readDefinition(
+  deps: ActivityDeps,
+  run: RunRow,
+  template: NodeTemplate,
+): Promise<DefinitionAtCommit> {
   const variables = await environmentVariables(deps, run);
   const credentialsFor = (source: Source): GitCredentials | undefined => findCredentials(source, variables);
   const revision = run.request.revision ?? run.revision;
-  const { commit } = await deps.sources.resolve(template.source, { revision, credentials: credentialsFor(template.source) });
+  const { commit } = await deps.sources.resolve(template.source, {
+    revision,
+    credentials: credentialsFor(template.source),
+  });
   const saved = await savedApprovals(deps, run);
   if (template.type !== 'workflow') {
     const definition = singleNode(run, template);
     const file = { source: template.source, commit };
-    return { definition, fileName: '', file, single: template, credentialsFor, savedApproval: () => run.settings.requiresApproval };
+    return {
+      definition,
+      fileName: '',
+      file,
+      single: template,
+      credentialsFor,
+      savedApproval: () => run.settings.requiresApproval,
+    };
   }
   const root = await deps.sources.checkout(template.source, commit, { credentials: credentialsFor(template.source) });
   const { fileName, directory, text } = await findFile(root, template);
-  const open = Object.fromEntries(variables.filter((variable) => !variable.sensitive).map((variable) => [variable.name, asText(variable.value)]));
+  const open = Object.fromEntries(
+    variables.filter((variable) => !variable.sensitive).map((variable) => [variable.name, asText(variable.value)]),
+  );
   const parsed = parseWorkflowFile(text, { fileName, variables: open, directory });
   if (parsed.definition === null) {
     const first = parsed.problems[0]?.message ?? 'it is not a workflow file';
-    throw new WindlassError('invalidDefinition', `${fileName} has ${parsed.problems.length === 1 ? 'a problem' : `${parsed.problems.length} problems`}: ${first}`, {
-      class: 'definition',
-      problems: parsed.problems,
-      hint: 'correct the file and deploy again; nothing was run',
-    });
+    throw new WindlassError(
+      'invalidDefinition',
+      `${fileName} has ${parsed.problems.length === 1 ? 'a problem' : `${parsed.problems.length} problems`}: ${first}`,
+      {
+        class: 'definition',
+        problems: parsed.problems,
+        hint: 'correct the file and deploy again; nothing was run',
+      },
+    );
   }
   const file = { source: { ...template.source, path: directory }, commit };
-  return { definition: parsed.definition, fileName, file, single: null, credentialsFor, savedApproval: (alias) => saved.get(alias) };
+  return {
+    definition: parsed.definition,
+    fileName,
+    file,
+    single: null,
+    credentialsFor,
+    savedApproval: (alias) => saved.get(alias),
+  };
 }
 
-async function findFile(root: string, template: NodeTemplate): Promise<{ fileName: string; directory: string; text: string }> {
+async function findFile(
+  root: string,
+  template: NodeTemplate,
+): Promise<{ fileName: string; directory: string; text: string }> {
   const named = template.config.fileName;
   const at = template.source.path;
-  if (/\.ya?ml$/.test(at)) return { fileName: posix.basename(at), directory: posix.dirname(at), text: await readTextFile(root, at, maximumFileBytes) };
+  if (/\.ya?ml$/.test(at))
+    return {
+      fileName: posix.basename(at),
+      directory: posix.dirname(at),
+      text: await readTextFile(root, at, maximumFileBytes),
+    };
   await resolvePath(root, at);
   for (const fileName of named === undefined ? fileNames : [named]) {
     const text = await readTextFile(root, posix.join(at, fileName), maximumFileBytes).catch((error: unknown) => {
@@ -73,15 +122,25 @@ async function findFile(root: string, template: NodeTemplate): Promise<{ fileNam
     });
     if (text !== null) return { fileName, directory: at, text };
   }
-  throw new WindlassError('notFound', `there is no ${named ?? fileNames.join(' or ')} in "${at}" of the template "${template.name}"`, {
-    class: 'definition',
-    hint: 'check the path of the template, or make a file with `windlass init`',
-  });
+  throw new WindlassError(
+    'notFound',
+    `there is no ${named ?? fileNames.join(' or ')} in "${at}" of the template "${template.name}"`,
+    {
+      class: 'definition',
+      hint: 'check the path of the template, or make a file with `windlass init`',
+    },
+  );
 }
 
 function singleNode(run: RunRow, template: NodeTemplate): WorkflowDefinition {
   return {
-    settings: { environmentRemovalStrategy: 'detach', onFailure: 'continue', maxParallel: undefined, schedule: undefined, drift: undefined },
+    settings: {
+      environmentRemovalStrategy: 'detach',
+      onFailure: 'continue',
+      maxParallel: undefined,
+      schedule: undefined,
+      drift: undefined,
+    },
     nodes: [
       {
         alias: 'main',
@@ -118,7 +177,14 @@ async function environmentVariables(deps: ActivityDeps, run: RunRow): Promise<Ef
   });
   const requested = run.request.variables
     .filter((variable) => variable.alias === undefined)
-    .map((variable) => (variable.sensitive && typeof variable.value === 'string' ? { ...variable, value: JSON.parse(deps.secrets.open(variable.value, secretContexts.deployment(run.id))) as never } : variable));
+    .map((variable) =>
+      variable.sensitive && typeof variable.value === 'string'
+        ? {
+            ...variable,
+            value: JSON.parse(deps.secrets.open(variable.value, secretContexts.deployment(run.id))) as never,
+          }
+        : variable,
+    );
   const { effective } = resolveVariables([...stored, { level: 'deployment', variables: requested }]);
   return effective.filter((variable) => variable.kind === 'environment');
 }
@@ -128,16 +194,25 @@ export function findCredentials(source: Source, variables: readonly EffectiveVar
   if (source.kind !== 'git' || source.credentials === undefined) return undefined;
   const value = variables.find((variable) => variable.name === source.credentials)?.value;
   if (typeof value !== 'string' || value === '') {
-    throw new WindlassError('invalidInput', `the repository ${source.repository} names the credentials "${source.credentials}", but no environment variable has that name`, {
-      class: 'credentials',
-      hint: `set it: windlass variable set ${source.credentials} --kind environment --sensitive`,
-    });
+    throw new WindlassError(
+      'invalidInput',
+      `the repository ${source.repository} names the credentials "${source.credentials}", but no environment variable has that name`,
+      {
+        class: 'credentials',
+        hint: `set it: windlass variable set ${source.credentials} --kind environment --sensitive`,
+      },
+    );
   }
   return value.includes('PRIVATE KEY') ? { kind: 'sshKey', privateKey: value } : { kind: 'token', token: value };
 }
 
 async function savedApprovals(deps: ActivityDeps, run: RunRow): Promise<Map<string, boolean>> {
-  const rows = await deps.db.sql.selectFrom('environments').select(['alias', 'settings']).where('parent_id', '=', run.environment_id).where('detached', '=', false).execute();
+  const rows = await deps.db.sql
+    .selectFrom('environments')
+    .select(['alias', 'settings'])
+    .where('parent_id', '=', run.environment_id)
+    .where('detached', '=', false)
+    .execute();
   return new Map(
     rows.flatMap((row) => {
       const needed = (row.settings as { requiresApproval?: unknown } | null)?.requiresApproval;

@@ -37,7 +37,9 @@ async function closeEndedNodes(deps: ActivityDeps, limit: number): Promise<numbe
     LIMIT ${limit}`.execute(deps.db.sql);
   let closed = 0;
   for (const { id } of rows) {
-    closed += await deps.db.transaction((tx) => closeNodes(tx, id, { status: 'aborted', message: 'its run had ended without it' }));
+    closed += await deps.db.transaction((tx) =>
+      closeNodes(tx, id, { status: 'aborted', message: 'its run had ended without it' }),
+    );
   }
   return closed;
 }
@@ -68,9 +70,14 @@ async function isOpen(deps: ActivityDeps, workflowId: string): Promise<boolean> 
 /** Children outlive their deployment so that it can continue as new; when it was terminated they have to be stopped. */
 async function stopOrphans(deps: ActivityDeps, deploymentId: string): Promise<void> {
   const { rows } = await sql<{ alias: string; compensation: boolean }>`
-    SELECT alias, compensation FROM node_runs WHERE deployment_id = ${deploymentId} AND started_at IS NOT NULL`.execute(deps.db.sql);
+    SELECT alias, compensation FROM node_runs WHERE deployment_id = ${deploymentId} AND started_at IS NOT NULL`.execute(
+    deps.db.sql,
+  );
   for (const { alias, compensation } of rows) {
     const id = workflowIds.node(deploymentId, alias, compensation);
-    await deps.temporal.workflow.getHandle(id).cancel().catch(() => undefined);
+    await deps.temporal.workflow
+      .getHandle(id)
+      .cancel()
+      .catch(() => undefined);
   }
 }

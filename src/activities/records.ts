@@ -1,4 +1,11 @@
-import type { DeploymentActivities, DeploymentOutcome, DeploymentStatus, EnvironmentStatus, NodeAction, CompensationNode } from '../model/index.ts';
+import type {
+  DeploymentActivities,
+  DeploymentOutcome,
+  DeploymentStatus,
+  EnvironmentStatus,
+  NodeAction,
+  CompensationNode,
+} from '../model/index.ts';
 import { expiryAfterDeploy } from '../definition/index.ts';
 import { sql } from 'kysely';
 import { changeNodeStatuses, expireApproval, recordEvent, scopeTtlSettings } from '../store/index.ts';
@@ -11,7 +18,10 @@ import type { RunRow } from './run-store.ts';
 /** A destroy at the end of a time to live that failed is tried again after this long. */
 const expiryRetryMs = 3600_000;
 
-export async function recordNodes(deps: ActivityDeps, input: Parameters<DeploymentActivities['recordNodes']>[0]): Promise<void> {
+export async function recordNodes(
+  deps: ActivityDeps,
+  input: Parameters<DeploymentActivities['recordNodes']>[0],
+): Promise<void> {
   const run = { deploymentId: input.deploymentId, compensation: input.compensation ?? false };
   const changes = input.updates.map(({ index, status, reason, message }) => ({
     index,
@@ -24,15 +34,24 @@ export async function recordNodes(deps: ActivityDeps, input: Parameters<Deployme
 }
 
 /** Approvals of cancelled nodes whose time was up ran out; the others are superseded with their nodes. */
-async function expireApprovals(db: Db, run: { readonly deploymentId: string; readonly compensation: boolean }, indexes: readonly number[]): Promise<void> {
+async function expireApprovals(
+  db: Db,
+  run: { readonly deploymentId: string; readonly compensation: boolean },
+  indexes: readonly number[],
+): Promise<void> {
   // Temporal's clock and the database's may differ by a little.
   const { rows } = await sql<{ id: string }>`
     SELECT id FROM approvals WHERE deployment_id = ${run.deploymentId} AND compensation = ${run.compensation} AND status = 'pending'
-      AND index IN (SELECT jsonb_array_elements_text(${JSON.stringify(indexes)}::jsonb)::int) AND expires_at < now() + interval '2 seconds'`.execute(db);
+      AND index IN (SELECT jsonb_array_elements_text(${JSON.stringify(indexes)}::jsonb)::int) AND expires_at < now() + interval '2 seconds'`.execute(
+    db,
+  );
   for (const { id } of rows) await expireApproval(db, id);
 }
 
-export async function setDeploymentStatus(deps: ActivityDeps, input: Parameters<DeploymentActivities['setDeploymentStatus']>[0]): Promise<void> {
+export async function setDeploymentStatus(
+  deps: ActivityDeps,
+  input: Parameters<DeploymentActivities['setDeploymentStatus']>[0],
+): Promise<void> {
   await deps.db.transaction((tx) => setRunStatus(tx, input.deploymentId, input));
 }
 
@@ -70,7 +89,10 @@ function undoing(row: Undoable): NodeAction {
   return row.deployed_before ? 'deploy' : row.action === 'destroy' ? 'keep' : 'destroy';
 }
 
-export async function finishDeployment(deps: ActivityDeps, input: { deploymentId: string; status: DeploymentStatus; message?: string }): Promise<DeploymentOutcome> {
+export async function finishDeployment(
+  deps: ActivityDeps,
+  input: { deploymentId: string; status: DeploymentStatus; message?: string },
+): Promise<DeploymentOutcome> {
   const run = await loadRun(deps.db.sql, input.deploymentId);
   if (run === null) return { status: input.status };
   const outcome = await recordEnding(deps, run, input);
@@ -78,12 +100,22 @@ export async function finishDeployment(deps: ActivityDeps, input: { deploymentId
   return outcome;
 }
 
-async function recordEnding(deps: ActivityDeps, run: RunRow, input: { status: DeploymentStatus; message?: string }): Promise<DeploymentOutcome> {
+async function recordEnding(
+  deps: ActivityDeps,
+  run: RunRow,
+  input: { status: DeploymentStatus; message?: string },
+): Promise<DeploymentOutcome> {
   return deps.db.transaction(async (tx): Promise<DeploymentOutcome> => {
-    const error = input.message === undefined || input.status === 'failed' ? undefined : { class: 'internal', message: input.message };
+    const error =
+      input.message === undefined || input.status === 'failed'
+        ? undefined
+        : { class: 'internal', message: input.message };
     const ended = await setRunStatus(tx, run.id, { status: input.status, paused: false, error });
     if (!ended) return { status: input.status };
-    await closeNodes(tx, run.id, { status: 'failed', message: 'its workflow ended without saying how; see the Temporal UI' });
+    await closeNodes(tx, run.id, {
+      status: 'failed',
+      message: 'its workflow ended without saying how; see the Temporal UI',
+    });
     if (run.type === 'plan' || run.type === 'drift') return { status: input.status };
     if (input.status === 'succeeded') await detach(tx, run);
     await forgetDrift(tx, run.environment_id);
@@ -94,8 +126,16 @@ async function recordEnding(deps: ActivityDeps, run: RunRow, input: { status: De
     }
     const expiresAtMs = await expiry(tx, run, input.status, status);
     if (expiresAtMs !== undefined) {
-      await sql`UPDATE environments SET expires_at = ${expiresAtMs === null ? null : new Date(expiresAtMs).toISOString()} WHERE id = ${run.environment_id}`.execute(tx);
-      await recordEvent(tx, { type: 'ttl.changed', environmentId: run.environment_id, deploymentId: run.id, alias: null, data: { expiresAt: expiresAtMs === null ? null : new Date(expiresAtMs).toISOString() } });
+      await sql`UPDATE environments SET expires_at = ${expiresAtMs === null ? null : new Date(expiresAtMs).toISOString()} WHERE id = ${run.environment_id}`.execute(
+        tx,
+      );
+      await recordEvent(tx, {
+        type: 'ttl.changed',
+        environmentId: run.environment_id,
+        deploymentId: run.id,
+        alias: null,
+        data: { expiresAt: expiresAtMs === null ? null : new Date(expiresAtMs).toISOString() },
+      });
     }
     return { status: input.status, ...(expiresAtMs === undefined ? {} : { expiresAtMs }) };
   });
@@ -126,7 +166,9 @@ async function environmentStatus(tx: Tx, run: RunRow, ending: DeploymentStatus):
     FROM environments WHERE parent_id = ${run.environment_id} AND NOT detached AND NOT archived`.execute(tx);
   const nodes = rows[0] ?? { total: 0, active: 0, failed: 0, gone: 0, fresh: 0 };
   // What failed and was taken back altogether is as it was before the run.
-  const failedNow = ending !== 'rolledBack' && (await nodeStatusesOf(tx, run.id)).some(({ status, count }) => count > 0 && status === 'failed');
+  const failedNow =
+    ending !== 'rolledBack' &&
+    (await nodeStatusesOf(tx, run.id)).some(({ status, count }) => count > 0 && status === 'failed');
   if (nodes.total === 0) return singleStatus(tx, run);
   if (nodes.failed > 0 || failedNow) return 'failed';
   if (nodes.active === 0) return nodes.gone > 0 ? 'inactive' : 'neverDeployed';
@@ -141,14 +183,22 @@ async function singleStatus(tx: Tx, run: RunRow): Promise<EnvironmentStatus> {
     FROM node_runs nr JOIN environments e ON e.id = nr.environment_id
     WHERE nr.deployment_id = ${run.id} ORDER BY compensation DESC LIMIT 1`.execute(tx);
   const node = rows[0];
-  if (node === undefined) return run.environment_status === 'neverDeployed' || run.environment_status.endsWith('InProgress') ? 'neverDeployed' : (run.environment_status as EnvironmentStatus);
+  if (node === undefined)
+    return run.environment_status === 'neverDeployed' || run.environment_status.endsWith('InProgress')
+      ? 'neverDeployed'
+      : (run.environment_status as EnvironmentStatus);
   if (node.status === 'succeeded') return node.action === 'destroy' ? 'inactive' : 'active';
   if (node.status === 'failed' || node.began_change) return 'failed';
   return node.was ? 'active' : 'neverDeployed';
 }
 
 /** undefined leaves the expiry as it is. */
-async function expiry(tx: Tx, run: RunRow, status: DeploymentStatus, environment: EnvironmentStatus): Promise<number | null | undefined> {
+async function expiry(
+  tx: Tx,
+  run: RunRow,
+  status: DeploymentStatus,
+  environment: EnvironmentStatus,
+): Promise<number | null | undefined> {
   if (environment === 'inactive') return null;
   if (run.trigger === 'ttl' && run.type === 'destroy' && status !== 'succeeded') return Date.now() + expiryRetryMs;
   if (run.type !== 'deploy' || status !== 'succeeded') return undefined;

@@ -1,5 +1,11 @@
 import { ApplicationFailure, heartbeat } from '@temporalio/activity';
-import { approvalNeeded, checkAgainstProject, selectForDeploy, selectForDestroy, selectForReading } from '../definition/index.ts';
+import {
+  approvalNeeded,
+  checkAgainstProject,
+  selectForDeploy,
+  selectForDestroy,
+  selectForReading,
+} from '../definition/index.ts';
 import type { SelectableNode } from '../definition/index.ts';
 import type { NodeDefinition, NodeSnapshot, NodeStatus, Problem, ResolvedRun, RunNode } from '../model/index.ts';
 import { newId, WindlassError } from '../model/index.ts';
@@ -40,7 +46,8 @@ interface Resolution {
 /** See DeploymentActivities.resolveDeployment. */
 export async function resolveDeployment(deps: ActivityDeps, deploymentId: string): Promise<ResolvedRun> {
   const run = await loadRun(deps.db.sql, deploymentId);
-  if (run === null) throw ApplicationFailure.nonRetryable(`deployment ${deploymentId} is not in the database`, 'notFound');
+  if (run === null)
+    throw ApplicationFailure.nonRetryable(`deployment ${deploymentId} is not in the database`, 'notFound');
   const beating = setInterval(() => heartbeat(), 5000);
   try {
     if (run.definition !== null) return answer(run, run.definition, await loadEngineNodes(deps.db.sql, deploymentId));
@@ -59,12 +66,25 @@ export async function resolveDeployment(deps: ActivityDeps, deploymentId: string
         .where('id', '=', run.id)
         .execute();
     });
-    return answer(run, resolution.definition, resolution.nodes.map((node) => node.run));
+    return answer(
+      run,
+      resolution.definition,
+      resolution.nodes.map((node) => node.run),
+    );
   } catch (error) {
     if (!(error instanceof WindlassError) || error.code === 'unavailable') throw error;
     const problems = error.problems ?? [];
-    const runError = { class: error.class === 'internal' ? 'definition' : error.class, message: error.message, hint: error.hint, problems };
-    await deps.db.sql.updateTable('deployments').set({ error: JSON.stringify(runError) }).where('id', '=', run.id).execute();
+    const runError = {
+      class: error.class === 'internal' ? 'definition' : error.class,
+      message: error.message,
+      hint: error.hint,
+      problems,
+    };
+    await deps.db.sql
+      .updateTable('deployments')
+      .set({ error: JSON.stringify(runError) })
+      .where('id', '=', run.id)
+      .execute();
     throw ApplicationFailure.nonRetryable(error.message, error.code);
   } finally {
     clearInterval(beating);
@@ -99,7 +119,12 @@ async function waitForTurn(deps: ActivityDeps, run: RunRow): Promise<void> {
 async function begin(deps: ActivityDeps, run: RunRow): Promise<void> {
   await deps.db.transaction(async (tx) => {
     await setRunStatus(tx, run.id, { status: 'running' });
-    const status = run.type === 'destroy' ? 'destroyInProgress' : run.type === 'deploy' || run.type === 'rollback' ? 'deployInProgress' : null;
+    const status =
+      run.type === 'destroy'
+        ? 'destroyInProgress'
+        : run.type === 'deploy' || run.type === 'rollback'
+          ? 'deployInProgress'
+          : null;
     if (status !== null) await setEnvironmentStatus(tx, run.environment_id, status, run.id);
   });
 }
@@ -119,33 +144,63 @@ async function resolve(deps: ActivityDeps, run: RunRow): Promise<Resolution> {
     case 'plan':
       if (run.request.partial?.operation === 'single-node-destroy') return resolveSingleDestroy(run, known);
       if (run.request.restoreNodes !== undefined) return resolveRestore(run, known, run.request.restoreNodes);
-      if (run.request.resume && !run.request.resume.refresh) return resolveResume(deps, run, known, run.request.resume.deployment);
+      if (run.request.resume && !run.request.resume.refresh)
+        return resolveResume(deps, run, known, run.request.resume.deployment);
       return resolveFromFile(deps, run, template, known);
   }
 }
 
 const aliasOf = (known: KnownEnvironment): string => known.alias ?? 'main';
-const isLive = (known: KnownEnvironment | undefined): boolean => known !== undefined && known.deployed_snapshot !== null && known.status !== 'inactive';
+const isLive = (known: KnownEnvironment | undefined): boolean =>
+  known !== undefined && known.deployed_snapshot !== null && known.status !== 'inactive';
 /** It may have resources, from a success or from a try that got stuck half-way. */
-const mayExist = (known: KnownEnvironment): boolean => known.status !== 'inactive' && (known.deployed_snapshot !== null || known.begun_snapshot !== null);
+const mayExist = (known: KnownEnvironment): boolean =>
+  known.status !== 'inactive' && (known.deployed_snapshot !== null || known.begun_snapshot !== null);
 /** The code that last worked on it: what a destroy must run. */
 const lastSnapshot = (known: KnownEnvironment): NodeSnapshot | null => known.begun_snapshot ?? known.deployed_snapshot;
 
 function selectableFromRecords(known: readonly KnownEnvironment[]): SelectableNode[] {
-  return known.map((node) => ({ alias: aliasOf(node), needs: lastSnapshot(node)?.needs ?? [], disabled: false, live: isLive(node) }));
+  return known.map((node) => ({
+    alias: aliasOf(node),
+    needs: lastSnapshot(node)?.needs ?? [],
+    disabled: false,
+    live: isLive(node),
+  }));
 }
 
-function fromRecords(known: readonly KnownEnvironment[], nodes: readonly RunNode[]): NewNode[] {
+function fromRecords(run: RunRow, known: readonly KnownEnvironment[], nodes: readonly RunNode[]): NewNode[] {
   const byAlias = new Map(known.map((node) => [aliasOf(node), node]));
   return nodes.flatMap((node) => {
     const record = byAlias.get(node.alias);
     if (record === undefined) return [];
-    return [{ name: record.name, environmentId: record.id, snapshot: lastSnapshot(record), previousSnapshot: record.deployed_snapshot, run: node }];
+    return [
+      {
+        name: record.name,
+        environmentId: record.id,
+        snapshot: withApproval(run, node, record),
+        previousSnapshot: record.deployed_snapshot,
+        run: node,
+      },
+    ];
   });
 }
 
+/** Whether a destroy needs a person is decided anew: the deploy that made the snapshot may have waived it for itself alone. */
+function withApproval(run: RunRow, node: RunNode, record: KnownEnvironment): NodeSnapshot | null {
+  const snapshot = lastSnapshot(record);
+  if (snapshot === null || node.action !== 'destroy') return snapshot;
+  const { needed } = approvalNeeded({
+    request: run.request.nodeApprovals?.[node.alias] ?? run.request.requiresApproval,
+    file: snapshot.approvalInFile ?? undefined,
+    saved: record.settings.requiresApproval,
+  });
+  return { ...snapshot, requiresApproval: needed };
+}
+
 function definitionOf(run: RunRow, over: Partial<RunDefinition> = {}): RunDefinition {
-  const verb = { deploy: 'Deploy', destroy: 'Destroy', plan: 'Plan', drift: 'Check drift of', rollback: 'Roll back' }[run.type];
+  const verb = { deploy: 'Deploy', destroy: 'Destroy', plan: 'Plan', drift: 'Check drift of', rollback: 'Roll back' }[
+    run.type
+  ];
   return {
     title: `${verb} "${run.environment_name}" #${run.number}`,
     onFailure: run.request.onFailure ?? 'continue',
@@ -157,19 +212,23 @@ function definitionOf(run: RunRow, over: Partial<RunDefinition> = {}): RunDefini
 
 function resolveDestroy(run: RunRow, known: readonly KnownEnvironment[]): Resolution {
   const existing = known.filter(mayExist);
-  return { nodes: fromRecords(existing, selectForDestroy(selectableFromRecords(existing))), definition: definitionOf(run), commit: null };
+  return {
+    nodes: fromRecords(run, existing, selectForDestroy(selectableFromRecords(existing))),
+    definition: definitionOf(run),
+    commit: null,
+  };
 }
 
 function resolveSingleDestroy(run: RunRow, known: readonly KnownEnvironment[]): Resolution {
   const { nodes, problems } = selectForDeploy(selectableFromRecords(known), { partial: run.request.partial });
   refuse(problems, 'nothing was destroyed');
-  return { nodes: fromRecords(known, nodes), definition: definitionOf(run), commit: null };
+  return { nodes: fromRecords(run, known, nodes), definition: definitionOf(run), commit: null };
 }
 
 function resolveDrift(run: RunRow, known: readonly KnownEnvironment[]): Resolution {
   const nodes = selectForReading(selectableFromRecords(known), 'drift', run.request.partial?.node);
   return {
-    nodes: fromRecords(known, nodes),
+    nodes: fromRecords(run, known, nodes),
     definition: definitionOf(run, { maxParallel: run.settings.drift?.maxParallel ?? 4 }),
     commit: null,
   };
@@ -179,22 +238,37 @@ function resolveDrift(run: RunRow, known: readonly KnownEnvironment[]): Resoluti
 function resolveRestore(run: RunRow, known: readonly KnownEnvironment[], aliases: readonly string[]): Resolution {
   const wanted = new Set(aliases);
   const strangers = aliases.filter((alias) => !known.some((node) => aliasOf(node) === alias && isLive(node)));
-  refuse(strangers.map((alias) => ({ message: `"${alias}" is not deployed, so it cannot be restored` })), 'nothing was run');
-  const resumed = new Map(known.map((node) => [aliasOf(node), wanted.has(aliasOf(node)) ? ('pending' as const) : ('succeeded' as const)]));
+  refuse(
+    strangers.map((alias) => ({ message: `"${alias}" is not deployed, so it cannot be restored` })),
+    'nothing was run',
+  );
+  const resumed = new Map(
+    known.map((node) => [aliasOf(node), wanted.has(aliasOf(node)) ? ('pending' as const) : ('succeeded' as const)]),
+  );
   const { nodes } = selectForDeploy(selectableFromRecords(known), { resumed });
   const asked = run.request.requiresApproval;
   return {
-    nodes: fromRecords(known, nodes).map((node) =>
-      asked === undefined || node.snapshot === null ? node : { ...node, snapshot: { ...node.snapshot, requiresApproval: asked } },
+    nodes: fromRecords(run, known, nodes).map((node) =>
+      asked === undefined || node.snapshot === null
+        ? node
+        : { ...node, snapshot: { ...node.snapshot, requiresApproval: asked } },
     ),
     definition: definitionOf(run),
     commit: null,
   };
 }
 
-async function resolveResume(deps: ActivityDeps, run: RunRow, known: readonly KnownEnvironment[], reference: string): Promise<Resolution> {
+async function resolveResume(
+  deps: ActivityDeps,
+  run: RunRow,
+  known: readonly KnownEnvironment[],
+  reference: string,
+): Promise<Resolution> {
   const base = await findDeployment(deps.db.sql, run.environment_id, reference);
-  if (base === null) throw new WindlassError('notFound', `deployment ${reference} is not one of "${run.environment_name}"`, { class: 'definition' });
+  if (base === null)
+    throw new WindlassError('notFound', `deployment ${reference} is not one of "${run.environment_name}"`, {
+      class: 'definition',
+    });
   const past = await loadPastNodes(deps.db.sql, base.id);
   const knownById = new Map(known.map((node) => [node.id, node]));
   const nodes = past.map((node): NewNode => {
@@ -206,27 +280,52 @@ async function resolveResume(deps: ActivityDeps, run: RunRow, known: readonly Kn
       snapshot: node.snapshot,
       previousSnapshot: record?.deployed_snapshot ?? null,
       run: keep
-        ? { alias: node.alias, needs: node.needs, action: 'keep', satisfied: node.status === 'succeeded' || isLive(record), keptBecause: { kind: 'notSelected', message: `done in deployment ${base.number}` } }
+        ? {
+            alias: node.alias,
+            needs: node.needs,
+            action: 'keep',
+            satisfied: node.status === 'succeeded' || isLive(record),
+            keptBecause: { kind: 'notSelected', message: `done in deployment ${base.number}` },
+          }
         : { alias: node.alias, needs: node.needs, action: node.action },
     };
   });
   return { nodes, definition: definitionOf(run), commit: null, basedOn: base.id };
 }
 
-async function resolveRollback(deps: ActivityDeps, run: RunRow, known: readonly KnownEnvironment[]): Promise<Resolution> {
+async function resolveRollback(
+  deps: ActivityDeps,
+  run: RunRow,
+  known: readonly KnownEnvironment[],
+): Promise<Resolution> {
   const wanted = run.request.rollbackTo;
-  const target = wanted === undefined ? await lastSuccessBefore(deps.db.sql, run.environment_id, run.id) : await findDeployment(deps.db.sql, run.environment_id, wanted);
+  const target =
+    wanted === undefined
+      ? await lastSuccessBefore(deps.db.sql, run.environment_id, run.id)
+      : await findDeployment(deps.db.sql, run.environment_id, wanted);
   if (target === null) {
-    throw new WindlassError('conflict', `"${run.environment_name}" has no earlier successful deployment to go back to`, {
-      class: 'definition',
-      hint: 'destroy it instead, or name a deployment with --to',
-    });
+    throw new WindlassError(
+      'conflict',
+      `"${run.environment_name}" has no earlier successful deployment to go back to`,
+      {
+        class: 'definition',
+        hint: 'destroy it instead, or name a deployment with --to',
+      },
+    );
   }
   const asOf = await loadSnapshotsAsOf(deps.db.sql, run.environment_id, target.number);
   const restored = known.filter((node) => asOf.has(node.id));
   const created = known.filter((node) => !asOf.has(node.id) && mayExist(node));
-  const selectable = (nodes: readonly KnownEnvironment[], snapshot: (node: KnownEnvironment) => NodeSnapshot | null): SelectableNode[] =>
-    nodes.map((node) => ({ alias: aliasOf(node), needs: snapshot(node)?.needs ?? [], disabled: false, live: isLive(node) }));
+  const selectable = (
+    nodes: readonly KnownEnvironment[],
+    snapshot: (node: KnownEnvironment) => NodeSnapshot | null,
+  ): SelectableNode[] =>
+    nodes.map((node) => ({
+      alias: aliasOf(node),
+      needs: snapshot(node)?.needs ?? [],
+      disabled: false,
+      live: isLive(node),
+    }));
   const { nodes } = selectForDeploy(
     selectable(restored, (node) => asOf.get(node.id) ?? null),
     { removed: selectable(created, lastSnapshot) },
@@ -237,7 +336,15 @@ async function resolveRollback(deps: ActivityDeps, run: RunRow, known: readonly 
       const record = byAlias.get(node.alias);
       if (record === undefined) return [];
       const snapshot = node.action === 'destroy' ? lastSnapshot(record) : (asOf.get(record.id) ?? null);
-      return [{ name: record.name, environmentId: record.id, snapshot, previousSnapshot: record.deployed_snapshot, run: node }];
+      return [
+        {
+          name: record.name,
+          environmentId: record.id,
+          snapshot,
+          previousSnapshot: record.deployed_snapshot,
+          run: node,
+        },
+      ];
     }),
     definition: definitionOf(run),
     commit: null,
@@ -245,10 +352,19 @@ async function resolveRollback(deps: ActivityDeps, run: RunRow, known: readonly 
   };
 }
 
-async function resolveFromFile(deps: ActivityDeps, run: RunRow, template: NodeTemplate, knownBefore: readonly KnownEnvironment[]): Promise<Resolution> {
+async function resolveFromFile(
+  deps: ActivityDeps,
+  run: RunRow,
+  template: NodeTemplate,
+  knownBefore: readonly KnownEnvironment[],
+): Promise<Resolution> {
   const read = await readDefinition(deps, run, template);
   const templates = await listTemplateNames(deps.db.sql, run.project_id);
-  if (template.type === 'workflow') refuse(checkAgainstProject(read.definition, { templateNames: templates, fileName: read.fileName }), 'nothing was run');
+  if (template.type === 'workflow')
+    refuse(
+      checkAgainstProject(read.definition, { templateNames: templates, fileName: read.fileName }),
+      'nothing was run',
+    );
   const moves = detectMoves(run, read.definition, knownBefore);
   const known = run.type === 'plan' ? knownBefore : await applyMoves(deps.db.sql, run, moves, knownBefore);
   const byAlias = new Map(known.map((node) => [aliasOf(node), node]));
@@ -257,9 +373,18 @@ async function resolveFromFile(deps: ActivityDeps, run: RunRow, template: NodeTe
   const ids = await ensureEnvironments(deps, run, template, nodes, prepared, byAlias);
 
   const selectable = nodes.map((node): SelectableNode => {
-    return { alias: node.alias, needs: node.needs, disabled: node.disabled, live: isLive(byAlias.get(node.alias)), timeoutSeconds: node.timeoutSeconds };
+    return {
+      alias: node.alias,
+      needs: node.needs,
+      disabled: node.disabled,
+      live: isLive(byAlias.get(node.alias)),
+      timeoutSeconds: node.timeoutSeconds,
+    };
   });
-  const removedKnown = run.request.partial || template.type !== 'workflow' ? [] : known.filter((node) => !nodes.some((listed) => listed.alias === aliasOf(node)));
+  const removedKnown =
+    run.request.partial || template.type !== 'workflow'
+      ? []
+      : known.filter((node) => !nodes.some((listed) => listed.alias === aliasOf(node)));
   const settings = read.definition.settings;
   const destroyRemoved = settings.environmentRemovalStrategy === 'destroy';
   const removed = destroyRemoved ? removedKnown.filter(mayExist) : [];
@@ -308,13 +433,15 @@ async function prepareNodes(
   const commitOf = (source: NodeTemplate['source'], revision: string | null): Promise<{ commit: string }> => {
     const key = JSON.stringify([{ ...source, path: '' }, revision]);
     let asked = commits.get(key);
-    if (asked === undefined) commits.set(key, (asked = deps.sources.resolve(source, { revision, credentials: read.credentialsFor(source) })));
+    if (asked === undefined)
+      commits.set(key, (asked = deps.sources.resolve(source, { revision, credentials: read.credentialsFor(source) })));
     return asked;
   };
   const entries = await Promise.all(
     read.definition.nodes.map(async (node): Promise<[string, PreparedNode]> => {
       const { template, own } = nodeTemplate(node, read, byName);
-      const { commit } = own && node.revision === undefined ? read.file : await commitOf(template.source, node.revision ?? null);
+      const { commit } =
+        own && node.revision === undefined ? read.file : await commitOf(template.source, node.revision ?? null);
       const approval = approvalNeeded({
         request: run.request.nodeApprovals?.[node.alias] ?? run.request.requiresApproval,
         file: node.requiresApproval,
@@ -343,13 +470,30 @@ function nodeTemplate(
   if (node.inline !== undefined) {
     const { type, source, config } = node.inline;
     const own = source.kind === 'own';
-    const template: NodeTemplate = { id: null, name: node.name, type, source: own ? besideFile(read.file, source.path) : source, config, retryOnDeploy: null };
+    const template: NodeTemplate = {
+      id: null,
+      name: node.name,
+      type,
+      source: own ? besideFile(read.file, source.path) : source,
+      config,
+      retryOnDeploy: null,
+    };
     return { template, own };
   }
   const stored = byName.get(node.templateName ?? '');
-  if (stored === undefined) throw new WindlassError('invalidDefinition', `the template "${node.templateName}" of "${node.alias}" is missing`, { class: 'definition' });
+  if (stored === undefined)
+    throw new WindlassError('invalidDefinition', `the template "${node.templateName}" of "${node.alias}" is missing`, {
+      class: 'definition',
+    });
   return {
-    template: { id: stored.id, name: stored.name, type: stored.type, source: stored.source, config: stored.config, retryOnDeploy: stored.retryOnDeploy },
+    template: {
+      id: stored.id,
+      name: stored.name,
+      type: stored.type,
+      source: stored.source,
+      config: stored.config,
+      retryOnDeploy: stored.retryOnDeploy,
+    },
     own: false,
   };
 }
@@ -383,16 +527,22 @@ async function ensureEnvironments(
 
 async function statusesOf(deps: ActivityDeps, run: RunRow, reference: string): Promise<Map<string, NodeStatus>> {
   const base = await findDeployment(deps.db.sql, run.environment_id, reference);
-  if (base === null) throw new WindlassError('notFound', `deployment ${reference} is not one of "${run.environment_name}"`, { class: 'definition' });
+  if (base === null)
+    throw new WindlassError('notFound', `deployment ${reference} is not one of "${run.environment_name}"`, {
+      class: 'definition',
+    });
   return new Map((await loadPastNodes(deps.db.sql, base.id)).map((node) => [node.alias, node.status]));
 }
 
 function refuse(problems: readonly Problem[], consequence: string): void {
   if (problems.length === 0) return;
   const first = problems[0]?.message ?? '';
-  throw new WindlassError('invalidDefinition', problems.length === 1 ? first : `${problems.length} problems, ${consequence}: ${first}`, {
-    class: 'definition',
-    problems,
-  });
+  throw new WindlassError(
+    'invalidDefinition',
+    problems.length === 1 ? first : `${problems.length} problems, ${consequence}: ${first}`,
+    {
+      class: 'definition',
+      problems,
+    },
+  );
 }
-

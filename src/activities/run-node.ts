@@ -43,19 +43,32 @@ export async function runNode(deps: ActivityDeps, input: RunNodeInput): Promise<
 function stopReason(context: Context): StopReason {
   const why = context.cancellationDetails;
   // The workflow has let go of this call, or this worker leaves: another call will take over, so the tool may go on.
-  if (why?.workerShutdown === true || why?.timedOut === true || why?.reset === true || why?.paused === true) return 'shutdown';
+  if (why?.workerShutdown === true || why?.timedOut === true || why?.reset === true || why?.paused === true)
+    return 'shutdown';
   return 'abort';
 }
 
 async function execute(deps: ActivityDeps, input: RunNodeInput, signal: AbortSignal): Promise<NodeOutcome> {
-  const key: NodeKey = { deploymentId: input.deploymentId, index: input.index, compensation: input.compensation ?? false };
+  const key: NodeKey = {
+    deploymentId: input.deploymentId,
+    index: input.index,
+    compensation: input.compensation ?? false,
+  };
   const begin = await beginNode(deps.db.sql, key, input.try);
-  if (begin === null) return { status: 'failed', class: 'internal', message: 'the record of this node is gone', changedState: false };
+  if (begin === null)
+    return { status: 'failed', class: 'internal', message: 'the record of this node is gone', changedState: false };
   const ended = endedBefore(begin);
   if (ended !== null) return ended;
 
   const masker = new Masker();
-  const log = openLog({ db: deps.db, masker, deploymentId: key.deploymentId, index: key.index, compensation: key.compensation, try: input.try });
+  const log = openLog({
+    db: deps.db,
+    masker,
+    deploymentId: key.deploymentId,
+    index: key.index,
+    compensation: key.compensation,
+    try: input.try,
+  });
   const failing = { deps, input, key, begin, masker, log };
   let call: NodeCall | undefined;
   try {
@@ -78,7 +91,12 @@ function endedBefore(begin: NodeBegin): NodeOutcome | null {
       return { status: 'succeeded', changedOutputs: begin.changed_outputs, ran: begin.ran };
     case 'failed': {
       const error = begin.error as RunError | null;
-      return { status: 'failed', class: error?.class ?? 'internal', message: error?.message ?? 'failed', changedState: begin.began_change };
+      return {
+        status: 'failed',
+        class: error?.class ?? 'internal',
+        message: error?.message ?? 'failed',
+        changedState: begin.began_change,
+      };
     }
     case 'cancelled':
     case 'aborted':
@@ -88,7 +106,8 @@ function endedBefore(begin: NodeBegin): NodeOutcome | null {
   }
 }
 
-type Opened = { readonly status: 'ready'; readonly call: NodeCall } | { readonly status: 'over'; readonly outcome: NodeOutcome };
+type Opened =
+  { readonly status: 'ready'; readonly call: NodeCall } | { readonly status: 'over'; readonly outcome: NodeOutcome };
 
 async function openCall(
   deps: ActivityDeps,
@@ -98,7 +117,8 @@ async function openCall(
   io: { readonly masker: Masker; readonly log: LogWriter; readonly signal: AbortSignal },
 ): Promise<Opened> {
   const { snapshot } = begin;
-  if (snapshot === null) throw new WindlassError('internal', `"${begin.alias}" has no snapshot to run`, { class: 'internal' });
+  if (snapshot === null)
+    throw new WindlassError('internal', `"${begin.alias}" has no snapshot to run`, { class: 'internal' });
   const runner = deps.runners.get(snapshot.type);
   const values = await resolveNodeValues(deps, begin, snapshot);
   for (const variable of values.variables) if (variable.sensitive) io.masker.addValue(variable.value);
@@ -119,9 +139,17 @@ async function openCall(
   }
 
   const readOnly = input.action === 'plan' || input.action === 'drift';
-  const grant = await deps.state.grant({ environmentId: begin.environment_id, ...key, readOnly: input.action === 'drift' });
+  const grant = await deps.state.grant({
+    environmentId: begin.environment_id,
+    ...key,
+    readOnly: input.action === 'drift',
+  });
   io.masker.add(grant.token);
-  const workDirectory = chooseWorkDirectory(deps, begin, readOnly ? `${begin.environment_id}.${input.action}` : begin.environment_id);
+  const workDirectory = chooseWorkDirectory(
+    deps,
+    begin,
+    readOnly ? `${begin.environment_id}.${input.action}` : begin.environment_id,
+  );
   const journal = (stage: Stage, changes: boolean): Journal => ({
     open: true,
     stage,
@@ -132,7 +160,10 @@ async function openCall(
     workDirectory,
     grantId: grant.id,
   });
-  const credentials = findCredentials(snapshot.source, values.variables.filter((variable) => variable.kind === 'environment'));
+  const credentials = findCredentials(
+    snapshot.source,
+    values.variables.filter((variable) => variable.kind === 'environment'),
+  );
   const source = await deps.sources.checkout(snapshot.source, snapshot.commit, { credentials, signal: io.signal });
   let stage: Stage = 'prepare';
   const run: StackRun = {
@@ -159,7 +190,22 @@ async function openCall(
     signal: io.signal,
   };
   const flow = await openFlow(source, snapshot, { run, action: input.action, masker: io.masker });
-  return { status: 'ready', call: { deps, input, key, begin, snapshot, values, runner: flow?.wrap(runner) ?? runner, flow, paceKey: pace, run, ...io } };
+  return {
+    status: 'ready',
+    call: {
+      deps,
+      input,
+      key,
+      begin,
+      snapshot,
+      values,
+      runner: flow?.wrap(runner) ?? runner,
+      flow,
+      paceKey: pace,
+      run,
+      ...io,
+    },
+  };
 }
 
 /**
@@ -168,7 +214,8 @@ async function openCall(
  */
 function chooseWorkDirectory(deps: ActivityDeps, begin: NodeBegin, name: string): string {
   const { journal } = begin;
-  const left = journal !== null && journal.open && journal.host === deps.worker.host && journal.bootId === deps.worker.bootId;
+  const left =
+    journal !== null && journal.open && journal.host === deps.worker.host && journal.bootId === deps.worker.bootId;
   return left && existsSync(journal.workDirectory) ? journal.workDirectory : join(deps.workDirectory, name);
 }
 
@@ -193,7 +240,9 @@ async function perform(call: NodeCall): Promise<NodeOutcome> {
       const planned = await planFor(call);
       const because = approvalReason(call);
       const idle = input.action === 'deploy' && !planned.plan.hasChanges;
-      return because === null || idle ? succeed(call, await applyPlan(call, planned)) : requestApproval(call, planned, because);
+      return because === null || idle
+        ? succeed(call, await applyPlan(call, planned))
+        : requestApproval(call, planned, because);
     }
     case 'keep':
       throw new WindlassError('internal', `"${begin.alias}" is kept and must not run`);
@@ -235,7 +284,12 @@ async function planOnly(call: NodeCall): Promise<NodeOutcome> {
   return { status: 'succeeded', changedOutputs: false, ran: true };
 }
 
-async function isUnchanged(deps: ActivityDeps, begin: NodeBegin, snapshot: NodeSnapshot, hash: string): Promise<boolean> {
+async function isUnchanged(
+  deps: ActivityDeps,
+  begin: NodeBegin,
+  snapshot: NodeSnapshot,
+  hash: string,
+): Promise<boolean> {
   if (begin.request.force || begin.environment_status !== 'active' || begin.journal?.open === true) return false;
   if (snapshot.redeploy === 'always') return false;
   if (snapshot.redeploy === 'never') return true;
@@ -247,4 +301,3 @@ async function isUnchanged(deps: ActivityDeps, begin: NodeBegin, snapshot: NodeS
 function isTransient(error: unknown): boolean {
   return error instanceof LeftRunningError || error instanceof CompleteAsyncError || isDatabaseUnavailable(error);
 }
-

@@ -1,7 +1,15 @@
 /** Queries of a run as a whole: what is there before it, and what it makes. */
 import { sql } from 'kysely';
 import { z } from 'zod';
-import type { Actor, DeploymentRequest, DeploymentStatus, DeploymentType, NodeSnapshot, NodeStatus, RunNode } from '../model/index.ts';
+import type {
+  Actor,
+  DeploymentRequest,
+  DeploymentStatus,
+  DeploymentType,
+  NodeSnapshot,
+  NodeStatus,
+  RunNode,
+} from '../model/index.ts';
 import {
   actorSchema,
   deploymentRequestSchema,
@@ -110,19 +118,31 @@ export async function loadPastNodes(db: Db, deploymentId: string): Promise<PastN
 }
 
 /** Snapshots that were in force right after a deployment ended: for each environment, its last success up to then. */
-export async function loadSnapshotsAsOf(db: Db, environmentId: string, number: number): Promise<Map<string, NodeSnapshot>> {
+export async function loadSnapshotsAsOf(
+  db: Db,
+  environmentId: string,
+  number: number,
+): Promise<Map<string, NodeSnapshot>> {
   const { rows } = await sql<{ environment_id: string; action: string; snapshot: unknown }>`
     SELECT DISTINCT ON (nr.environment_id) nr.environment_id, nr.action, nr.snapshot
     FROM node_runs nr JOIN deployments d ON d.id = nr.deployment_id
     WHERE d.environment_id = ${environmentId} AND d.number <= ${number} AND nr.status = 'succeeded' AND nr.action IN ('deploy', 'destroy')
     ORDER BY nr.environment_id, d.number DESC, nr.finished_at DESC`.execute(db);
   return new Map(
-    rows.flatMap((row) => (row.action === 'deploy' && row.snapshot !== null ? [[row.environment_id, nodeSnapshotSchema.parse(row.snapshot)] as const] : [])),
+    rows.flatMap((row) =>
+      row.action === 'deploy' && row.snapshot !== null
+        ? [[row.environment_id, nodeSnapshotSchema.parse(row.snapshot)] as const]
+        : [],
+    ),
   );
 }
 
 /** The last deployment before the newest one that changed something, which ended well. */
-export async function lastSuccessBefore(db: Db, environmentId: string, deploymentId: string): Promise<{ id: string; number: number } | null> {
+export async function lastSuccessBefore(
+  db: Db,
+  environmentId: string,
+  deploymentId: string,
+): Promise<{ id: string; number: number } | null> {
   const { rows } = await sql<{ id: string; number: number }>`
     WITH newest AS (
       SELECT number FROM deployments WHERE environment_id = ${environmentId} AND id <> ${deploymentId}
@@ -133,7 +153,11 @@ export async function lastSuccessBefore(db: Db, environmentId: string, deploymen
   return rows[0] ?? null;
 }
 
-export async function findDeployment(db: Db, environmentId: string, reference: string): Promise<{ id: string; number: number; status: string; type: string } | null> {
+export async function findDeployment(
+  db: Db,
+  environmentId: string,
+  reference: string,
+): Promise<{ id: string; number: number; status: string; type: string } | null> {
   const { rows } = await sql<{ id: string; number: number; status: string; type: string }>`
     SELECT id, number, status, type FROM deployments
     WHERE environment_id = ${environmentId} AND (id = ${reference} OR number::text = ${reference}) LIMIT 1`.execute(db);
@@ -167,7 +191,9 @@ export async function insertNodes(db: Db, deploymentId: string, nodes: readonly 
       INSERT INTO node_runs (deployment_id, index, alias, name, environment_id, needs, action, engine, snapshot, previous_snapshot)
       SELECT ${deploymentId}, r.index, r.alias, r.name, r.environment_id, r.needs, r.action, r.engine, NULLIF(r.snapshot, 'null'), NULLIF(r.previous_snapshot, 'null')
       FROM jsonb_to_recordset(${JSON.stringify(rows.slice(from, from + batch))}::jsonb)
-        AS r(index integer, alias text, name text, environment_id text, needs jsonb, action text, engine jsonb, snapshot jsonb, previous_snapshot jsonb)`.execute(db);
+        AS r(index integer, alias text, name text, environment_id text, needs jsonb, action text, engine jsonb, snapshot jsonb, previous_snapshot jsonb)`.execute(
+      db,
+    );
   }
 }
 
@@ -231,7 +257,12 @@ export async function setRunStatus(
   return true;
 }
 
-export async function setEnvironmentStatus(db: Db, environmentId: string, status: string, deploymentId: string | null): Promise<void> {
+export async function setEnvironmentStatus(
+  db: Db,
+  environmentId: string,
+  status: string,
+  deploymentId: string | null,
+): Promise<void> {
   await sql`UPDATE environments SET status = ${status}, updated_at = now() WHERE id = ${environmentId}`.execute(db);
   await recordEvent(db, { type: 'environment.status', environmentId, deploymentId, alias: null, data: { status } });
 }
@@ -239,7 +270,9 @@ export async function setEnvironmentStatus(db: Db, environmentId: string, status
 /** The endings of a run's nodes that decide the environment's status. */
 export async function nodeStatusesOf(db: Db, deploymentId: string): Promise<{ status: NodeStatus; count: number }[]> {
   const { rows } = await sql<{ status: NodeStatus; count: number }>`
-    SELECT status, count(*)::int AS count FROM node_runs WHERE deployment_id = ${deploymentId} AND NOT compensation GROUP BY status`.execute(db);
+    SELECT status, count(*)::int AS count FROM node_runs WHERE deployment_id = ${deploymentId} AND NOT compensation GROUP BY status`.execute(
+    db,
+  );
   return rows;
 }
 
@@ -247,10 +280,20 @@ export async function nodeStatusesOf(db: Db, deploymentId: string): Promise<{ st
  * Ends the records of nodes that are still open though their run is over, with what waits for them. A node that may have
  * been in the middle of a change leaves its environment as failed.
  */
-export async function closeNodes(db: Db, deploymentId: string, ending: { readonly status: 'failed' | 'aborted'; readonly message: string }): Promise<number> {
+export async function closeNodes(
+  db: Db,
+  deploymentId: string,
+  ending: { readonly status: 'failed' | 'aborted'; readonly message: string },
+): Promise<number> {
   const error = JSON.stringify({ class: 'internal', message: ending.message });
   const reason = JSON.stringify({ kind: 'stopped', message: ending.message });
-  const { rows } = await sql<{ environment_id: string; alias: string; index: number; compensation: boolean; status: string }>`
+  const { rows } = await sql<{
+    environment_id: string;
+    alias: string;
+    index: number;
+    compensation: boolean;
+    status: string;
+  }>`
     WITH open AS (
       SELECT deployment_id, compensation, index, status IN ('running', 'retrying', 'paused', 'waitingForApproval') AS begun FROM node_runs
       WHERE deployment_id = ${deploymentId} AND status NOT IN ('succeeded', 'failed', 'skipped', 'cancelled', 'aborted') FOR UPDATE
@@ -268,7 +311,13 @@ export async function closeNodes(db: Db, deploymentId: string, ending: { readonl
     )
     SELECT environment_id, alias, index, compensation, status FROM closed`.execute(db);
   for (const { environment_id, alias, index, compensation, status } of rows) {
-    await recordEvent(db, { type: 'node.status', environmentId: environment_id, deploymentId, alias, data: { index, status, compensation } });
+    await recordEvent(db, {
+      type: 'node.status',
+      environmentId: environment_id,
+      deploymentId,
+      alias,
+      data: { index, status, compensation },
+    });
   }
   return rows.length;
 }

@@ -1,6 +1,15 @@
 import { posix } from 'node:path';
 import type { SecretBox } from '../access/index.ts';
-import type { DeploymentRequest, NodeDefinition, NodeSnapshot, RetryRule, Source, TemplateConfig, TemplateType, VariableValue } from '../model/index.ts';
+import type {
+  DeploymentRequest,
+  NodeDefinition,
+  NodeSnapshot,
+  RetryRule,
+  Source,
+  TemplateConfig,
+  TemplateType,
+  VariableValue,
+} from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
 import { secretContexts } from '../store/index.ts';
 
@@ -24,7 +33,9 @@ export interface FileSource {
 export function besideFile(file: FileSource, path: string): Source {
   const joined = posix.normalize(posix.join(file.source.path, path));
   if (joined.startsWith('..') || posix.isAbsolute(joined)) {
-    throw new WindlassError('invalidDefinition', `the path "${path}" leads out of the source directory`, { class: 'definition' });
+    throw new WindlassError('invalidDefinition', `the path "${path}" leads out of the source directory`, {
+      class: 'definition',
+    });
   }
   return { ...file.source, path: joined };
 }
@@ -44,7 +55,8 @@ export function makeSnapshot(
 ): NodeSnapshot {
   const { node, template, request } = input;
   const context = secretContexts.snapshot(owner.projectId);
-  const seal = (sensitive: boolean, value: unknown): unknown => (sensitive ? secrets.seal(JSON.stringify(value), context) : value);
+  const seal = (sensitive: boolean, value: unknown): unknown =>
+    sensitive ? secrets.seal(JSON.stringify(value), context) : value;
   const fromFile = node.variables.map((variable) => ({
     name: variable.name,
     kind: variable.kind,
@@ -55,9 +67,13 @@ export function makeSnapshot(
   }));
   // Sensitive values of a request were sealed for its run alone when it was recorded.
   const reseal = (sensitive: boolean, value: VariableValue): VariableValue =>
-    sensitive && typeof value === 'string' ? secrets.seal(secrets.open(value, secretContexts.deployment(owner.deploymentId)), context) : value;
+    sensitive && typeof value === 'string'
+      ? secrets.seal(secrets.open(value, secretContexts.deployment(owner.deploymentId)), context)
+      : value;
   const fromRequest = request.variables
-    .filter((variable) => variable.value !== undefined && (variable.alias === undefined || variable.alias === node.alias))
+    .filter(
+      (variable) => variable.value !== undefined && (variable.alias === undefined || variable.alias === node.alias),
+    )
     .map((variable) => ({
       name: variable.name,
       kind: variable.kind,
@@ -87,6 +103,7 @@ export function makeSnapshot(
     })),
     variables: [...fromFile, ...fromRequest],
     requiresApproval: input.requiresApproval,
+    approvalInFile: node.requiresApproval ?? null,
     needs: [...node.needs],
   };
 }

@@ -9,7 +9,10 @@ import type { ActivityDeps } from './deps.ts';
 const gatherMs = 200;
 
 /** See DeploymentActivities.watchNodes. */
-export async function watchNodes(deps: ActivityDeps, input: Parameters<DeploymentActivities['watchNodes']>[0]): Promise<WatchedNode[]> {
+export async function watchNodes(
+  deps: ActivityDeps,
+  input: Parameters<DeploymentActivities['watchNodes']>[0],
+): Promise<WatchedNode[]> {
   const context = Context.current();
   const beating = setInterval(() => context.heartbeat(), 5000);
   const ended: WatchedNode[] = [];
@@ -35,6 +38,11 @@ async function resultOf(deps: ActivityDeps, workflowId: string): Promise<NodeRes
   } catch (error) {
     // The server is away: the whole call is tried again.
     if (isGrpcServiceError(error)) throw error;
-    return { status: 'failed', class: 'internal', message: `its workflow ended from outside: ${messageOf(error)}`, changedState: true };
+    return {
+      status: 'failed',
+      class: 'internal',
+      message: `its workflow ended from outside: ${messageOf(error)}`,
+      changedState: true,
+    };
   }
 }

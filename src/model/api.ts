@@ -12,10 +12,22 @@ import {
   stages,
   triggers,
 } from './deployment.ts';
-import { driftStatuses, environmentLockSchema, environmentSettingsSchema, environmentStatuses, ttlSchema } from './environment.ts';
+import {
+  driftStatuses,
+  environmentLockSchema,
+  environmentSettingsSchema,
+  environmentStatuses,
+  ttlSchema,
+} from './environment.ts';
 import { errorClasses } from './errors.ts';
 import { retryRuleSchema, sourceSchema, templateConfigSchema, templateTypeSchema } from './template.ts';
-import { variableKindSchema, variableLevels, variableScopeSchema, variableTypeSchema, variableValueSchema } from './variable.ts';
+import {
+  variableKindSchema,
+  variableLevels,
+  variableScopeSchema,
+  variableTypeSchema,
+  variableValueSchema,
+} from './variable.ts';
 
 const timestamp = z.iso.datetime().describe('ISO 8601, UTC');
 
@@ -228,7 +240,12 @@ export const approvalSchema = z
     counts: changeCountsSchema,
     resources: z.array(z.object({ address: z.string(), type: z.string(), action: z.enum(resourceActions) })),
     decisions: z.array(
-      z.object({ by: z.string(), decision: z.enum(['approve', 'reject']), comment: z.string().nullable(), at: timestamp }),
+      z.object({
+        by: z.string(),
+        decision: z.enum(['approve', 'reject']),
+        comment: z.string().nullable(),
+        at: timestamp,
+      }),
     ),
     createdAt: timestamp,
     expiresAt: timestamp,

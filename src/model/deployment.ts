@@ -65,7 +65,18 @@ export function isTerminalNode(status: NodeStatus): boolean {
 }
 
 /** The stages of a node's run, each with its own log and time. */
-export const stages = ['prepare', 'init', 'plan', 'policy', 'approval', 'apply', 'destroy', 'outputs', 'recover', 'hooks'] as const;
+export const stages = [
+  'prepare',
+  'init',
+  'plan',
+  'policy',
+  'approval',
+  'apply',
+  'destroy',
+  'outputs',
+  'recover',
+  'hooks',
+] as const;
 export type Stage = (typeof stages)[number];
 
 export const changeCountsSchema = z.object({
@@ -80,7 +91,11 @@ export const approvalEnvelopeSchema = z
   .strictObject({
     maxChanges: z.number().int().min(0).optional().describe('Adds, changes and destroys together, for each node'),
     maxDestroys: z.number().int().min(0).default(0),
-    allowedTypes: z.array(z.string().max(200)).max(500).optional().describe('Resource types that may change; all when absent'),
+    allowedTypes: z
+      .array(z.string().max(200))
+      .max(500)
+      .optional()
+      .describe('Resource types that may change; all when absent'),
   })
   .meta({ id: 'ApprovalEnvelope' });
 export type ApprovalEnvelope = z.infer<typeof approvalEnvelopeSchema>;
@@ -110,7 +125,11 @@ export const deploymentRequestSchema = z
     partial: partialRunSchema.optional(),
     revision: z.string().max(250).optional().describe('Of the workflow file, for this run only'),
     comment: z.string().max(2000).optional(),
-    variables: z.array(variableInputSchema).max(500).default([]).describe('For this run only; `alias` limits one to a node'),
+    variables: z
+      .array(variableInputSchema)
+      .max(500)
+      .default([])
+      .describe('For this run only; `alias` limits one to a node'),
     requiresApproval: z.boolean().optional().describe('Instead of the file and the saved setting, for every node'),
     nodeApprovals: z.record(z.string(), z.boolean()).optional().describe('The same for single aliases'),
     envelope: approvalEnvelopeSchema.optional(),
@@ -130,8 +149,13 @@ export const deploymentRequestSchema = z
       .min(1)
       .max(10_000)
       .optional()
-      .describe('Aliases of nodes that are brought back to what was deployed last; the file is not read, the rest is kept'),
-    rollbackTo: z.string().optional().describe('Deployment whose snapshot is restored; the last successful one when absent'),
+      .describe(
+        'Aliases of nodes that are brought back to what was deployed last; the file is not read, the rest is kept',
+      ),
+    rollbackTo: z
+      .string()
+      .optional()
+      .describe('Deployment whose snapshot is restored; the last successful one when absent'),
     force: z.boolean().default(false).describe('Run nodes that are unchanged too'),
     onFailure: z.enum(failurePolicies).optional(),
   })
@@ -176,7 +200,10 @@ export const nodeSnapshotSchema = z.strictObject({
       from: z.enum(['file', 'request']),
     }),
   ),
+  /** After request, file and saved setting were weighed. */
   requiresApproval: z.boolean().nullable(),
+  /** What the file alone says; a destroy long afterwards weighs it with its own request. */
+  approvalInFile: z.boolean().nullable().default(null),
   /** Aliases it needed in that run: the graph that a later destroy walks in reverse. */
   needs: z.array(z.string()).default([]),
   /** The variables in force when the node last succeeded, for rollback; sensitive ones as ciphertext. */
@@ -196,7 +223,8 @@ export type NodeSnapshot = z.infer<typeof nodeSnapshotSchema>;
 
 /** Why a node was not run. */
 export interface SkipReason {
-  readonly kind: 'failedAncestor' | 'disabled' | 'disabledAncestor' | 'notSelected' | 'stopped' | 'skippedByUser' | 'keptAlive';
+  readonly kind:
+    'failedAncestor' | 'disabled' | 'disabledAncestor' | 'notSelected' | 'stopped' | 'skippedByUser' | 'keptAlive';
   /** The node that caused it. */
   readonly alias?: string | undefined;
   readonly message: string;

@@ -25,7 +25,11 @@ export const ttlSchema = z
   .meta({ id: 'Ttl' });
 export type Ttl = z.infer<typeof ttlSchema>;
 
-export const cronSchema = z.string().min(9).max(100).describe('Five fields: minute hour day-of-month month day-of-week');
+export const cronSchema = z
+  .string()
+  .min(9)
+  .max(100)
+  .describe('Five fields: minute hour day-of-month month day-of-week');
 
 export const environmentScheduleSchema = z
   .strictObject({
@@ -33,7 +37,13 @@ export const environmentScheduleSchema = z
     destroy: cronSchema.optional(),
     timezone: z.string().max(60).default('UTC'),
     paused: z.boolean().default(false),
-    catchUpSeconds: z.number().int().min(10).max(604_800).default(600).describe('Firings missed by more than this are dropped'),
+    catchUpSeconds: z
+      .number()
+      .int()
+      .min(10)
+      .max(604_800)
+      .default(600)
+      .describe('Firings missed by more than this are dropped'),
   })
   .meta({ id: 'EnvironmentSchedule' });
 export type EnvironmentSchedule = z.infer<typeof environmentScheduleSchema>;
@@ -55,7 +65,12 @@ export const environmentSettingsSchema = z
     requiresApproval: z.boolean().optional(),
     requiredApprovals: z.number().int().min(1).max(20).default(1),
     forbidSelfApproval: z.boolean().default(false),
-    approvalExpirySeconds: z.number().int().min(60).max(31_536_000).default(14 * 86_400),
+    approvalExpirySeconds: z
+      .number()
+      .int()
+      .min(60)
+      .max(31_536_000)
+      .default(14 * 86_400),
     ttl: ttlSchema.optional(),
     schedule: environmentScheduleSchema.optional(),
     drift: environmentDriftSchema.optional(),

@@ -3,7 +3,20 @@ import { randomBytes } from 'node:crypto';
 /** Crockford's alphabet in lower case: no letter that can be mistaken for a digit. */
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';
 
-export const idPrefixes = ['org', 'prj', 'tpl', 'env', 'dep', 'var', 'key', 'apr', 'plan', 'wrk', 'req', 'drf'] as const;
+export const idPrefixes = [
+  'org',
+  'prj',
+  'tpl',
+  'env',
+  'dep',
+  'var',
+  'key',
+  'apr',
+  'plan',
+  'wrk',
+  'req',
+  'drf',
+] as const;
 export type IdPrefix = (typeof idPrefixes)[number];
 
 function encode(value: bigint, length: number): string {

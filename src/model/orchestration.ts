@@ -242,9 +242,17 @@ export interface DeploymentActivities {
   setDeploymentStatus(input: { deploymentId: string; status: DeploymentStatus; paused?: boolean }): Promise<void>;
   /** Which nodes this run began to change, and what undoes each. */
   planCompensation(input: { deploymentId: string }): Promise<readonly CompensationNode[]>;
-  finishDeployment(input: { deploymentId: string; status: DeploymentStatus; message?: string }): Promise<DeploymentOutcome>;
+  finishDeployment(input: {
+    deploymentId: string;
+    status: DeploymentStatus;
+    message?: string;
+  }): Promise<DeploymentOutcome>;
   /** Waits until one of these children has ended; used only for children that outlived a continue-as-new. */
-  watchNodes(input: { deploymentId: string; compensation?: true; indexes: readonly number[] }): Promise<readonly WatchedNode[]>;
+  watchNodes(input: {
+    deploymentId: string;
+    compensation?: true;
+    indexes: readonly number[];
+  }): Promise<readonly WatchedNode[]>;
 }
 
 export interface WatchedNode {
@@ -262,7 +270,11 @@ export interface EnvironmentActivities {
 
 export interface ScheduledActivities {
   /** Asks for the run of a schedule. Answers why when it was not made. */
-  requestScheduled(input: { environmentId: string; kind: ScheduleKind; firedAt: string }): Promise<{ skipped?: string }>;
+  requestScheduled(input: {
+    environmentId: string;
+    kind: ScheduleKind;
+    firedAt: string;
+  }): Promise<{ skipped?: string }>;
   reconcile(input: { limit: number }): Promise<{ repaired: number }>;
 }
 

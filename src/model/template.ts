@@ -51,7 +51,10 @@ export const retryRuleSchema = z
     intervalSeconds: z.number().int().min(0).max(86_400).default(10),
     backoff: z.number().min(1).max(10).default(2).describe('Each wait is this many times the one before'),
     onlyWhenMatches: z.string().max(500).optional().describe('Regular expression on the error message'),
-    classes: z.array(z.string()).optional().describe('Error classes to retry; all that can pass by themselves when absent'),
+    classes: z
+      .array(z.string())
+      .optional()
+      .describe('Error classes to retry; all that can pass by themselves when absent'),
   })
   .meta({ id: 'RetryRule' });
 export type RetryRule = z.infer<typeof retryRuleSchema>;
@@ -61,7 +64,11 @@ export const templateConfigSchema = z
   .strictObject({
     version: z.string().max(50).optional().describe('Wanted tool version; the installed one when absent'),
     fileName: z.string().max(300).optional().describe('Workflow or CloudFormation file name inside the path'),
-    deployScript: z.string().max(20_000).optional().describe('shell: what deploys; `./deploy.sh` when that file exists'),
+    deployScript: z
+      .string()
+      .max(20_000)
+      .optional()
+      .describe('shell: what deploys; `./deploy.sh` when that file exists'),
     destroyScript: z.string().max(20_000).optional(),
     planScript: z.string().max(20_000).optional().describe('shell: exit 0 nothing to do, 2 changes'),
     driftScript: z.string().max(20_000).optional(),

@@ -19,7 +19,10 @@ function refusal(alias: string, status: NodeStatus): { readonly message: string;
     case 'succeeded':
       return { message: `"${alias}" has succeeded in this run`, hint: 'deploy the node again with the variable' };
     case 'waitingForApproval':
-      return { message: `"${alias}" waits for approval of a plan that was made without the variable`, hint: 'reject the plan, give the variable, then retry the node' };
+      return {
+        message: `"${alias}" waits for approval of a plan that was made without the variable`,
+        hint: 'reject the plan, give the variable, then retry the node',
+      };
     default:
       return null;
   }
@@ -40,15 +43,23 @@ export function nodeVariableOperations(context: Context) {
       checkVariables([...variables]);
       const stranger = variables.find((variable) => variable.alias !== undefined && variable.alias !== alias);
       if (stranger !== undefined) {
-        throw new WindlassError('invalidInput', `"${stranger.name}" is for the node "${stranger.alias}", but the request is for "${alias}"`, {
-          hint: 'leave alias out',
-        });
+        throw new WindlassError(
+          'invalidInput',
+          `"${stranger.name}" is for the node "${stranger.alias}", but the request is for "${alias}"`,
+          {
+            hint: 'leave alias out',
+          },
+        );
       }
       const { index } = await getNodeRun(db.sql, { deploymentId: deployment.id, alias });
       if (isTerminalDeployment(deployment.status)) {
-        throw new WindlassError('conflict', `Deployment ${deployment.number} of "${deployment.environmentName}" is over`, {
-          hint: `deploy the node with the variable: windlass deploy "${deployment.environmentName}/${alias}" --var NAME=VALUE`,
-        });
+        throw new WindlassError(
+          'conflict',
+          `Deployment ${deployment.number} of "${deployment.environmentName}" is over`,
+          {
+            hint: `deploy the node with the variable: windlass deploy "${deployment.environmentName}/${alias}" --var NAME=VALUE`,
+          },
+        );
       }
       const seal = (sensitive: boolean, value: VariableInput['value']) =>
         sensitive ? secrets.seal(JSON.stringify(value), secretContexts.snapshot(projectId)) : (value ?? null);
@@ -57,17 +68,28 @@ export function nodeVariableOperations(context: Context) {
       });
       await db.transaction(async (tx) => {
         const { rows } = await sql<{ status: NodeStatus; snapshot: unknown }>`
-          SELECT status, snapshot FROM node_runs WHERE deployment_id = ${deployment.id} AND index = ${index} AND NOT compensation FOR UPDATE`.execute(tx);
+          SELECT status, snapshot FROM node_runs WHERE deployment_id = ${deployment.id} AND index = ${index} AND NOT compensation FOR UPDATE`.execute(
+          tx,
+        );
         const row = rows[0];
         const refused = row === undefined ? null : refusal(alias, row.status);
         if (refused !== null) throw new WindlassError('conflict', refused.message, { hint: refused.hint });
-        const snapshot = fromJson(nodeSnapshotSchema.nullable(), row?.snapshot ?? null, `node "${alias}" of ${deployment.id}`);
+        const snapshot = fromJson(
+          nodeSnapshotSchema.nullable(),
+          row?.snapshot ?? null,
+          `node "${alias}" of ${deployment.id}`,
+        );
         if (snapshot === null || snapshot.resolved !== undefined) {
-          throw new WindlassError('conflict', `"${alias}" runs with the variables of an earlier deployment, which is what a rollback is`, {
-            hint: 'deploy the node with the variable when the rollback is over',
-          });
+          throw new WindlassError(
+            'conflict',
+            `"${alias}" runs with the variables of an earlier deployment, which is what a rollback is`,
+            {
+              hint: 'deploy the node with the variable when the rollback is over',
+            },
+          );
         }
-        const isGiven = (known: { name: string; kind: string }): boolean => given.some(({ name, kind }) => name === known.name && kind === known.kind);
+        const isGiven = (known: { name: string; kind: string }): boolean =>
+          given.some(({ name, kind }) => name === known.name && kind === known.kind);
         const kept = snapshot.variables.filter((known) => known.from !== 'request' || !isGiven(known));
         const patched: NodeSnapshot = { ...snapshot, variables: [...kept, ...given] };
         await sql`UPDATE node_runs SET snapshot = ${JSON.stringify(patched)}::jsonb
@@ -77,7 +99,16 @@ export function nodeVariableOperations(context: Context) {
           targetType: 'deployment',
           targetId: deployment.id,
           projectId,
-          after: { alias, variables: given.map(({ name, kind, type, sensitive, value }) => ({ name, kind, type, sensitive, ...(sensitive ? {} : { value }) })) },
+          after: {
+            alias,
+            variables: given.map(({ name, kind, type, sensitive, value }) => ({
+              name,
+              kind,
+              type,
+              sensitive,
+              ...(sensitive ? {} : { value }),
+            })),
+          },
         });
       });
       return getNodeRun(db.sql, { deploymentId: deployment.id, alias });

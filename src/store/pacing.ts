@@ -32,6 +32,8 @@ export async function strikePace(db: Db, key: string, { firstMs, longestMs, calm
 /** Accounts that are being waited for now, with the milliseconds that are left. */
 export async function readPaces(db: Db): Promise<Map<string, number>> {
   const { rows } = await sql<{ key: string; waitMs: number }>`
-    SELECT key, ceil(extract(epoch FROM until - now()) * 1000)::int AS "waitMs" FROM pacing WHERE until > now()`.execute(db);
+    SELECT key, ceil(extract(epoch FROM until - now()) * 1000)::int AS "waitMs" FROM pacing WHERE until > now()`.execute(
+    db,
+  );
   return new Map(rows.map(({ key, waitMs }) => [key, waitMs]));
 }

@@ -61,6 +61,8 @@ const beginRowSchema = z.object({
   parent_template_id: z.string().nullable(),
   environment_status: z.string(),
   environment_settings: environmentSettingsSchema,
+  /** Of the workflow environment it belongs to. */
+  entity_settings: environmentSettingsSchema.nullable(),
   input_hash: z.string().nullable(),
   deployed_snapshot: nodeSnapshotSchema.nullable(),
   lock: environmentLockSchema.nullable(),
@@ -104,7 +106,7 @@ export async function beginNode(db: Db, key: NodeKey, attempt: number): Promise<
     SELECT r.alias, r.name, r.environment_id, r.action, r.status, r.try, r.snapshot, r.journal, r.plan, r.error, r.changed_outputs,
       r.ran, r.began_change, d.request, d.type AS deployment_type, d.trigger, d.requested_by, d.environment_id AS entity_id, COALESCE(parent.name, env.name) AS entity_name,
       env.project_id, p.organization_id, env.parent_id, parent.template_id AS parent_template_id, env.status AS environment_status,
-      env.settings AS environment_settings, env.input_hash, env.deployed_snapshot, env.lock,
+      env.settings AS environment_settings, parent.settings AS entity_settings, env.input_hash, env.deployed_snapshot, env.lock,
       (SELECT a.id FROM approvals a WHERE a.deployment_id = r.deployment_id AND a.index = r.index AND a.compensation = r.compensation
         AND a.status = 'approved' ORDER BY a.created_at DESC LIMIT 1) AS approval_decided,
       (SELECT string_agg(w.by, ', ') FROM approvals a, jsonb_to_recordset(a.decisions) AS w(by text, decision text)

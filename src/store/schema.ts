@@ -280,6 +280,12 @@ export interface AuditLogTable {
   after: NullableJson;
 }
 
+export interface PacingTable {
+  key: string;
+  until: Timestamp;
+  strikes: Generated<number>;
+}
+
 export interface Schema {
   organizations: OrganizationsTable;
   projects: ProjectsTable;
@@ -301,6 +307,7 @@ export interface Schema {
   api_keys: ApiKeysTable;
   idempotency_keys: IdempotencyKeysTable;
   audit_log: AuditLogTable;
+  pacing: PacingTable;
 }
 
 export type EnvironmentRow = Selectable<EnvironmentsTable>;

@@ -115,7 +115,11 @@ export async function makeEnvironment(
     type: options.type ?? 'workflow',
     source: { kind: 'local', directory: project.directory },
   });
-  return client.createEnvironment({ name, template: name, ...(options.settings ? { settings: options.settings } : {}) });
+  return client.createEnvironment({
+    name,
+    template: name,
+    ...(options.settings ? { settings: options.settings } : {}),
+  });
 }
 
 /** A node of `windlass.workflow.yml` whose code is the stack of the same name, or of another one. */

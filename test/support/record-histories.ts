@@ -24,7 +24,10 @@ const scenarios: readonly Scenario[] = [
   {
     name: 'deploy-and-destroy',
     file: `environments:\n${node('a', 'true')}${node('b', 'true', '    needs: [a]\n')}${node('c', 'true', '    needs: [a, b]\n')}`,
-    play: async (server, environment) => [(await server.run(environment)).id, (await server.run(environment, { type: 'destroy' })).id],
+    play: async (server, environment) => [
+      (await server.run(environment)).id,
+      (await server.run(environment, { type: 'destroy' })).id,
+    ],
   },
   {
     name: 'failure-skips-dependents',
@@ -69,7 +72,8 @@ const scenarios: readonly Scenario[] = [
         const page = await server.request<Page<Approval>>('GET', `/approvals?status=pending&deployment=${id}`);
         return page.items.length === 2 && page.items;
       });
-      for (const approval of waiting) await server.request('POST', `/approvals/${approval.id}/${approval.alias === 'a' ? 'approve' : 'reject'}`, {});
+      for (const approval of waiting)
+        await server.request('POST', `/approvals/${approval.id}/${approval.alias === 'a' ? 'approve' : 'reject'}`, {});
       await server.ended(id);
       return [id];
     },
@@ -77,7 +81,10 @@ const scenarios: readonly Scenario[] = [
   {
     name: 'plan-and-retry-rule',
     file: `environments:\n${node('a', 'false', '    retry: { maximum: 1, intervalSeconds: 1 }\n')}`,
-    play: async (server, environment) => [(await server.run(environment, { type: 'plan' })).id, (await server.run(environment)).id],
+    play: async (server, environment) => [
+      (await server.run(environment, { type: 'plan' })).id,
+      (await server.run(environment)).id,
+    ],
   },
 ];
 
@@ -101,11 +108,14 @@ async function record(): Promise<void> {
       const ids = [`environment:${environment.id}`];
       for (const id of deployments) {
         ids.push(`deployment:${id}`);
-        for (const run of await server.nodes(id)) if (run.startedAt !== null) ids.push(`deployment:${id}/${run.compensation ? 'rollback/' : ''}${run.alias}`);
+        for (const run of await server.nodes(id))
+          if (run.startedAt !== null) ids.push(`deployment:${id}/${run.compensation ? 'rollback/' : ''}${run.alias}`);
       }
       for (const [position, id] of ids.entries()) {
         const show = ['workflow', 'show', '--workflow-id', id, '--address', server.temporalAddress, '--output', 'json'];
-        const history: unknown = JSON.parse(execFileSync(toolPath('temporal'), show, { encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 }));
+        const history: unknown = JSON.parse(
+          execFileSync(toolPath('temporal'), show, { encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 }),
+        );
         const kind = id.startsWith('environment:') ? 'environment' : id.includes('/') ? 'node' : 'deployment';
         writeFileSync(join(target, `${name}.${position}.${kind}.json`), `${withoutMachine(JSON.stringify(history))}\n`);
       }

@@ -38,5 +38,7 @@ export function toolPath(tool: TestTool): string {
 export function providerMirror(): string {
   const named = process.env['WINDLASS_PROVIDER_MIRROR'];
   if (named) return named;
-  throw new Error('the provider mirror is not here: run the tests with ./windlass test, or set WINDLASS_PROVIDER_MIRROR');
+  throw new Error(
+    'the provider mirror is not here: run the tests with ./windlass test, or set WINDLASS_PROVIDER_MIRROR',
+  );
 }

@@ -144,7 +144,7 @@ function addRepair({ add }: Registry): void {
       const { client } = await call.connect();
       const { alias, path } = await findNode({ client }, call.argument(0), 'retry');
       const variables = await readVariables(call.options, alias, createSecretReader(call.io));
-      if (variables.length > 0) await client.request('PUT', `${path}/variables`, anything, variables);
+      if (variables.length > 0) await client.put(`${path}/variables`, anything, variables);
       const answer = await client.post(`${path}/retry`, anything);
       printDone(call, `${alias} is run again; what waited on it follows`, answer);
     },

@@ -1,0 +1,77 @@
+import type { Deployment, NodeRun, Problem, ProblemDetails, RunError } from '../../src/model/index.ts';
+import type { TestServer } from './windlass.ts';
+
+const place = ({ file, line, column, path }: Problem): string =>
+  [file, line, column].filter((part) => part !== undefined).join(':') || path || '';
+const listed = (problems: readonly Problem[] | undefined): string[] =>
+  (problems ?? []).map((problem) => `  ${place(problem)}: ${problem.message}`);
+
+function describe(said: { message: string; where?: string; hint?: string; problems?: readonly Problem[] }): string[] {
+  const { message, where, hint, problems } = said;
+  return [`${message}${where ? ` (${where})` : ''}`, ...listed(problems), ...(hint ? [`→ ${hint}`] : [])];
+}
+
+const describeRunError = ({ where, hint, problems, ...error }: RunError): string[] =>
+  describe({
+    message: `${error.class}: ${error.message}`,
+    ...(where ? { where } : {}),
+    ...(hint ? { hint } : {}),
+    ...(problems ? { problems } : {}),
+  });
+
+/** Everything a user is told about input that is wrong: what, where, and after an arrow what to do. */
+export interface Told {
+  /** Of a workflow file that is checked without a run. */
+  file(text: string, more?: Record<string, unknown>): Promise<string>;
+  /** Of a call that is refused. A string is sent as it is. */
+  call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<string>;
+  /** Of a run: its own error, then those of its nodes. */
+  run(environment: string, request?: Record<string, unknown>): Promise<string>;
+}
+
+export function whatIsTold(server: TestServer): Told {
+  return {
+    file: async (text, more = {}) => {
+      const { problems } = await server.request<{ problems: Problem[] }>('POST', '/validate', { text, ...more });
+      return problems.map((problem) => `${place(problem)}: ${problem.message}`).join('\n');
+    },
+    call: async (method, path, body, headers = {}) => {
+      const response = await fetch(`${server.url}/api/v1${path}`, {
+        method,
+        headers: {
+          authorization: `Bearer ${server.token}`,
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...headers,
+        },
+        body: body === undefined ? null : typeof body === 'string' ? body : JSON.stringify(body),
+      });
+      if (response.status < 400) return `${response.status}: it was taken`;
+      if (!response.headers.get('content-type')?.startsWith('application/problem+json')) return 'not a problem+json';
+      const { status, detail, hint, problems } = (await response.json()) as ProblemDetails;
+      return describe({
+        message: `${status} ${detail}`,
+        ...(hint ? { hint } : {}),
+        ...(problems ? { problems } : {}),
+      }).join('\n');
+    },
+    run: async (environment, request = {}) => {
+      const run: Deployment = await server.run(environment, request);
+      const own = run.error === null ? [] : describeRunError(run.error);
+      const nodes: NodeRun[] = await server.nodes(run.id);
+      const theirs = nodes.flatMap(({ alias, error }) =>
+        error === null ? [] : [`[${alias}]`, ...describeRunError(error)],
+      );
+      return [run.status, ...own, ...theirs].join('\n');
+    },
+  };
+}
+
+/** Takes out what differs from one run of the test to the next. */
+export function withoutChance(text: string, names: Readonly<Record<string, string>>): string {
+  let plain = text;
+  for (const [value, name] of Object.entries(names)) plain = plain.replaceAll(value, name);
+  return plain
+    .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>')
+    .replace(/\b(env|prj|org|tpl|dpl|key|var|apr)_[0-9a-zA-Z]+/g, '<$1>')
+    .replace(/\b[0-9a-f]{40}\b/g, '<commit>');
+}
