@@ -161,7 +161,8 @@ export interface DeploymentOutcome {
 export type ControlRequest =
   | { readonly kind: 'pause' | 'continue'; readonly by: string }
   | { readonly kind: StopMode; readonly by: string; readonly reason?: string }
-  | { readonly kind: 'retry' | 'skip'; readonly alias: string; readonly by: string };
+  /** `recorded` is the node's status in the records, which may be ahead of what the run has heard. */
+  | { readonly kind: 'retry' | 'skip'; readonly alias: string; readonly by: string; readonly recorded?: NodeStatus };
 
 export const deploymentMessages = {
   /** Update(ControlRequest) -> void. Rejected when the run or node is not in a state for it. */

@@ -157,7 +157,7 @@ export function controlOperations(context: Context) {
         },
       );
     }
-    return control({ actor, deployment, projectId, request: { kind, alias: node.alias, by: actor.name } });
+    return control({ actor, deployment, projectId, request: { kind, alias: node.alias, by: actor.name, recorded: node.status } });
   }
 
   return {

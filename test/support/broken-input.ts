@@ -23,8 +23,8 @@ const describeRunError = ({ where, hint, problems, ...error }: RunError): string
 export interface Told {
   /** Of a workflow file that is checked without a run. */
   file(text: string, more?: Record<string, unknown>): Promise<string>;
-  /** Of a call that is refused. A string is sent as it is. */
-  call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<string>;
+  /** Of a call that is refused. A string is sent as it is; a header that is null is not sent. */
+  call(method: string, path: string, body?: unknown, headers?: Record<string, string | null>): Promise<string>;
   /** Of a run: its own error, then those of its nodes. */
   run(environment: string, request?: Record<string, unknown>): Promise<string>;
 }
@@ -38,11 +38,11 @@ export function whatIsTold(server: TestServer): Told {
     call: async (method, path, body, headers = {}) => {
       const response = await fetch(`${server.url}/api/v1${path}`, {
         method,
-        headers: {
+        headers: Object.entries({
           authorization: `Bearer ${server.token}`,
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          'content-type': body === undefined ? null : 'application/json',
           ...headers,
-        },
+        }).flatMap(([name, value]): [string, string][] => (value === null ? [] : [[name, value]])),
         body: body === undefined ? null : typeof body === 'string' ? body : JSON.stringify(body),
       });
       if (response.status < 400) return `${response.status}: it was taken`;
@@ -72,6 +72,8 @@ export function withoutChance(text: string, names: Readonly<Record<string, strin
   for (const [value, name] of Object.entries(names)) plain = plain.replaceAll(value, name);
   return plain
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>')
-    .replace(/\b(env|prj|org|tpl|dpl|key|var|apr)_[0-9a-zA-Z]+/g, '<$1>')
-    .replace(/\b[0-9a-f]{40}\b/g, '<commit>');
+    .replace(/\b(env|prj|org|tpl|dep|key|var|apr)_[0-9a-zA-Z]+/g, '<$1>')
+    .replace(/\b[0-9a-f]{40}\b/g, '<commit>')
+    .replace(/ port \d+ after \d+ ms/g, ' port <port>')
+    .replace(/("shop#\d+" \(<dep>\)(, )?)+/g, '<runs>');
 }

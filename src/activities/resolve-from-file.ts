@@ -1,0 +1,199 @@
+/** Runs whose graph comes from the workflow file at its commit. */
+import { approvalNeeded, checkAgainstProject, selectForDeploy, selectForReading } from '../definition/index.ts';
+import type { SelectableNode } from '../definition/index.ts';
+import type { NodeDefinition, NodeSnapshot } from '../model/index.ts';
+import { newId, WindlassError } from '../model/index.ts';
+import { listTemplateNames } from '../store/index.ts';
+import type { ActivityDeps } from './deps.ts';
+import { applyMoves, detectMoves } from './moves.ts';
+import { readDefinition } from './read-definition.ts';
+import type { DefinitionAtCommit } from './read-definition.ts';
+import {
+  aliasOf,
+  defaultMaxParallel,
+  definitionOf,
+  isLive,
+  lastSnapshot,
+  mayExist,
+  refuse,
+  selectableFromRecords,
+  statusesOf,
+} from './resolution.ts';
+import type { Resolution } from './resolution.ts';
+import { upsertSubEnvironments } from './run-store.ts';
+import type { KnownEnvironment, NewNode, RunRow } from './run-store.ts';
+import { besideFile, makeSnapshot } from './snapshots.ts';
+import type { NodeTemplate } from './snapshots.ts';
+
+export async function resolveFromFile(
+  deps: ActivityDeps,
+  run: RunRow,
+  template: NodeTemplate,
+  knownBefore: readonly KnownEnvironment[],
+): Promise<Resolution> {
+  const read = await readDefinition(deps, run, template);
+  const templates = await listTemplateNames(deps.db.sql, run.project_id);
+  if (template.type === 'workflow')
+    refuse(
+      checkAgainstProject(read.definition, { templateNames: templates, fileName: read.fileName }),
+      'nothing was run',
+    );
+  const moves = detectMoves(run, read.definition, knownBefore);
+  const known = run.type === 'plan' ? knownBefore : await applyMoves(deps.db.sql, run, moves, knownBefore);
+  const byAlias = new Map(known.map((node) => [aliasOf(node), node]));
+  const nodes = read.definition.nodes;
+  const prepared = await prepareNodes(deps, run, read, templates);
+  const ids = await ensureEnvironments(deps, run, template, nodes, prepared, byAlias);
+
+  const selectable = nodes.map((node): SelectableNode => {
+    return {
+      alias: node.alias,
+      needs: node.needs,
+      disabled: node.disabled,
+      live: isLive(byAlias.get(node.alias)),
+      timeoutSeconds: node.timeoutSeconds,
+    };
+  });
+  const removedKnown =
+    run.request.partial || template.type !== 'workflow'
+      ? []
+      : known.filter((node) => !nodes.some((listed) => listed.alias === aliasOf(node)));
+  const settings = read.definition.settings;
+  const destroyRemoved = settings.environmentRemovalStrategy === 'destroy';
+  const removed = destroyRemoved ? removedKnown.filter(mayExist) : [];
+  const resumed = run.request.resume ? await statusesOf(deps, run, run.request.resume.deployment) : undefined;
+  const selection =
+    run.type === 'plan'
+      ? { nodes: selectForReading(selectable, 'plan', run.request.partial?.node), problems: [] }
+      : selectForDeploy(selectable, { partial: run.request.partial, resumed, removed: selectableFromRecords(removed) });
+  refuse(selection.problems, 'nothing was run');
+
+  const allKnown = new Map([...byAlias, ...removed.map((node) => [aliasOf(node), node] as const)]);
+  return {
+    nodes: selection.nodes.map((node): NewNode => {
+      const record = allKnown.get(node.alias);
+      return {
+        name: nodes.find((listed) => listed.alias === node.alias)?.name ?? record?.name ?? node.alias,
+        environmentId: ids.get(node.alias) ?? record?.id ?? run.environment_id,
+        snapshot: prepared.get(node.alias)?.snapshot ?? (record ? lastSnapshot(record) : null),
+        previousSnapshot: record?.deployed_snapshot ?? null,
+        run: node,
+      };
+    }),
+    definition: definitionOf(run, {
+      onFailure: run.request.onFailure ?? settings.onFailure,
+      maxParallel: settings.maxParallel ?? run.settings.maxParallel ?? defaultMaxParallel,
+      detach: destroyRemoved || run.type === 'plan' ? [] : removedKnown.map((node) => node.id),
+    }),
+    commit: read.file.commit,
+  };
+}
+
+interface PreparedNode {
+  readonly template: NodeTemplate;
+  readonly snapshot: NodeSnapshot;
+}
+
+/** Finds each node's code at its commit; every distinct source is asked once. */
+async function prepareNodes(
+  deps: ActivityDeps,
+  run: RunRow,
+  read: DefinitionAtCommit,
+  templates: Awaited<ReturnType<typeof listTemplateNames>>,
+): Promise<Map<string, PreparedNode>> {
+  const byName = new Map(templates.map((template) => [template.name, template]));
+  const commits = new Map<string, Promise<{ commit: string }>>();
+  const commitOf = (source: NodeTemplate['source'], revision: string | null): Promise<{ commit: string }> => {
+    const key = JSON.stringify([{ ...source, path: '' }, revision]);
+    let asked = commits.get(key);
+    if (asked === undefined)
+      commits.set(key, (asked = deps.sources.resolve(source, { revision, credentials: read.credentialsFor(source) })));
+    return asked;
+  };
+  const entries = await Promise.all(
+    read.definition.nodes.map(async (node): Promise<[string, PreparedNode]> => {
+      const { template, own } = nodeTemplate(node, read, byName);
+      const { commit } =
+        own && node.revision === undefined ? read.file : await commitOf(template.source, node.revision ?? null);
+      const approval = approvalNeeded({
+        request: run.request.nodeApprovals?.[node.alias] ?? run.request.requiresApproval,
+        file: node.requiresApproval,
+        saved: read.savedApproval(node.alias),
+      });
+      const snapshot = makeSnapshot({ deploymentId: run.id, projectId: run.project_id }, deps.secrets, {
+        node,
+        template,
+        commit,
+        workspace: node.workspace ?? run.workspace,
+        request: run.request,
+        requiresApproval: approval.needed,
+      });
+      return [node.alias, { template, snapshot }];
+    }),
+  );
+  return new Map(entries);
+}
+
+function nodeTemplate(
+  node: NodeDefinition,
+  read: DefinitionAtCommit,
+  byName: ReadonlyMap<string, Awaited<ReturnType<typeof listTemplateNames>>[number]>,
+): { template: NodeTemplate; own: boolean } {
+  if (read.single !== null) return { template: read.single, own: true };
+  if (node.inline !== undefined) {
+    const { type, source, config } = node.inline;
+    const own = source.kind === 'own';
+    const template: NodeTemplate = {
+      id: null,
+      name: node.name,
+      type,
+      source: own ? besideFile(read.file, source.path) : source,
+      config,
+      retryOnDeploy: null,
+    };
+    return { template, own };
+  }
+  const stored = byName.get(node.templateName ?? '');
+  if (stored === undefined)
+    throw new WindlassError('invalidDefinition', `the template "${node.templateName}" of "${node.alias}" is missing`, {
+      class: 'definition',
+    });
+  return {
+    template: {
+      id: stored.id,
+      name: stored.name,
+      type: stored.type,
+      source: stored.source,
+      config: stored.config,
+      retryOnDeploy: stored.retryOnDeploy,
+    },
+    own: false,
+  };
+}
+
+async function ensureEnvironments(
+  deps: ActivityDeps,
+  run: RunRow,
+  template: NodeTemplate,
+  nodes: readonly NodeDefinition[],
+  prepared: ReadonlyMap<string, PreparedNode>,
+  known: ReadonlyMap<string, KnownEnvironment>,
+): Promise<Map<string, string>> {
+  if (template.type !== 'workflow') return new Map(nodes.map((node) => [node.alias, run.environment_id]));
+  return upsertSubEnvironments(
+    deps.db.sql,
+    { id: run.environment_id, projectId: run.project_id },
+    nodes.map((node) => {
+      const own = prepared.get(node.alias)?.template;
+      return {
+        newId: known.get(node.alias)?.id ?? newId('env'),
+        alias: node.alias,
+        name: node.name,
+        templateId: own?.id ?? null,
+        inline: own && own.id === null ? { type: own.type, source: own.source, config: own.config } : null,
+        workspace: node.workspace ?? null,
+        revision: node.revision ?? null,
+      };
+    }),
+  );
+}

@@ -1,0 +1,165 @@
+/** Runs whose graph comes from the records: what was deployed, not what the file says today. */
+import { selectForDeploy, selectForDestroy, selectForReading } from '../definition/index.ts';
+import type { SelectableNode } from '../definition/index.ts';
+import type { NodeSnapshot } from '../model/index.ts';
+import { WindlassError } from '../model/index.ts';
+import type { ActivityDeps } from './deps.ts';
+import {
+  aliasOf,
+  definitionOf,
+  fromRecords,
+  isLive,
+  lastSnapshot,
+  mayExist,
+  refuse,
+  selectableFromRecords,
+} from './resolution.ts';
+import type { Resolution } from './resolution.ts';
+import { findDeployment, lastSuccessBefore, loadPastNodes, loadSnapshotsAsOf } from './run-store.ts';
+import type { KnownEnvironment, NewNode, RunRow } from './run-store.ts';
+
+export function resolveDestroy(run: RunRow, known: readonly KnownEnvironment[]): Resolution {
+  const existing = known.filter(mayExist);
+  return {
+    nodes: fromRecords(run, existing, selectForDestroy(selectableFromRecords(existing))),
+    definition: definitionOf(run),
+    commit: null,
+  };
+}
+
+export function resolveSingleDestroy(run: RunRow, known: readonly KnownEnvironment[]): Resolution {
+  const { nodes, problems } = selectForDeploy(selectableFromRecords(known), { partial: run.request.partial });
+  refuse(problems, 'nothing was destroyed');
+  return { nodes: fromRecords(run, known, nodes), definition: definitionOf(run), commit: null };
+}
+
+export function resolveDrift(run: RunRow, known: readonly KnownEnvironment[]): Resolution {
+  const nodes = selectForReading(selectableFromRecords(known), 'drift', run.request.partial?.node);
+  return {
+    nodes: fromRecords(run, known, nodes),
+    definition: definitionOf(run, { maxParallel: run.settings.drift?.maxParallel ?? 4 }),
+    commit: null,
+  };
+}
+
+/** Brings single nodes back to what was deployed, with the code a check for drift compares with. */
+export function resolveRestore(
+  run: RunRow,
+  known: readonly KnownEnvironment[],
+  aliases: readonly string[],
+): Resolution {
+  const wanted = new Set(aliases);
+  const strangers = aliases.filter((alias) => !known.some((node) => aliasOf(node) === alias && isLive(node)));
+  refuse(
+    strangers.map((alias) => ({ message: `"${alias}" is not deployed, so it cannot be restored` })),
+    'nothing was run',
+  );
+  const resumed = new Map(
+    known.map((node) => [aliasOf(node), wanted.has(aliasOf(node)) ? ('pending' as const) : ('succeeded' as const)]),
+  );
+  const { nodes } = selectForDeploy(selectableFromRecords(known), { resumed });
+  const asked = run.request.requiresApproval;
+  return {
+    nodes: fromRecords(run, known, nodes).map((node) =>
+      asked === undefined || node.snapshot === null
+        ? node
+        : { ...node, snapshot: { ...node.snapshot, requiresApproval: asked } },
+    ),
+    definition: definitionOf(run),
+    commit: null,
+  };
+}
+
+export async function resolveResume(
+  deps: ActivityDeps,
+  run: RunRow,
+  known: readonly KnownEnvironment[],
+  reference: string,
+): Promise<Resolution> {
+  const base = await findDeployment(deps.db.sql, run.environment_id, reference);
+  if (base === null)
+    throw new WindlassError('notFound', `deployment ${reference} is not one of "${run.environment_name}"`, {
+      class: 'definition',
+    });
+  const past = await loadPastNodes(deps.db.sql, base.id);
+  const knownById = new Map(known.map((node) => [node.id, node]));
+  const nodes = past.map((node): NewNode => {
+    const record = knownById.get(node.environment_id);
+    const keep = node.status === 'succeeded' || node.action === 'keep';
+    return {
+      name: record?.name ?? node.alias,
+      environmentId: node.environment_id,
+      snapshot: node.snapshot,
+      previousSnapshot: record?.deployed_snapshot ?? null,
+      run: keep
+        ? {
+            alias: node.alias,
+            needs: node.needs,
+            action: 'keep',
+            satisfied: node.status === 'succeeded' || isLive(record),
+            keptBecause: { kind: 'notSelected', message: `done in deployment ${base.number}` },
+          }
+        : { alias: node.alias, needs: node.needs, action: node.action },
+    };
+  });
+  return { nodes, definition: definitionOf(run), commit: null, basedOn: base.id };
+}
+
+export async function resolveRollback(
+  deps: ActivityDeps,
+  run: RunRow,
+  known: readonly KnownEnvironment[],
+): Promise<Resolution> {
+  const wanted = run.request.rollbackTo;
+  const target =
+    wanted === undefined
+      ? await lastSuccessBefore(deps.db.sql, run.environment_id, run.id)
+      : await findDeployment(deps.db.sql, run.environment_id, wanted);
+  if (target === null) {
+    throw new WindlassError(
+      'conflict',
+      `"${run.environment_name}" has no earlier successful deployment to go back to`,
+      {
+        class: 'definition',
+        hint: 'destroy it instead, or name a deployment with --to',
+      },
+    );
+  }
+  const asOf = await loadSnapshotsAsOf(deps.db.sql, run.environment_id, target.number);
+  const restored = known.filter((node) => asOf.has(node.id));
+  const created = known.filter((node) => !asOf.has(node.id) && mayExist(node));
+  const selectable = (
+    nodes: readonly KnownEnvironment[],
+    snapshot: (node: KnownEnvironment) => NodeSnapshot | null,
+  ): SelectableNode[] =>
+    nodes.map((node) => ({
+      alias: aliasOf(node),
+      needs: snapshot(node)?.needs ?? [],
+      disabled: false,
+      live: isLive(node),
+    }));
+  const { nodes } = selectForDeploy(
+    selectable(restored, (node) => asOf.get(node.id) ?? null),
+    { removed: selectable(created, lastSnapshot) },
+  );
+  const byAlias = new Map(known.map((node) => [aliasOf(node), node]));
+  return {
+    nodes: nodes.flatMap((node): NewNode[] => {
+      const record = byAlias.get(node.alias);
+      if (record === undefined) return [];
+      const snapshot = node.action === 'destroy' ? lastSnapshot(record) : (asOf.get(record.id) ?? null);
+      return [
+        {
+          name: record.name,
+          environmentId: record.id,
+          snapshot,
+          previousSnapshot: record.deployed_snapshot,
+          run: node,
+        },
+      ];
+    }),
+    definition: definitionOf(run),
+    commit: null,
+    basedOn: target.id,
+  };
+}
