@@ -17,7 +17,8 @@ export function approvalReason({ begin, snapshot, input, flow }: NodeCall): stri
 }
 
 /** Keeps the plan, asks for a decision, and answers that the node waits; or goes on when an envelope covers the plan. */
-export async function requestApproval(call: NodeCall, planned: PlanResult, because: string): Promise<NodeOutcome> {
+export async function requestApproval(call: NodeCall, planned: PlanResult, asked: string): Promise<NodeOutcome> {
+  let because = asked;
   const { deps, key, begin, masker, run } = call;
   const envelope = begin.request.envelope ?? (await findEnvelope(deps.db.sql, key.deploymentId));
   if (envelope !== null && envelope !== undefined) {

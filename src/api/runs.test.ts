@@ -391,7 +391,7 @@ describe('stopping and repairing', () => {
     await addNode(body.id, vpc, 'failed');
     for (const kind of ['retry', 'skip']) {
       expect((await api.call('POST', `deployments/${body.id}/nodes/vpc/${kind}`)).status).toBe(200);
-      expect(api.gateway.controls.at(-1)?.request).toEqual({ kind, alias: 'vpc', by: 'admin' });
+      expect(api.gateway.controls.at(-1)?.request).toEqual({ kind, alias: 'vpc', by: 'admin', recorded: 'failed' });
     }
     const unknown = await api.call<ProblemDetails>('POST', `deployments/${body.id}/nodes/vcp/retry`);
     expect(unknown.body).toMatchObject({ status: 404, hint: expect.stringContaining('"vpc"') as string });

@@ -297,6 +297,32 @@ test('resume takes the last deployment, and the file as it is when asked', async
   expect(server?.calls.find(({ line }) => line === 'POST /deployments/dep_1/resume')?.body).toEqual({ refresh: true });
 });
 
+test('retry gives the node the variables first; a secret is never in the arguments', async () => {
+  const node = '/deployments/dep_1/nodes/eks';
+  const routes = {
+    ...shop(),
+    'GET /environments/shop': () => makeEnvironment({ currentDeploymentId: 'dep_1' }),
+    'GET /environments/env_shop': () => makeEnvironment({ currentDeploymentId: 'dep_1' }),
+    'GET /deployments': () => page(makeDeployment({ status: 'running' })),
+    [`PUT ${node}/variables`]: () => ({}),
+    [`POST ${node}/retry`]: () => makeDeployment({ status: 'running' }),
+  };
+  const { code, err } = await run("retry shop/eks --var 'size:=3' --secret-env TOKEN", routes, {
+    env: { TOKEN: 'hush' },
+  });
+  expect([code, err]).toEqual([0, '']);
+  expect(server?.calls.filter(({ line }) => line.includes(node)).map(({ line }) => line)).toEqual([
+    `PUT ${node}/variables`,
+    `POST ${node}/retry`,
+  ]);
+  expect(server?.calls.find(({ line }) => line.startsWith('PUT '))?.body).toMatchObject([
+    { name: 'size', kind: 'tool', type: 'number', value: 3, alias: 'eks' },
+    { name: 'TOKEN', kind: 'environment', value: 'hush', sensitive: true, alias: 'eks' },
+  ]);
+  await run('retry shop/eks', routes);
+  expect(server?.lines('PUT')).toHaveLength(1);
+});
+
 test('cancel ends with 0 when the run was cancelled, and waits until then', async () => {
   const routes: Routes = {
     ...shop('cancelled'),

@@ -157,7 +157,12 @@ export function controlOperations(context: Context) {
         },
       );
     }
-    return control({ actor, deployment, projectId, request: { kind, alias: node.alias, by: actor.name, recorded: node.status } });
+    return control({
+      actor,
+      deployment,
+      projectId,
+      request: { kind, alias: node.alias, by: actor.name, recorded: node.status },
+    });
   }
 
   return {

@@ -170,7 +170,8 @@ export async function runGit(call: GitCall): Promise<GitAnswer> {
       child.once('error', reject);
       child.once('close', (exit, signal) => resolve(exit ?? (signal ? 128 : 1)));
     });
-    if (stopped) throw stopped;
+    const failure = stopped as Error | undefined;
+    if (failure) throw failure;
     return { code, stdout, stderr: mask(stderr, call.login?.secrets ?? []) };
   } catch (thrown) {
     if (['ENOENT', 'EACCES'].includes(errorCode(thrown) ?? '')) {

@@ -243,9 +243,10 @@ class DeploymentRun {
         if (this.graph === null || index === undefined) return void refuse(`this run has no node "${request.alias}"`);
         const possible =
           request.kind === 'retry'
-            ? this.graph.canRetry(index) || this.children?.isPaused(index)
+            ? this.graph.canRetry(index) || (this.isOpen(index) && [undefined, 'paused'].includes(request.recorded))
             : this.graph.canSkip(index);
-        if (!possible) refuse(`"${request.alias}" is not in a state for ${request.kind}`);
+        if (!possible && !this.isEnding(request, index))
+          refuse(`"${request.alias}" is not in a state for ${request.kind}`);
         return;
       }
       case 'pause':
@@ -267,6 +268,11 @@ class DeploymentRun {
       case 'skip': {
         const index = this.indexOf(request.alias);
         if (index === undefined || this.graph === null) return;
+        if (this.isEnding(request, index)) {
+          // When it does not end now, somebody else was faster and it runs again already.
+          if (!(await condition(() => !this.isOpen(index), '10 seconds'))) return;
+          if (this.stop !== null || !this.graph.canRetry(index)) return;
+        }
         if (request.kind === 'skip') this.graph.skip(index, request.by);
         else if (this.graph.canRetry(index)) this.graph.retry(index);
         else this.children?.resume(index);
@@ -289,6 +295,15 @@ class DeploymentRun {
         await this.stopBy(request.kind);
         return;
     }
+  }
+
+  private isOpen(index: number): boolean {
+    return this.children?.isOpen(index) === true;
+  }
+
+  /** The records say that the node has ended, and the run is about to hear of it. */
+  private isEnding({ recorded }: Extract<ControlRequest, { kind: 'retry' | 'skip' }>, index: number): boolean {
+    return recorded !== undefined && ['failed', 'cancelled', 'aborted'].includes(recorded) && this.isOpen(index);
   }
 
   async stopBy(mode: StopMode): Promise<void> {

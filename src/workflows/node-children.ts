@@ -55,7 +55,7 @@ export class NodeChildren {
     for (const index of this.open) this.signal(index, nodeMessages.stop, { mode });
   }
 
-  isPaused(index: number): boolean {
+  isOpen(index: number): boolean {
     return this.open.has(index);
   }
 

@@ -105,6 +105,8 @@ export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResu
     let mode: RunNodeInput['mode'] = 'run';
     for (let attempt = 1; ;) {
       if (stop !== null) return stopped(stop, false);
+      // A pause is recorded before it is heard of here: a word to go on may come in between.
+      resumed = false;
       const outcome = await call(mode, attempt);
       switch (outcome.status) {
         case 'succeeded':
@@ -118,7 +120,6 @@ export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResu
           mode = 'run';
           break;
         case 'paused':
-          resumed = false;
           await condition(() => resumed || stop !== null);
           mode = 'run';
           break;

@@ -1,4 +1,4 @@
-import { mkdir, rename } from 'node:fs/promises';
+import { cp, mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WindlassError } from '../../model/index.ts';
 import { withLock } from '../file-lock.ts';
@@ -62,7 +62,7 @@ export async function findProviderMirror(cacheDirectory: string, onProgress: OnT
   const report = reporter('provider "local"', provider.version, onProgress);
   const file = `terraform-provider-${provider.name}_v${provider.version}`;
   const inside = `registry.opentofu.org/hashicorp/${provider.name}/${provider.version}/${process.platform}_${goArch[process.arch] ?? process.arch}`;
-  const entry = { tool: 'provider-mirror', key: `local-${provider.version}-go`, program: join(inside, file) };
+  const entry = { tool: 'provider-mirror', key: `local-${provider.version}-go-both`, program: join(inside, file) };
   const mirrorOf = (program: string): string => program.slice(0, -entry.program.length - 1);
   report('looking', 'in the cache');
   return withLock(lockOf(cacheDirectory, entry.tool), async () => {
@@ -85,6 +85,10 @@ export async function findProviderMirror(cacheDirectory: string, onProgress: OnT
           await goInstall(build, directory, report);
           await mkdir(join(directory, inside), { recursive: true });
           await rename(join(directory, build.program), join(directory, inside, file));
+          // Each tool looks under the name of its own registry.
+          await cp(join(directory, 'registry.opentofu.org'), join(directory, 'registry.terraform.io'), {
+            recursive: true,
+          });
         },
       }));
     report('ready', cached ? 'cached' : 'built');

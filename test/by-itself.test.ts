@@ -1,0 +1,86 @@
+import { Client, Connection } from '@temporalio/client';
+import type { Approval, Deployment, NodeRun, Page } from '../src/model/index.ts';
+import { workflowIds } from '../src/model/index.ts';
+import { makeEnvironment, makeProject, node } from './support/project.ts';
+import type { TestProject } from './support/project.ts';
+import { startTestServer } from './support/windlass.ts';
+import type { TestServer } from './support/windlass.ts';
+
+/** Expiry and reconciliation take minutes by the clock. */
+jest.setTimeout(300_000);
+
+let server: TestServer;
+let connection: Connection;
+const projects: TestProject[] = [];
+
+beforeAll(async () => {
+  server = await startTestServer();
+  connection = await Connection.connect({ address: server.temporalAddress });
+});
+afterAll(async () => {
+  await connection?.close();
+  await server?.stop();
+  for (const project of projects) project.remove();
+});
+
+const newProject = (): TestProject => {
+  const project = makeProject('alone');
+  projects.push(project);
+  return project;
+};
+const find = async (run: Deployment, alias: string): Promise<NodeRun | undefined> =>
+  (await server.nodes(run.id)).find((item) => item.alias === alias);
+const approvalOf = async (run: Deployment): Promise<Approval | undefined> =>
+  (await server.request<Page<Approval>>('GET', `/approvals?deployment=${run.id}`)).items[0];
+
+async function withApproval(settings: Record<string, unknown>) {
+  const project = newProject();
+  project.stack('a');
+  project.stack('b');
+  project.workflow({ environments: { a: node('a', { requiresApproval: true }), b: node('b', { needs: ['a'] }) } });
+  const environment = await makeEnvironment(server, project, { settings });
+  const run = await server.start(environment.id);
+  const approval = await server.until(() => approvalOf(run));
+  return { project, run, approval };
+}
+
+it('cancels a node that nobody approved in time, says so, and leaves nothing to decide', async () => {
+  const { project, run } = await withApproval({ approvalExpirySeconds: 60 });
+  expect((await server.ended(run.id)).status).toBe('cancelled');
+  expect(await find(run, 'a')).toMatchObject({ status: 'cancelled', reason: { message: 'nobody approved in time' } });
+  expect(await find(run, 'b')).toMatchObject({ status: 'skipped', reason: { kind: 'stopped', alias: 'a' } });
+  const approval = await approvalOf(run);
+  expect(approval?.status).toBe('expired');
+  const late = await server.raw<{ detail: string }>('POST', `/approvals/${approval?.id ?? ''}/approve`, {});
+  expect(late).toMatchObject({ status: 409, body: { detail: expect.stringContaining('expired') as unknown } });
+  expect([...project.lines('a'), ...project.lines('b')]).toEqual([]);
+});
+
+it('cancels a node whose plan was rejected, with who said so and why', async () => {
+  const { run, approval } = await withApproval({});
+  await server.request('POST', `/approvals/${approval.id}/reject`, { comment: 'too dear' });
+  expect((await server.ended(run.id)).status).toBe('cancelled');
+  const node_ = await find(run, 'a');
+  expect(node_?.status).toBe('cancelled');
+  expect(node_?.reason?.message).toMatch(/^rejected by .+: too dear$/);
+  expect((await approvalOf(run))?.status).toBe('rejected');
+});
+
+it('finds a run whose workflow was ended outside, and closes it with everything that was open', async () => {
+  const project = newProject();
+  project.stack('slow', { sleepSeconds: 200 });
+  project.stack('later');
+  project.workflow({ environments: { slow: node('slow'), later: node('later', { needs: ['slow'] }) } });
+  const environment = await makeEnvironment(server, project);
+  const run = await server.start(environment.id);
+  await server.until(async () => project.lines('slow').includes('apply'));
+  await new Client({ connection }).workflow.getHandle(workflowIds.deployment(run.id)).terminate('by hand');
+  const ended = await server.ended(run.id);
+  expect(ended.status).toBe('aborted');
+  expect(ended.error?.message).toContain('ended outside');
+  expect(await server.statuses(run.id)).toEqual({ slow: 'aborted', later: 'cancelled' });
+  expect((await server.environment(environment.id)).status).toBe('failed');
+  // The tool is stopped too, and the environment can be deployed again.
+  project.stack('slow');
+  expect((await server.run(environment.id)).status).toBe('succeeded');
+});
