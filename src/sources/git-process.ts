@@ -170,7 +170,7 @@ export async function runGit(call: GitCall): Promise<GitAnswer> {
       child.once('error', reject);
       child.once('close', (exit, signal) => resolve(exit ?? (signal ? 128 : 1)));
     });
-    const failure = stopped as Error | undefined;
+    const failure = stopped as Error | null;
     if (failure) throw failure;
     return { code, stdout, stderr: mask(stderr, call.login?.secrets ?? []) };
   } catch (thrown) {
