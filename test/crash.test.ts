@@ -1,125 +1,194 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startTemporalServer } from '../src/embedded/index.ts';
-import type { TemporalServer } from '../src/embedded/index.ts';
-import type { Deployment } from '../src/model/index.ts';
-import { startPostgres } from './support/postgres.ts';
-import { processesWith, serverOf, startProduct } from './support/processes.ts';
-import type { ProductProcess } from './support/processes.ts';
-import { makeEnvironment, makeProject, node } from './support/project.ts';
+import type { Approval, Deployment, Environment } from '../src/model/index.ts';
+import { beforeEnd, makeEnvironment, makeProject, node } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
-import { toolPath } from './support/tools.ts';
-import { createTestClient, testEnvironment } from './support/windlass.ts';
-import type { TestClient } from './support/windlass.ts';
+import { buildDist, freePort, processesOf, startUp, tailOf } from './support/processes.ts';
+import type { TestApi } from './support/processes.ts';
 
 let root: string;
+let port: number;
+let up: TestApi;
 let project: TestProject;
-let processes: ProductProcess[];
+let environment: Environment;
+const projects: TestProject[] = [];
 
-beforeEach(() => {
+const dataDirectory = (): string => join(root, 'data');
+const start = async (): Promise<void> => {
+  up = await startUp({ dataDirectory: dataDirectory(), port });
+};
+
+beforeAll(async () => {
+  buildDist();
   root = mkdtempSync(join(tmpdir(), 'windlass-crash-'));
-  project = makeProject('crash');
-  project.stack('a', { sleepSeconds: 6 });
-  project.stack('b');
-  project.workflow({ environments: { a: node('a'), b: node('b', { needs: ['a'] }) } });
-  processes = [];
+  mkdirSync(dataDirectory());
+  port = await freePort();
+  await start();
 });
-
-afterEach(async () => {
-  for (const started of processes) await started.kill('SIGKILL');
+afterAll(async () => {
+  await up?.stop();
+  for (const made of projects) made.remove();
   rmSync(root, { recursive: true, force: true });
-  project.remove();
 });
 
-function start(words: readonly string[], environment: Record<string, string>): ProductProcess {
-  const started = startProduct(words, environment);
-  processes.push(started);
-  return started;
+/** quick → slow → after, and aside beside them; `slow` takes its time. */
+async function shop(slowSeconds: number, more: Record<string, unknown> = {}): Promise<void> {
+  project = makeProject('crash');
+  projects.push(project);
+  project.stack('quick');
+  project.stack('slow', { sleepSeconds: slowSeconds });
+  project.stack('after');
+  project.stack('aside', { sleepSeconds: 1 });
+  project.workflow({
+    environments: {
+      quick: node('quick'),
+      slow: node('slow', { needs: ['quick'], ...more }),
+      after: node('after', { needs: ['slow'] }),
+      aside: node('aside'),
+    },
+  });
+  environment = await makeEnvironment(up.client, project);
+}
+const names = ['quick', 'slow', 'after', 'aside'] as const;
+
+/** Starts a deploy and answers it when the create of `slow` has begun. */
+async function inSlow(request: Record<string, unknown> = {}): Promise<Deployment> {
+  const run = await up.client.start(environment.id, request);
+  await beforeEnd(up.client, run, () => project.lines('slow').length > 0);
+  return run;
 }
 
-/** Waits until the apply of a stack has really begun, which its own journal says. */
-async function applying(client: TestClient, name: string): Promise<void> {
-  await client.until(() => Promise.resolve(project.lines(name).length > 0));
+async function expectWhole(run: Deployment): Promise<void> {
+  const ended = await up.client.ended(run.id);
+  if (ended.status !== 'succeeded')
+    throw new Error(`${JSON.stringify([ended, await up.client.nodes(run.id)])}\n${tailOf(up.logFile)}`);
+  expect((await up.client.environment(environment.id)).status).toBe('active');
+  await expectNothingLeft();
 }
 
-async function expectAppliedOnce(client: TestClient, run: Deployment): Promise<void> {
-  expect(run.status).toBe('succeeded');
-  expect(await client.statuses(run.id)).toEqual({ a: 'succeeded', b: 'succeeded' });
-  expect(project.lines('a')).toEqual(['apply']);
-  expect(project.lines('b')).toEqual(['apply']);
-  for (const item of await client.nodes(run.id)) {
-    const state = await client.request<{ lock: unknown }>('GET', `/environments/${item.environmentId}/state`);
-    expect(state.lock).toBeNull();
+/** No lock, no process of a tool, and nothing that a plan would change. */
+async function expectNothingLeft(): Promise<void> {
+  for (const name of names) {
+    const ref = encodeURIComponent(`${environment.name}/${name}`);
+    const state = await up.client.request<{ lock: unknown } | null>('GET', `/environments/${ref}/state`);
+    expect([name, state?.lock ?? null]).toEqual([name, null]);
   }
+  expect(processesOf(project.journal)).toEqual([]);
+  const plan = await up.client.run(environment.id, { type: 'plan' });
+  const counts = (await up.client.nodes(plan.id)).map((item) => [item.alias, item.counts]);
+  expect(counts).toEqual(counts.map(([alias]) => [alias, { add: 0, change: 0, destroy: 0 }]));
 }
+const linesOfAll = (): Record<string, string[]> => Object.fromEntries(names.map((name) => [name, project.lines(name)]));
+const once = Object.fromEntries(names.map((name) => [name, ['apply']]));
+const toolOf = (name: string): number => {
+  const found = processesOf(project.journal).find(({ args }) => args.some((arg) => arg.includes(`/${name};`)));
+  let pid = found?.parent ?? 0;
+  // The shell of the provisioner is a child of the tool.
+  for (let parent = pid; parent > 1;) {
+    const args = readFileSync(`/proc/${parent}/cmdline`, 'utf8').split('\0');
+    if (/tofu$/.test(args[0] ?? '')) pid = parent;
+    parent = Number(/^PPid:\s*(\d+)/m.exec(readFileSync(`/proc/${parent}/status`, 'utf8'))?.[1] ?? 0);
+  }
+  return pid;
+};
 
-test('a deployment finishes by itself after the whole embedded server was killed in mid-apply, and nothing is applied twice', async () => {
-  const data = join(root, 'data');
-  const environment = { ...testEnvironment(data), WINDLASS_PORT: '0' };
-  const first = start(['up'], environment);
-  const before = await serverOf(data, first);
-  const { port } = new URL(before.url);
-  const client = createTestClient(before.url, before.token);
-  const { id } = await makeEnvironment(client, project);
-  const run = await client.start(id);
-  await applying(client, 'a');
-  await first.kill('SIGKILL');
-  await client.until(() => Promise.resolve(processesWith(data, ['temporal']).length === 0));
+describe('kill -9 of everything in one process', () => {
+  it('while a tool runs: the next start waits for it and goes on, and nothing is applied twice', async () => {
+    await shop(6);
+    const run = await inSlow();
+    await up.kill();
+    await start();
+    await expectWhole(run);
+    expect(linesOfAll()).toEqual(once);
+  });
 
-  const second = start(['up'], { ...environment, WINDLASS_PORT: port });
-  const after = await serverOf(data, second);
-  const again = createTestClient(after.url, after.token);
-  await expectAppliedOnce(again, await again.ended(run.id));
-  await second.kill();
-  expect(processesWith(data, ['temporal', 'tofu'])).toEqual([]);
+  it('while a tool runs that ends before the next start: its result is taken, nothing is applied twice', async () => {
+    await shop(2);
+    const run = await inSlow();
+    await up.kill();
+    // Its state cannot be written while nobody answers; it gives up after a few tries and leaves the state in a file.
+    while (processesOf(project.journal).length > 0) await new Promise((resolve) => setTimeout(resolve, 100));
+    while (processesOf(join(dataDirectory(), 'work')).length > 0)
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    await start();
+    await expectWhole(run);
+    expect(linesOfAll()).toEqual(once);
+  });
+
+  it('and of the tool with it: what the state knows is kept, and the rest is planned anew', async () => {
+    await shop(20);
+    const run = await inSlow();
+    const tool = toolOf('slow');
+    await up.kill();
+    process.kill(tool, 'SIGKILL');
+    project.stack('slow');
+    await start();
+    await up.client.ended(run.id);
+    await up.client.until(() => Promise.resolve(processesOf(project.journal).length === 0));
+    await expectWhole(run);
+    expect({ ...linesOfAll(), slow: [] }).toEqual({ ...once, slow: [] });
+  });
+
+  it('while a plan waits for approval: the same plan is applied after it', async () => {
+    await shop(0, { requiresApproval: true });
+    const run = await up.client.start(environment.id);
+    const id = await beforeEnd(up.client, run, (nodes) => nodes.find((item) => item.approvalId !== null)?.approvalId);
+    await up.kill();
+    await start();
+    const approval = await up.client.request<Approval>('GET', `/approvals/${id}`);
+    expect(approval.status).toBe('pending');
+    await up.client.request('POST', `/approvals/${id}/approve`, {});
+    await expectWhole(run);
+    expect(linesOfAll()).toEqual(once);
+    const all = await up.client.request<{ items: Approval[] }>('GET', `/approvals?deployment=${run.id}`);
+    expect(all.items.map((item) => [item.id, item.status])).toEqual([[id, 'approved']]);
+  });
+
+  it('while runs are queued: they start in their order afterwards', async () => {
+    await shop(3);
+    const first = await inSlow();
+    const second = await up.client.start(environment.id, { type: 'destroy' });
+    await up.kill();
+    await start();
+    expect((await up.client.ended(first.id)).status).toBe('succeeded');
+    expect((await up.client.ended(second.id)).status).toBe('succeeded');
+    for (const name of names) expect([name, project.lines(name)]).toEqual([name, ['apply', 'destroy']]);
+    expect((await up.client.environment(environment.id)).status).toBe('inactive');
+  });
 });
 
-describe('with PostgreSQL, Temporal and two workers', () => {
-  let temporal: TemporalServer;
-  let postgres: Awaited<ReturnType<typeof startPostgres>>;
+it('a tool that is killed in its apply fails the node with the reason, frees the lock, and is resumed', async () => {
+  await shop(20);
+  const run = await inSlow();
+  process.kill(toolOf('slow'), 'SIGKILL');
+  const ended = await up.client.ended(run.id);
+  await up.client.until(() => Promise.resolve(processesOf(project.journal).length === 0));
+  expect(ended.status).toBe('failed');
+  const slow = (await up.client.nodes(run.id)).find((item) => item.alias === 'slow');
+  expect(slow?.error?.message).toMatch(/killed|signal/i);
+  const ref = encodeURIComponent(`${environment.name}/slow`);
+  const state = await up.client.request<{ lock: unknown } | null>('GET', `/environments/${ref}/state`);
+  expect(state?.lock ?? null).toBeNull();
+  project.stack('slow');
+  const resumed = await up.client.request<Deployment>('POST', `/deployments/${run.id}/resume`, { refresh: true });
+  await expectWhole(resumed);
+});
 
-  beforeEach(async () => {
-    postgres = await startPostgres();
-    temporal = await startTemporalServer({ program: toolPath('temporal'), dataDirectory: root, namespace: 'default' });
-  });
-  afterEach(async () => {
-    await temporal.stop();
-    await postgres.stop();
-  });
+it('Temporal that is killed in a run is started again, and the run goes on where it was', async () => {
+  await shop(4);
+  const run = await inSlow();
+  const record = join(dataDirectory(), 'temporal', 'process.json');
+  expect(existsSync(record)).toBe(true);
+  const { pid } = JSON.parse(readFileSync(record, 'utf8')) as { pid: number };
+  process.kill(pid, 'SIGKILL');
+  await expectWhole(run);
+  expect(linesOfAll()).toEqual(once);
+});
 
-  test('another worker takes over when the one that applies is killed, and the tool is not run again', async () => {
-    const common = {
-      ...testEnvironment(join(root, 'server')),
-      WINDLASS_DATABASE_URL: postgres.url,
-      TEMPORAL_ADDRESS: temporal.address,
-      WINDLASS_ENCRYPTION_KEY: '0123456789abcdef'.repeat(4),
-      WINDLASS_PORT: '18471',
-    };
-    start(['server'], common);
-    const client = await administrator(join(root, 'server'), 'http://127.0.0.1:18471');
-    const workers = ['one', 'two'].map((name) => ({
-      name,
-      process: start(['worker'], { ...common, WINDLASS_DATA: join(root, name) }),
-    }));
-    const { id } = await makeEnvironment(client, project);
-    const run = await client.start(id);
-    await applying(client, 'a');
-    const busy = workers.find(({ name }) => processesWith(join(root, name), ['tofu']).length > 0);
-    expect(busy).toBeDefined();
-    await busy?.process.kill('SIGKILL');
-    await expectAppliedOnce(client, await client.ended(run.id));
-  });
-
-  async function administrator(dataDirectory: string, url: string): Promise<TestClient> {
-    const waiting = createTestClient(url, '');
-    return waiting.until(async () => {
-      try {
-        await fetch(`${url}/healthz`);
-        return createTestClient(url, readFileSync(join(dataDirectory, 'administrator.token'), 'utf8').trim());
-      } catch {
-        return null;
-      }
-    });
-  }
+it('nothing runs any more after an orderly stop', async () => {
+  await up.stop();
+  await up.client.until(() => Promise.resolve(processesOf(root).length === 0));
+  expect(processesOf(root)).toEqual([]);
+  await start();
 });

@@ -129,6 +129,7 @@ const paths = async (deployment: Deployment): Promise<string[]> => {
 };
 /** Reads everything that is told about a run. Answers what was answered with an error, too. */
 async function readEverything(deployment: Deployment, streams: boolean): Promise<void> {
+  process.stderr.write(`TRACE ${deployment.type} ${deployment.status} ${Date.now()}\n`);
   const get = async (path: string, accept: string): Promise<void> => {
     const headers = { authorization: `Bearer ${client.token}`, accept };
     const response = await fetch(`${client.url}/api/v1${path}`, { headers });
@@ -240,7 +241,7 @@ async function play(): Promise<void> {
   const more = await client.run(environment.id, { type: 'plan' });
   await readEverything(more, true);
   await playRefusals(name);
-  await readEverything(await client.run(environment.id, { type: 'destroy' }), true);
+  await readEverything(await client.run(environment.id, { type: 'destroy', requiresApproval: false }), true);
 }
 
 /** A secret in what is refused, and a token for a server that refuses it. */

@@ -2,6 +2,7 @@ import type { EnvironmentActivities, QueuedRun, ScheduledActivities } from '../m
 import { systemActor, WindlassError } from '../model/index.ts';
 import { recordEvent } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
+import { stopOrphans } from './orphans.ts';
 import { closeNodes, loadRun, setEnvironmentStatus, setRunStatus } from './run-store.ts';
 
 /** See EnvironmentActivities.requestExpiry. */
@@ -54,6 +55,7 @@ export async function recordCancelled(
 ): Promise<void> {
   const run = await loadRun(deps.db.sql, input.deploymentId);
   if (run === null) return;
+  if (run.status !== 'queued') await stopOrphans(deps, run.id);
   await deps.db.transaction(async (tx) => {
     const status = run.status === 'queued' ? 'cancelled' : 'aborted';
     const ended = await setRunStatus(tx, run.id, { status, error: { class: 'cancelled', message: input.message } });

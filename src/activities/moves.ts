@@ -42,7 +42,7 @@ export function detectMoves(run: RunRow, definition: WorkflowDefinition, known: 
     if (likely === undefined) return [];
     return [
       {
-        message: `"${before.alias}" is gone and "${likely.alias}" is new with the same template and workspace: a rename? Confirm with --move "${before.alias}=${likely.alias}" (keeps its resources), or --replace-renamed (destroys and creates)`,
+        message: `"${before.alias}" is gone and "${likely.alias}" is new with the same template and workspace: a rename? Confirm with --moved "${before.alias}=${likely.alias}" (keeps its resources), or --replace-renamed (destroys and creates)`,
         line: likely.position?.line,
         column: likely.position?.column,
       },

@@ -20,7 +20,6 @@ export async function reconcile(deps: ActivityDeps, input: { limit: number }): P
   for (const { id } of rows) {
     if (await isOpen(deps, workflowIds.deployment(id))) continue;
     await recordCancelled(deps, { deploymentId: id, message: 'its workflow was ended outside Windlass' });
-    await stopOrphans(deps, id);
     repaired++;
   }
   repaired += await closeEndedNodes(deps, input.limit);
@@ -64,20 +63,5 @@ async function isOpen(deps: ActivityDeps, workflowId: string): Promise<boolean> 
     if (error instanceof WorkflowNotFoundError) return false;
     if (isGrpcServiceError(error)) return true;
     throw error;
-  }
-}
-
-/** Children outlive their deployment so that it can continue as new; when it was terminated they have to be stopped. */
-async function stopOrphans(deps: ActivityDeps, deploymentId: string): Promise<void> {
-  const { rows } = await sql<{ alias: string; compensation: boolean }>`
-    SELECT alias, compensation FROM node_runs WHERE deployment_id = ${deploymentId} AND started_at IS NOT NULL`.execute(
-    deps.db.sql,
-  );
-  for (const { alias, compensation } of rows) {
-    const id = workflowIds.node(deploymentId, alias, compensation);
-    await deps.temporal.workflow
-      .getHandle(id)
-      .cancel()
-      .catch(() => undefined);
   }
 }

@@ -1,82 +1,210 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { once } from 'node:events';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { searchAttributes } from '../../src/model/index.ts';
+import { createTestClient, testEnvironment } from './windlass.ts';
+import type { TestClient } from './windlass.ts';
 
-const main = join(__dirname, '..', '..', 'dist', 'src', 'cli', 'main.js');
+const root = join(__dirname, '..', '..');
+const main = join(root, 'dist', 'src', 'cli', 'main.js');
+const startWithinMs = 120_000;
 
-/** A process of the built product, as a user starts it. */
-export interface ProductProcess {
-  readonly pid: number;
-  /** What it has printed so far. */
-  output(): string;
-  /** Ends when the process has. */
-  readonly ended: Promise<void>;
-  kill(signal?: NodeJS.Signals): Promise<void>;
+/** Builds dist/ when the sources have changed: processes of their own run the compiled code, as users do. */
+export function buildDist(): void {
+  execFileSync(process.execPath, [join(root, 'scripts', 'build.mjs')], { cwd: root, stdio: 'pipe' });
 }
 
-/** Starts `windlass <words>` from dist/, which `./windlass test` has built before. */
-export function startProduct(words: readonly string[], environment: Record<string, string>): ProductProcess {
-  if (!existsSync(main)) throw new Error('dist/ is not built: run the tests with ./windlass test');
-  const child: ChildProcess = spawn(process.execPath, [main, ...words], {
-    env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/', ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+export interface TestProcess {
+  readonly pid: number;
+  /** Everything it printed. */
+  readonly logFile: string;
+  readonly running: boolean;
+  /** Ends it as a power cut would, and answers when it is gone. */
+  kill(): Promise<void>;
+  /** Asks it to end and waits; kills it when it takes too long. */
+  stop(): Promise<void>;
+}
+
+export interface SpawnOptions {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly logFile: string;
+}
+
+/** Starts a program whose output goes to a file; nothing of the environment is passed on but PATH and HOME. */
+export function startProcess({ command, args, env, logFile }: SpawnOptions): TestProcess {
+  const log = openSync(logFile, 'a');
+  const child: ChildProcess = spawn(command, args, {
+    env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/', ...env },
+    stdio: ['ignore', log, log],
   });
-  let printed = '';
-  child.stdout?.on('data', (text: Buffer) => (printed += text.toString()));
-  child.stderr?.on('data', (text: Buffer) => (printed += text.toString()));
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  closeSync(log);
+  const gone = once(child, 'exit');
+  const running = (): boolean => child.exitCode === null && child.signalCode === null;
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    if (running()) child.kill(signal);
+    await gone;
+  };
   return {
     pid: child.pid ?? 0,
-    output: () => printed,
-    ended,
-    kill: async (signal = 'SIGTERM') => {
-      child.kill(signal);
-      await ended;
+    logFile,
+    get running() {
+      return running();
+    },
+    kill: () => end('SIGKILL'),
+    async stop() {
+      const late = setTimeout(() => child.kill('SIGKILL'), 30_000);
+      await end('SIGTERM');
+      clearTimeout(late);
     },
   };
 }
 
-/** Address and administrator's key of the server on a data directory, once it answers. */
-export async function serverOf(
-  dataDirectory: string,
-  process_: ProductProcess,
-): Promise<{ url: string; token: string }> {
-  let gone = false;
-  void process_.ended.then(() => (gone = true));
-  for (;;) {
-    if (gone) throw new Error(`the server ended early:\n${process_.output()}`);
-    const found = readServer(dataDirectory);
-    if (found !== null && found.pid === process_.pid) return found;
-    await new Promise((resolve) => setTimeout(resolve, 100));
+/** The end of what a process printed, for the message of a test that fails. */
+export function tailOf(logFile: string, length = 3000): string {
+  return existsSync(logFile) ? readFileSync(logFile, 'utf8').slice(-length) : '';
+}
+
+async function whileStarting(process: TestProcess, what: string, ready: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + startWithinMs;
+  while (!(await ready().catch(() => false))) {
+    if (!process.running || Date.now() > deadline)
+      throw new Error(`${what} did not start:\n${tailOf(process.logFile)}`);
+    await delay(100);
   }
 }
 
-function readServer(dataDirectory: string): { pid: number; url: string; token: string } | null {
+const answersWell = async (url: string): Promise<boolean> => (await fetch(url)).ok;
+
+export interface TestApi extends TestProcess {
+  readonly client: TestClient;
+}
+
+/** Answers when the server is ready and has written its token. A server that does not get there is ended. */
+async function clientOf(process: TestProcess, url: string, dataDirectory: string): Promise<TestApi> {
+  const file = join(dataDirectory, 'administrator.token');
   try {
-    const { pid, url } = JSON.parse(readFileSync(join(dataDirectory, 'server.json'), 'utf8')) as {
-      pid: number;
-      url: string | null;
-    };
-    const token = readFileSync(join(dataDirectory, 'administrator.token'), 'utf8').trim();
-    return url === null ? null : { pid, url, token };
-  } catch {
-    return null;
+    await whileStarting(process, 'Windlass', async () => (await answersWell(`${url}/readyz`)) && existsSync(file));
+  } catch (error) {
+    await process.kill();
+    throw error;
   }
+  const token = readFileSync(file, 'utf8').trim();
+  return Object.assign(process, { client: createTestClient(url, token) });
 }
 
-/** Process ids whose command line or working directory holds a text. */
-export function processesWith(text: string, programs: readonly string[]): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => {
-      try {
-        const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-        if (!programs.some((program) => (command[0] ?? '').endsWith(program))) return false;
-        return command.join(' ').includes(text) || readlinkSync(`/proc/${pid}/cwd`).includes(text);
-      } catch {
-        return false;
-      }
-    });
+export interface UpOptions {
+  readonly dataDirectory: string;
+  readonly port: number;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** `windlass up` in a process of its own. */
+export function startUp({ dataDirectory, port, env = {} }: UpOptions): Promise<TestApi> {
+  const process_ = startProcess({
+    command: process.execPath,
+    args: [main, 'up'],
+    env: { ...testEnvironment(dataDirectory), WINDLASS_PORT: String(port), ...env },
+    logFile: join(dataDirectory, '..', 'up.log'),
+  });
+  return clientOf(process_, `http://127.0.0.1:${port}`, dataDirectory);
+}
+
+/** `windlass server`. */
+export function startServer(options: UpOptions): Promise<TestApi> {
+  const { dataDirectory, port, env = {} } = options;
+  const process_ = startProcess({
+    command: process.execPath,
+    args: [main, 'server'],
+    env: { ...testEnvironment(dataDirectory), WINDLASS_PORT: String(port), ...env },
+    logFile: join(dataDirectory, '..', 'server.log'),
+  });
+  return clientOf(process_, `http://127.0.0.1:${port}`, dataDirectory);
+}
+
+/** `windlass worker`. It is ready when it has taken its first task; nothing has to be waited for. */
+export function startWorker(dataDirectory: string, env: Readonly<Record<string, string>>): TestProcess {
+  return startProcess({
+    command: process.execPath,
+    args: [main, 'worker'],
+    env: { ...testEnvironment(dataDirectory), ...env },
+    logFile: join(dataDirectory, '..', 'worker.log'),
+  });
+}
+
+export interface TestTemporal extends TestProcess {
+  readonly address: string;
+}
+
+/** A Temporal server with its data in a file, so that it can be killed and started again. */
+export async function startTemporal(
+  program: string,
+  directory: string,
+  ports: { port: number; uiPort: number },
+): Promise<TestTemporal> {
+  const fast = [
+    'history.transferProcessorMaxPollRPS=2000',
+    'history.timerProcessorMaxPollRPS=2000',
+    'matching.numTaskqueueReadPartitions=1',
+    'matching.numTaskqueueWritePartitions=1',
+  ];
+  const process_ = startProcess({
+    command: program,
+    args: [
+      ...['server', 'start-dev', '--ip', '127.0.0.1', '--port', String(ports.port), '--ui-port', String(ports.uiPort)],
+      ...['--db-filename', join(directory, 'temporal.db'), '--log-level', 'warn'],
+      ...['--sqlite-pragma', 'journal_mode=wal', '--sqlite-pragma', 'synchronous=normal'],
+      ...fast.flatMap((setting) => ['--dynamic-config-value', setting]),
+      ...Object.values(searchAttributes).flatMap((name) => ['--search-attribute', `${name}=Keyword`]),
+    ],
+    env: {},
+    logFile: join(directory, 'temporal.log'),
+  });
+  const address = `127.0.0.1:${ports.port}`;
+  const describe = ['operator', 'namespace', 'describe', 'default', '--address', address];
+  await whileStarting(process_, 'Temporal', () => {
+    execFileSync(program, describe, { stdio: 'ignore', timeout: 10_000 });
+    return Promise.resolve(true);
+  });
+  return Object.assign(process_, { address });
+}
+
+export interface FoundProcess {
+  readonly pid: number;
+  readonly parent: number;
+  readonly args: readonly string[];
+}
+
+/** Processes that have the text in their arguments or work in a directory under it. Linux only. */
+export function processesOf(text: string): FoundProcess[] {
+  return readdirSync('/proc').flatMap((entry): FoundProcess[] => {
+    if (!/^\d+$/.test(entry) || Number(entry) === process.pid) return [];
+    try {
+      const args = readFileSync(`/proc/${entry}/cmdline`, 'utf8').split('\0').slice(0, -1);
+      const stat = readFileSync(`/proc/${entry}/stat`, 'utf8');
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      if (fields[0] === 'Z') return [];
+      const cwd = readlinkSync(`/proc/${entry}/cwd`);
+      if (!cwd.startsWith(text) && !args.some((arg) => arg.includes(text))) return [];
+      return [{ pid: Number(entry), parent: Number(fields[1]), args }];
+    } catch {
+      // It ended in the meantime, or belongs to somebody else.
+      return [];
+    }
+  });
 }
