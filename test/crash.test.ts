@@ -87,7 +87,7 @@ const toolOf = (name: string): number => {
   // The shell of the provisioner is a child of the tool.
   for (let parent = pid; parent > 1;) {
     const args = readFileSync(`/proc/${parent}/cmdline`, 'utf8').split('\0');
-    if (/tofu$/.test(args[0] ?? '')) pid = parent;
+    if ((args[0] ?? '').endsWith('tofu')) pid = parent;
     parent = Number(/^PPid:\s*(\d+)/m.exec(readFileSync(`/proc/${parent}/status`, 'utf8'))?.[1] ?? 0);
   }
   return pid;

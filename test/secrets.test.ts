@@ -23,16 +23,25 @@ const kinds = ['tool', 'environment'] as const;
 const makeSecret = (): string => `${randomBytes(12).toString('base64url')}/"&+é${randomBytes(6).toString('hex')}`;
 const variableName = (kind: (typeof kinds)[number], level: string): string =>
   kind === 'tool' ? `tool_${level}` : `PLANTED_${level.toUpperCase()}`;
-const planted = Object.fromEntries(
-  levels.flatMap((level) => kinds.map((kind) => [variableName(kind, level), makeSecret()])),
-);
+/** A private key has lines, each of which gives something away. */
+const keyLines = Array.from({ length: 4 }, () => randomBytes(24).toString('hex'));
+const planted = Object.fromEntries([
+  ['PLANTED_KEY', ['-----BEGIN KEY-----', ...keyLines, '-----END KEY-----', ''].join('\n')],
+  ...levels.flatMap((level) => kinds.map((kind) => [variableName(kind, level), makeSecret()])),
+]);
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 const requestSecret = planted[variableName('tool', 'request')] ?? '';
 /** A stack makes this one, so that it is known to Windlass only as a sensitive output. */
 const outputSecret = sha256(`made of ${requestSecret}`);
 const gitToken = randomBytes(20).toString('base64url');
 const refused = makeSecret();
-const secrets: Record<string, string> = { ...planted, output: outputSecret, gitToken, refused };
+const secrets: Record<string, string> = {
+  ...planted,
+  ...Object.fromEntries(keyLines.map((line, i) => [`line ${i} of the key`, line])),
+  output: outputSecret,
+  gitToken,
+  refused,
+};
 const findings = lookFor(secrets);
 
 let dataDirectory: string;
@@ -129,7 +138,6 @@ const paths = async (deployment: Deployment): Promise<string[]> => {
 };
 /** Reads everything that is told about a run. Answers what was answered with an error, too. */
 async function readEverything(deployment: Deployment, streams: boolean): Promise<void> {
-  process.stderr.write(`TRACE ${deployment.type} ${deployment.status} ${Date.now()}\n`);
   const get = async (path: string, accept: string): Promise<void> => {
     const headers = { authorization: `Bearer ${client.token}`, accept };
     const response = await fetch(`${client.url}/api/v1${path}`, { headers });
@@ -221,6 +229,7 @@ async function play(): Promise<void> {
   await plant('template', 'template', {}, `&scopeId=${name}-a`);
   await plant('environment', 'environment', {}, `&scopeId=${environment.id}`);
   await plant('environment', 'node', { alias: 'a' }, `&scopeId=${environment.id}`);
+  await client.request('POST', '/variables?scope=project', variable('PLANTED_KEY', planted['PLANTED_KEY'] ?? ''));
   run = await client.request(
     'POST',
     `/environments/${environment.id}/deployments`,

@@ -96,7 +96,7 @@ export async function loadKnown(db: Db, environmentId: string, workflow: boolean
       ORDER BY nr.started_at DESC NULLS LAST LIMIT 1
     ) b ON true
     WHERE ${workflow ? sql`e.parent_id = ${environmentId} AND NOT e.detached` : sql`e.id = ${environmentId}`}
-    ORDER BY e.created_at, e.id`.execute(db);
+    ORDER BY e.created_at, e.alias, e.id`.execute(db);
   return z.array(liveNodeSchema).parse(rows);
 }
 
