@@ -25,9 +25,9 @@ const variableName = (kind: (typeof kinds)[number], level: string): string =>
   kind === 'tool' ? `tool_${level}` : `PLANTED_${level.toUpperCase()}`;
 /** A private key has lines, each of which gives something away. */
 const keyLines = Array.from({ length: 4 }, () => randomBytes(24).toString('hex'));
-const planted = Object.fromEntries([
+const planted: Record<string, string> = Object.fromEntries<string>([
   ['PLANTED_KEY', ['-----BEGIN KEY-----', ...keyLines, '-----END KEY-----', ''].join('\n')],
-  ...levels.flatMap((level) => kinds.map((kind) => [variableName(kind, level), makeSecret()])),
+  ...levels.flatMap((level) => kinds.map((kind): [string, string] => [variableName(kind, level), makeSecret()])),
 ]);
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 const requestSecret = planted[variableName('tool', 'request')] ?? '';

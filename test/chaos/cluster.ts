@@ -1,0 +1,173 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { freePort, processesOf, startProcess, startTemporal, tailOf } from '../support/processes.ts';
+import type { TestProcess } from '../support/processes.ts';
+import { startPostgres } from '../support/postgres.ts';
+import { toolPath } from '../support/tools.ts';
+
+export const memberNames = ['worker-1', 'worker-2', 'api', 'temporal'] as const;
+export type MemberName = (typeof memberNames)[number];
+
+/** Compiled beside this file: dist/src and dist/test. */
+const main = join(__dirname, '..', '..', 'src', 'cli', 'main.js');
+const startWithinMs = 120_000;
+const lookEveryMs = 200;
+
+interface Member {
+  readonly start: () => Promise<TestProcess>;
+  process: TestProcess | null;
+  /** A restart before this moment is held back. */
+  downUntilMs: number;
+  killedByUs: boolean;
+}
+
+export interface Tool {
+  readonly pid: number;
+  readonly deploymentId: string;
+  readonly alias: string;
+}
+
+/** Windlass as its users run it on servers: every part a process of its own, and somebody who starts what has ended. */
+export interface Cluster {
+  readonly directory: string;
+  readonly apiUrl: string;
+  readonly temporalAddress: string;
+  readonly databaseUrl: string;
+  token(): string;
+  /** Ends a part as a power cut would. It is started again after the given time. */
+  kill(name: MemberName, downMs: number): Promise<void>;
+  /** OpenTofu processes that run now. */
+  tools(): Tool[];
+  /** Everything is up and answers. */
+  ready(): Promise<void>;
+  /** Parts that ended although nobody killed them, with the end of their logs. */
+  readonly endedAlone: string[];
+  stop(options: { readonly keepFiles: boolean }): Promise<void>;
+}
+
+export async function startCluster(): Promise<Cluster> {
+  const directory = mkdtempSync(join(tmpdir(), 'windlass-chaos-'));
+  const postgres = await startPostgres();
+  const databaseUrl = await postgres.createDatabase('windlass');
+  const [apiPort, temporalPort, uiPort] = [await freePort(), await freePort(), await freePort()];
+  const apiUrl = `http://127.0.0.1:${apiPort}`;
+  const temporalAddress = `127.0.0.1:${temporalPort}`;
+  const key = randomBytes(32).toString('hex');
+  const dataOf = (name: MemberName): string => join(directory, name);
+  const environmentOf = (name: MemberName): Record<string, string> => ({
+    WINDLASS_DATA: dataOf(name),
+    WINDLASS_CACHE: join(directory, 'cache'),
+    WINDLASS_DATABASE_URL: databaseUrl,
+    TEMPORAL_ADDRESS: temporalAddress,
+    WINDLASS_ENCRYPTION_KEY: key,
+    WINDLASS_PORT: String(apiPort),
+    WINDLASS_STATE_URL: apiUrl,
+    WINDLASS_TOFU: toolPath('tofu'),
+    WINDLASS_LOG_LEVEL: 'info',
+    WINDLASS_SHUTDOWN_GRACE_SECONDS: '2',
+  });
+  const windlass = (name: MemberName, command: string) => (): Promise<TestProcess> => {
+    mkdirSync(dataOf(name), { recursive: true });
+    return Promise.resolve(
+      startProcess({
+        command: process.execPath,
+        args: [main, command],
+        env: environmentOf(name),
+        logFile: join(directory, `${name}.log`),
+      }),
+    );
+  };
+  const temporalDirectory = dataOf('temporal');
+  mkdirSync(temporalDirectory);
+  const member = (start: Member['start']): Member => ({ start, process: null, downUntilMs: 0, killedByUs: false });
+  const members: Record<MemberName, Member> = {
+    temporal: member(() => startTemporal(toolPath('temporal'), temporalDirectory, { port: temporalPort, uiPort })),
+    api: member(windlass('api', 'server')),
+    'worker-1': member(windlass('worker-1', 'worker')),
+    'worker-2': member(windlass('worker-2', 'worker')),
+  };
+  const endedAlone: string[] = [];
+  const tokenFile = join(dataOf('api'), 'administrator.token');
+  const logOf = (name: MemberName): string => join(name === 'temporal' ? temporalDirectory : directory, `${name}.log`);
+
+  let stopping = false;
+  const keep = async (name: MemberName): Promise<void> => {
+    const it = members[name];
+    while (!stopping) {
+      if (it.process !== null && !it.process.running) {
+        if (!it.killedByUs) endedAlone.push(`${name}: ${tailOf(logOf(name), 600)}`);
+        it.process = null;
+        it.killedByUs = false;
+      }
+      if (it.process === null && Date.now() >= it.downUntilMs) {
+        it.process = await it.start().catch((error: unknown) => {
+          endedAlone.push(`${name} did not start: ${error instanceof Error ? error.message : String(error)}`);
+          return null;
+        });
+      }
+      await delay(lookEveryMs);
+    }
+  };
+  const answers = async (): Promise<boolean> => {
+    if (memberNames.some((name) => members[name].process?.running !== true)) return false;
+    return (await fetch(`${apiUrl}/readyz`)).ok && existsSync(tokenFile);
+  };
+  const ready = async (): Promise<void> => {
+    for (const name of memberNames) members[name].downUntilMs = 0;
+    const deadline = Date.now() + startWithinMs;
+    while (!(await answers().catch(() => false))) {
+      if (Date.now() > deadline) throw new Error(`Windlass did not come up: ${tailOf(logOf('api'), 2000)}`);
+      await delay(lookEveryMs);
+    }
+  };
+  const stop = async ({ keepFiles }: { readonly keepFiles: boolean }): Promise<void> => {
+    stopping = true;
+    await Promise.all(keepers);
+    for (const name of memberNames) await members[name].process?.stop();
+    for (const tool of toolsOf(directory)) process.kill(tool.pid, 'SIGKILL');
+    await postgres.stop();
+    if (!keepFiles) rmSync(directory, { recursive: true, force: true });
+  };
+
+  // The first start in order; later each part finds the others by itself.
+  members.temporal.process = await members.temporal.start();
+  members.api.process = await members.api.start();
+  const keepers = memberNames.map((name) => keep(name));
+  await ready();
+  return {
+    directory,
+    apiUrl,
+    temporalAddress,
+    databaseUrl,
+    token: () => readFileSync(tokenFile, 'utf8').trim(),
+    async kill(name, downMs) {
+      const it = members[name];
+      if (it.process === null || !it.process.running) return;
+      it.killedByUs = true;
+      it.downUntilMs = Date.now() + downMs;
+      await it.process.kill();
+    },
+    tools: () => toolsOf(directory),
+    ready,
+    endedAlone,
+    stop,
+  };
+}
+
+function toolsOf(directory: string): Tool[] {
+  return processesOf(directory).flatMap(({ pid, args }): Tool[] => {
+    if (!/\/tofu$/.test(args[0] ?? '')) return [];
+    try {
+      const variables = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+      const value = (name: string): string =>
+        variables.find((text) => text.startsWith(`${name}=`))?.slice(name.length + 1) ?? '';
+      return [{ pid, deploymentId: value('WINDLASS_DEPLOYMENT_ID'), alias: value('WINDLASS_ALIAS') }];
+    } catch {
+      // It has ended in the meantime.
+      return [];
+    }
+  });
+}
