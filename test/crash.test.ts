@@ -103,14 +103,12 @@ describe('kill -9 of everything in one process', () => {
     expect(linesOfAll()).toEqual(once);
   });
 
-  it('while a tool runs that ends before the next start: its result is taken, nothing is applied twice', async () => {
+  it('while a tool runs that is done before the next start: its state is taken, nothing is applied twice', async () => {
     await shop(2);
     const run = await inSlow();
     await up.kill();
-    // Its state cannot be written while nobody answers; it gives up after a few tries and leaves the state in a file.
-    while (processesOf(project.journal).length > 0) await new Promise((resolve) => setTimeout(resolve, 100));
-    while (processesOf(join(dataDirectory(), 'work')).length > 0)
-      await new Promise((resolve) => setTimeout(resolve, 100));
+    // It keeps its state until somebody is there to take it.
+    await up.client.until(() => Promise.resolve(processesOf(project.journal).length === 0));
     await start();
     await expectWhole(run);
     expect(linesOfAll()).toEqual(once);

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, readFileSync, readSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -135,13 +136,14 @@ async function choosePorts(last: ServerRecord | null): Promise<Ports> {
 }
 
 async function startOnce(options: TemporalServerOptions, files: Files, ports: Ports): Promise<Running> {
+  const marker = `windlass-${createHash('sha256').update(files.database).digest('hex').slice(0, 12)}`;
   const logStart = rotateLog(files.log);
   const logDescriptor = openSync(files.log, 'a', 0o600);
   let server: GuardedProcess;
   try {
     server = await startGuarded({
       command: options.program,
-      args: devServerArguments({ ...ports, namespace: options.namespace, databaseFile: files.database }),
+      args: devServerArguments({ ...ports, namespace: options.namespace, databaseFile: files.database, marker }),
       environment: { ...process.env, TEMPORAL_ADDRESS: undefined, TEMPORAL_NAMESPACE: undefined },
       logDescriptor,
     });
@@ -151,7 +153,7 @@ async function startOnce(options: TemporalServerOptions, files: Files, ports: Po
   const identity = identify(server.pid);
   if (identity) writeRecord(files.record, { ...identity, ...ports });
   try {
-    await untilReady(server, `127.0.0.1:${ports.port}`, options.namespace);
+    await untilReady(server, { address: `127.0.0.1:${ports.port}`, namespace: options.namespace, marker });
     return { process: server, ports };
   } catch (error) {
     await server.stop();
@@ -159,14 +161,20 @@ async function startOnce(options: TemporalServerOptions, files: Files, ports: Po
   }
 }
 
+interface Asked {
+  readonly address: string;
+  readonly namespace: string;
+  readonly marker: string;
+}
+
 /** Ready means that the namespace can be read, not only that the port is open. */
-async function untilReady(server: GuardedProcess, address: string, namespace: string): Promise<void> {
+async function untilReady(server: GuardedProcess, asked: Asked): Promise<void> {
   let ended: number | undefined;
   void server.ended.then((code) => (ended = code));
   const deadlineMs = performance.now() + readyWithinMs;
   for (;;) {
     if (ended !== undefined) throw new Error(`it ended while starting (${endOf(ended)})`);
-    const answer = await askOnce(address, namespace);
+    const answer = await askOnce(asked);
     if (answer === null) return;
     if (performance.now() > deadlineMs)
       throw new Error(`it did not answer within ${readyWithinMs / 1000} s: ${answer}`);
@@ -175,7 +183,7 @@ async function untilReady(server: GuardedProcess, address: string, namespace: st
 }
 
 /** null when it is ready, otherwise why it is not. */
-async function askOnce(address: string, namespace: string): Promise<string | null> {
+async function askOnce({ address, namespace, marker }: Asked): Promise<string | null> {
   // Loaded here, because most commands only ask this room whether a server runs.
   const [client, { msToTs }] = await Promise.all([
     import('@temporalio/client'),
@@ -185,6 +193,8 @@ async function askOnce(address: string, namespace: string): Promise<string | nul
   try {
     connection = await client.Connection.connect({ address, connectTimeout: 2_000 });
     const service = connection.workflowService;
+    // Another program's Temporal may have been faster on this port, and would answer for the usual namespace as well.
+    await connection.withDeadline(Date.now() + 5_000, () => service.describeNamespace({ namespace: marker }));
     const answer = await connection.withDeadline(Date.now() + 5_000, () => service.describeNamespace({ namespace }));
     const retention = msToTs(retentionDays * 86_400_000);
     if (!answer.config?.workflowExecutionRetentionTtl?.seconds?.equals(retention.seconds ?? 0)) {

@@ -23,13 +23,16 @@ export interface DevServerOptions {
   readonly uiPort: number;
   readonly namespace: string;
   readonly databaseFile: string;
+  /** A namespace that only this server has, so that it can be told from another one on the same port. */
+  readonly marker: string;
 }
 
 export function devServerArguments(options: DevServerOptions): string[] {
-  const { port, uiPort, namespace, databaseFile } = options;
+  const { port, uiPort, namespace, databaseFile, marker } = options;
   // prettier-ignore
   const args = ['server', 'start-dev', '--ip', '127.0.0.1', '--port', String(port), '--ui-port', String(uiPort),
     '--db-filename', databaseFile, '--log-level', 'warn', '--ui-disable-news-fetch'];
+  args.push('--namespace', marker);
   if (namespace !== 'default') args.push('--namespace', namespace);
   for (const [key, value] of Object.entries(sqlitePragmas)) args.push('--sqlite-pragma', `${key}=${value}`);
   for (const [key, value] of Object.entries(dynamicConfig)) args.push('--dynamic-config-value', `${key}=${value}`);
