@@ -115,7 +115,7 @@ describe('kill -9 of everything in one process', () => {
   });
 
   it('and of the tool with it: what the state knows is kept, and the rest is planned anew', async () => {
-    await shop(20);
+    await shop(8);
     const run = await inSlow();
     const tool = toolOf('slow');
     await up.kill();
@@ -157,7 +157,7 @@ describe('kill -9 of everything in one process', () => {
 });
 
 it('a tool that is killed in its apply fails the node with the reason, frees the lock, and is resumed', async () => {
-  await shop(20);
+  await shop(8);
   const run = await inSlow();
   process.kill(toolOf('slow'), 'SIGKILL');
   const ended = await up.client.ended(run.id);

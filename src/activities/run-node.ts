@@ -6,7 +6,7 @@ import { openLog } from '../artifacts/index.ts';
 import type { LogWriter } from '../artifacts/index.ts';
 import type { NodeOutcome, NodeSnapshot, RunError, RunNodeInput, Stage } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
-import { LeftRunningError, ToolError } from '../runners/index.ts';
+import { forgetOutput, LeftRunningError, ToolError } from '../runners/index.ts';
 import type { PlanResult, StackRun, StopReason } from '../runners/index.ts';
 import { announceProgress, beginNode, endNode, enterStage, isDatabaseUnavailable } from '../store/index.ts';
 import type { Journal, NodeBegin, NodeKey } from '../store/index.ts';
@@ -75,10 +75,14 @@ async function execute(deps: ActivityDeps, input: RunNodeInput, signal: AbortSig
     const opened = await openCall(deps, input, key, begin, { masker, log, signal });
     if (opened.status === 'over') return opened.outcome;
     call = opened.call;
-    return await perform(call);
+    const outcome = await perform(call);
+    await forgetOutput(call.run.workDirectory);
+    return outcome;
   } catch (error) {
     if (isTransient(error)) throw error;
-    return await fail(call ?? failing, error);
+    const outcome = await fail(call ?? failing, error);
+    if (call) await forgetOutput(call.run.workDirectory);
+    return outcome;
   } finally {
     await log.close();
   }

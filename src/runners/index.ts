@@ -1,3 +1,4 @@
+export { forgetOutput } from './forget-output.ts';
 export { createRunners } from './registry.ts';
 export type { RunnerRegistry } from './registry.ts';
 export type { RunnerOptions } from './options.ts';

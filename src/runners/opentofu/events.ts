@@ -120,6 +120,7 @@ export function createEventReader(options: {
   let outputs: Readonly<Record<string, OutputValue>> | null = null;
   let applyStarted = false;
   let rest = '';
+  let lastPrefix: string | null = null;
 
   function progress(): void {
     const done = [...open.values()].filter((left) => left <= 0).length;
@@ -189,10 +190,23 @@ export function createEventReader(options: {
       : other.data['@message'];
   }
 
+  /**
+   * The tool puts the resource in front of each line of a provisioner. Written once, the lines below it stay together:
+   * easier to read, and a secret that is wrapped over them is still found.
+   */
+  function withoutRepeatedPrefix(log: string): string {
+    const prefix = /^\S+(?: \(.+?\))?: \([a-z-]+\): /.exec(log)?.[0] ?? null;
+    const repeated = prefix !== null && prefix === lastPrefix;
+    lastPrefix = prefix;
+    return repeated ? `  ${log.slice(prefix.length)}` : log;
+  }
+
   function line(text: string, fresh: boolean): void {
     if (text.trim() === '') return;
     const log = readable(text.trimEnd());
-    if (log !== null && fresh) options.onText(log.endsWith('\n') ? log : `${log}\n`);
+    if (log === null || !fresh) return;
+    const shown = withoutRepeatedPrefix(log);
+    options.onText(shown.endsWith('\n') ? shown : `${shown}\n`);
   }
 
   return {

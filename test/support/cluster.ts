@@ -1,0 +1,72 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startPostgres } from './postgres.ts';
+import type { TestPostgres } from './postgres.ts';
+import { freePort, startServer, startTemporal, startWorker } from './processes.ts';
+import type { TestApi, TestProcess, TestTemporal } from './processes.ts';
+import { toolPath } from './tools.ts';
+
+/** PostgreSQL, Temporal, `windlass server` and workers, each a process of its own that can be killed and started again. */
+export interface TestCluster {
+  readonly root: string;
+  readonly postgres: TestPostgres;
+  /** Replaced by the `start…` functions. */
+  temporal: TestTemporal;
+  api: TestApi;
+  readonly workers: TestProcess[];
+  startTemporal(): Promise<void>;
+  startApi(): Promise<void>;
+  /** All workers of one machine share a data directory; another name stands for another directory on it. */
+  startWorker(directory?: string): TestProcess;
+  stop(): Promise<void>;
+}
+
+export async function startCluster(options: { readonly workers: number }): Promise<TestCluster> {
+  const root = mkdtempSync(join(tmpdir(), 'windlass-cluster-'));
+  const directory = (name: string): string => {
+    const path = join(root, name, 'data');
+    mkdirSync(path, { recursive: true });
+    return path;
+  };
+  const postgres = await startPostgres();
+  const ports = { port: await freePort(), uiPort: await freePort() };
+  const port = await freePort();
+  const env = {
+    WINDLASS_DATABASE_URL: await postgres.createDatabase('windlass'),
+    TEMPORAL_ADDRESS: `127.0.0.1:${ports.port}`,
+    WINDLASS_ENCRYPTION_KEY: randomBytes(32).toString('hex'),
+    WINDLASS_STATE_URL: `http://127.0.0.1:${port}`,
+  };
+  const temporal = (): Promise<TestTemporal> => startTemporal(toolPath('temporal'), root, ports);
+  const api = (): Promise<TestApi> => startServer({ dataDirectory: directory('server'), port, env });
+  const workers: TestProcess[] = [];
+  const cluster: TestCluster = {
+    root,
+    postgres,
+    temporal: await temporal(),
+    api: await api(),
+    workers,
+    async startTemporal() {
+      cluster.temporal = await temporal();
+    },
+    async startApi() {
+      cluster.api = await api();
+    },
+    startWorker(name = 'worker') {
+      const worker = startWorker(directory(name), env);
+      workers.push(worker);
+      return worker;
+    },
+    async stop() {
+      await Promise.all(workers.map((worker) => worker.stop()));
+      await cluster.api.stop();
+      await cluster.temporal.stop();
+      await postgres.stop();
+      rmSync(root, { recursive: true, force: true });
+    },
+  };
+  for (let count = 0; count < options.workers; count++) cluster.startWorker();
+  return cluster;
+}
