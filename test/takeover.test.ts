@@ -81,7 +81,9 @@ it('a worker that is killed in an apply: another takes the tool over, and nothin
   await worker.kill();
   await beforeEnd(client(), run, () => !worker.running);
   const taken = 'An earlier call of the tool ended unseen';
-  await client().until(async () => (await client().text(`/deployments/${run.id}/logs?format=text&node=slow`)).includes(taken));
+  await client().until(async () =>
+    (await client().text(`/deployments/${run.id}/logs?format=text&node=slow`)).includes(taken),
+  );
   const seconds = (Date.now() - killedMs) / 1000;
   say(`another worker took over after ${seconds.toFixed(1)} s`);
   // It did so while the tool was still running: the tool takes longer than that.

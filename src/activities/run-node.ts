@@ -54,7 +54,7 @@ async function execute(deps: ActivityDeps, input: RunNodeInput, signal: AbortSig
     index: input.index,
     compensation: input.compensation ?? false,
   };
-  const begin = await beginNode(deps.db.sql, key, input.try);
+  const begin = await beginNode(deps.db.sql, key, input.try, input.mode);
   if (begin === null)
     return { status: 'failed', class: 'internal', message: 'the record of this node is gone', changedState: false };
   const ended = endedBefore(begin);
@@ -91,6 +91,12 @@ async function execute(deps: ActivityDeps, input: RunNodeInput, signal: AbortSig
 /** An earlier try of this same call has written its ending and died before it could say so. */
 function endedBefore(begin: NodeBegin): NodeOutcome | null {
   switch (begin.status) {
+    case 'waitingForApproval': {
+      const { asked_approval: asked } = begin;
+      return asked === null
+        ? null
+        : { status: 'waitingForApproval', approvalId: asked.id, expiresInMs: asked.expiresInMs };
+    }
     case 'succeeded':
       return { status: 'succeeded', changedOutputs: begin.changed_outputs, ran: begin.ran };
     case 'failed': {

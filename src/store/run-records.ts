@@ -66,6 +66,8 @@ const beginRowSchema = z.object({
   input_hash: z.string().nullable(),
   deployed_snapshot: nodeSnapshotSchema.nullable(),
   lock: environmentLockSchema.nullable(),
+  /** The question that an earlier call has asked and nobody has heard the answer of. */
+  asked_approval: z.object({ id: z.string(), expiresInMs: z.number() }).nullable(),
   approval_decided: z.string().nullable(),
   /** Who approved its plan, when that was done. */
   reviewers: z.string().nullable(),
@@ -91,12 +93,21 @@ function where(key: NodeKey): RawBuilder<unknown> {
  * Marks the node as running and answers all that its run needs to know. A node that has already ended is left as it
  * is; the caller sees its status.
  */
-export async function beginNode(db: Db, key: NodeKey, attempt: number): Promise<NodeBegin | null> {
+export async function beginNode(
+  db: Db,
+  key: NodeKey,
+  attempt: number,
+  mode: 'run' | 'apply' = 'run',
+): Promise<NodeBegin | null> {
+  // Asked already by a call that died before it could say so: the plan and the question stand.
+  const asked = sql`(status = 'waitingForApproval' AND try >= ${attempt} AND EXISTS (
+    SELECT 1 FROM approvals a WHERE a.deployment_id = node_runs.deployment_id AND a.index = node_runs.index
+      AND a.compensation = node_runs.compensation AND a.status IN ('pending', ${mode === 'run' ? 'approved' : 'pending'})))`;
   const result = await sql<Record<string, unknown>>`
     WITH r AS (
       UPDATE node_runs SET
-        status = CASE WHEN status IN ('succeeded','failed','cancelled','aborted') AND try >= ${attempt} THEN status ELSE 'running' END,
-        stage = CASE WHEN status IN ('succeeded','failed','cancelled','aborted') AND try >= ${attempt} THEN stage ELSE 'prepare' END,
+        status = CASE WHEN ${asked} OR (status IN ('succeeded','failed','cancelled','aborted') AND try >= ${attempt}) THEN status ELSE 'running' END,
+        stage = CASE WHEN ${asked} OR (status IN ('succeeded','failed','cancelled','aborted') AND try >= ${attempt}) THEN stage ELSE 'prepare' END,
         try = GREATEST(try, ${attempt}),
         started_at = COALESCE(started_at, now()),
         finished_at = CASE WHEN status IN ('succeeded','failed','cancelled','aborted') AND try >= ${attempt} THEN finished_at ELSE NULL END
@@ -107,6 +118,9 @@ export async function beginNode(db: Db, key: NodeKey, attempt: number): Promise<
       r.ran, r.began_change, d.request, d.type AS deployment_type, d.trigger, d.requested_by, d.environment_id AS entity_id, COALESCE(parent.name, env.name) AS entity_name,
       env.project_id, p.organization_id, env.parent_id, parent.template_id AS parent_template_id, env.status AS environment_status,
       env.settings AS environment_settings, parent.settings AS entity_settings, env.input_hash, env.deployed_snapshot, env.lock,
+      CASE WHEN r.status = 'waitingForApproval' THEN (SELECT jsonb_build_object('id', a.id, 'expiresInMs', GREATEST(1000, floor(extract(epoch FROM a.expires_at - now()) * 1000)))
+        FROM approvals a WHERE a.deployment_id = r.deployment_id AND a.index = r.index AND a.compensation = r.compensation
+        ORDER BY a.created_at DESC, a.id DESC LIMIT 1) END AS asked_approval,
       (SELECT a.id FROM approvals a WHERE a.deployment_id = r.deployment_id AND a.index = r.index AND a.compensation = r.compensation
         AND a.status = 'approved' ORDER BY a.created_at DESC LIMIT 1) AS approval_decided,
       (SELECT string_agg(w.by, ', ') FROM approvals a, jsonb_to_recordset(a.decisions) AS w(by text, decision text)

@@ -73,7 +73,8 @@ export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResu
     },
     {
       validator: (made) => {
-        if (waiting === null || waiting.approvalId !== made.approvalId) {
+        // A decision may be faster than the answer of the activity that asked for it; it is kept until then.
+        if (waiting !== null && waiting.approvalId !== made.approvalId) {
           throw ApplicationFailure.nonRetryable(
             `"${input.alias}" does not wait for this approval any more`,
             'notWaiting',
@@ -125,7 +126,7 @@ export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResu
           break;
         case 'waitingForApproval': {
           waiting = { approvalId: outcome.approvalId };
-          decision = null;
+          if ((decision as Decision | null)?.approvalId !== outcome.approvalId) decision = null;
           const inTime = await condition(() => decision !== null || stop !== null, outcome.expiresInMs);
           waiting = null;
           const made = decision as Decision | null;

@@ -3,7 +3,9 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { freePort, processesOf, startProcess, startTemporal, tailOf } from '../support/processes.ts';
+import { createConnection } from 'node:net';
+import { searchAttributes } from '../../src/model/index.ts';
+import { freePort, processesOf, startProcess, tailOf } from '../support/processes.ts';
 import type { TestProcess } from '../support/processes.ts';
 import { startPostgres } from '../support/postgres.ts';
 import { toolPath } from '../support/tools.ts';
@@ -84,7 +86,7 @@ export async function startCluster(): Promise<Cluster> {
   mkdirSync(temporalDirectory);
   const member = (start: Member['start']): Member => ({ start, process: null, downUntilMs: 0, killedByUs: false });
   const members: Record<MemberName, Member> = {
-    temporal: member(() => startTemporal(toolPath('temporal'), temporalDirectory, { port: temporalPort, uiPort })),
+    temporal: member(() => startTemporal(temporalDirectory, { port: temporalPort, uiPort })),
     api: member(windlass('api', 'server')),
     'worker-1': member(windlass('worker-1', 'worker')),
     'worker-2': member(windlass('worker-2', 'worker')),
@@ -123,20 +125,26 @@ export async function startCluster(): Promise<Cluster> {
       await delay(lookEveryMs);
     }
   };
-  const stop = async ({ keepFiles }: { readonly keepFiles: boolean }): Promise<void> => {
+  async function stop({ keepFiles }: { readonly keepFiles: boolean }): Promise<void> {
     stopping = true;
     await Promise.all(keepers);
     for (const name of memberNames) await members[name].process?.stop();
     for (const tool of toolsOf(directory)) process.kill(tool.pid, 'SIGKILL');
     await postgres.stop();
     if (!keepFiles) rmSync(directory, { recursive: true, force: true });
-  };
+  }
 
   // The first start in order; later each part finds the others by itself.
-  members.temporal.process = await members.temporal.start();
-  members.api.process = await members.api.start();
-  const keepers = memberNames.map((name) => keep(name));
-  await ready();
+  let keepers: Promise<void>[] = [];
+  try {
+    members.temporal.process = await members.temporal.start();
+    members.api.process = await members.api.start();
+    keepers = memberNames.map((name) => keep(name));
+    await ready();
+  } catch (error) {
+    await stop({ keepFiles: true });
+    throw error;
+  }
   return {
     directory,
     apiUrl,
@@ -155,6 +163,38 @@ export async function startCluster(): Promise<Cluster> {
     endedAlone,
     stop,
   };
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection(port, '127.0.0.1');
+    const end = (answer: boolean) => (): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.once('connect', end(true)).once('error', end(false));
+  });
+}
+
+/** A development server of Temporal with its data in a file, so that it can be killed and go on. */
+async function startTemporal(directory: string, ports: { port: number; uiPort: number }): Promise<TestProcess> {
+  const server = startProcess({
+    command: toolPath('temporal'),
+    args: [
+      ...['server', 'start-dev', '--ip', '127.0.0.1', '--port', String(ports.port), '--ui-port', String(ports.uiPort)],
+      ...['--db-filename', join(directory, 'temporal.db'), '--log-level', 'warn'],
+      ...['--sqlite-pragma', 'journal_mode=wal', '--sqlite-pragma', 'synchronous=normal'],
+      ...Object.values(searchAttributes).flatMap((name) => ['--search-attribute', `${name}=Keyword`]),
+    ],
+    env: {},
+    logFile: join(directory, 'temporal.log'),
+  });
+  for (const deadline = Date.now() + 60_000; !(await accepts(ports.port)); await delay(100)) {
+    if (server.running && Date.now() < deadline) continue;
+    await server.kill();
+    throw new Error(`Temporal did not start: ${tailOf(server.logFile, 1000)}`);
+  }
+  return server;
 }
 
 function toolsOf(directory: string): Tool[] {
