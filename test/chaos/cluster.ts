@@ -199,7 +199,7 @@ async function startTemporal(directory: string, ports: { port: number; uiPort: n
 
 function toolsOf(directory: string): Tool[] {
   return processesOf(directory).flatMap(({ pid, args }): Tool[] => {
-    if (!/\/tofu$/.test(args[0] ?? '')) return [];
+    if (!(args[0] ?? '').endsWith('/tofu')) return [];
     try {
       const variables = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
       const value = (name: string): string =>
