@@ -58,8 +58,8 @@ function workerOfSlow(): TestProcess {
 async function expectWhole(run: Deployment): Promise<void> {
   const ended = await client().ended(run.id);
   if (ended.status !== 'succeeded') {
-    const logs = cluster.workers.map((worker) => tailOf(worker.logFile)).join('\n');
-    throw new Error(`${JSON.stringify([ended, await client().nodes(run.id)])}\n${logs}`);
+    const logs = new Set(cluster.workers.map((worker) => tailOf(worker.logFile)));
+    throw new Error(`${JSON.stringify([ended, await client().nodes(run.id)])}\n${[...logs].join('\n')}`);
   }
   expect((await client().environment(environment.id)).status).toBe('active');
   for (const name of names) {

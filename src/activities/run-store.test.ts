@@ -12,7 +12,7 @@ import {
 } from '../store/index.ts';
 import type { Database } from '../store/index.ts';
 import { forgetDrift } from './drift-remedy.ts';
-import { closeNodes } from './run-store.ts';
+import { closeNodes, lastSuccessBefore, setRunStatus } from './run-store.ts';
 
 let db: Database;
 let count = 0;
@@ -154,3 +154,28 @@ it.each([
     expect((await getEnvironment(db.sql, graph.root.id)).flags.drift).toBe(expected);
   },
 );
+
+it('a deploy that was dropped from the queue has never begun: a rollback goes to the one before the last that did', async () => {
+  const { root } = await makeGraph([]);
+  const make = () =>
+    createDeployment(db.sql, createSecretBox(randomBytes(32)), {
+      environmentId: root.id,
+      type: 'deploy',
+      trigger: 'user',
+      requestedBy: systemActor,
+      request: deploymentRequestSchema.parse({}),
+    });
+  const [first, second, dropped, asking] = [await make(), await make(), await make(), await make()];
+  for (const { id } of [first, second]) {
+    await setRunStatus(db.sql, id, { status: 'running' });
+    await setRunStatus(db.sql, id, { status: 'succeeded' });
+  }
+  await setRunStatus(db.sql, dropped.id, { status: 'cancelled' });
+  const { started_at: startedAt } = await db.sql
+    .selectFrom('deployments')
+    .select('started_at')
+    .where('id', '=', dropped.id)
+    .executeTakeFirstOrThrow();
+  expect(startedAt).toBeNull();
+  expect(await lastSuccessBefore(db.sql, root.id, asking.id)).toEqual({ id: first.id, number: 1 });
+});

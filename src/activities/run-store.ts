@@ -237,11 +237,13 @@ export async function setRunStatus(
   change: { readonly status: DeploymentStatus; readonly paused?: boolean | undefined; readonly error?: unknown },
 ): Promise<boolean> {
   const over = !['queued', 'running', 'stopping', 'rollingBack'].includes(change.status);
+  // What is dropped from the queue has never begun, and no rollback may take it for a deploy that did.
+  const begins = change.status !== 'queued' && change.status !== 'cancelled';
   const { rows } = await sql<{ environment_id: string; number: number; type: string; paused: boolean }>`
     UPDATE deployments SET status = ${change.status},
       paused = ${change.paused === undefined ? sql`paused` : change.paused},
       error = COALESCE(${change.error === undefined ? null : JSON.stringify(change.error)}::jsonb, error),
-      started_at = CASE WHEN ${change.status !== 'queued'} THEN COALESCE(started_at, now()) ELSE started_at END,
+      started_at = CASE WHEN ${begins} THEN COALESCE(started_at, now()) ELSE started_at END,
       finished_at = CASE WHEN ${over} THEN now() ELSE NULL END
     WHERE id = ${deploymentId} AND finished_at IS NULL
     RETURNING environment_id, number, type, paused`.execute(db);

@@ -76,6 +76,10 @@ test('parts are within the limit, whole characters, and nothing is lost', () => 
   );
 });
 
+test('a character that does not fit behind the line end that was cut at begins a part of its own', () => {
+  expect(splitText('a\na👍', 4)).toEqual(['a\n', 'a', '👍']);
+});
+
 test('a long text is cut at the end of a line', () => {
   expect(splitText('aaaaaaa\nbbbbbbb\n', 10)).toEqual(['aaaaaaa\n', 'bbbbbbb\n']);
 });

@@ -119,7 +119,8 @@ export function splitText(text: string, maxBytes: number): string[] {
     const code = text.charCodeAt(i);
     const pair = code >= 0xd800 && code <= 0xdbff;
     const width = code < 0x80 ? 1 : code < 0x800 ? 2 : pair ? 4 : 3;
-    if (bytes + width > maxBytes) {
+    // twice, when what follows the line end is itself too long with this character
+    while (bytes + width > maxBytes) {
       const cut = lineEnd > start + (i - start) / 2 ? lineEnd : i;
       parts.push(text.slice(start, cut));
       bytes = Buffer.byteLength(text.slice(cut, i));

@@ -30,7 +30,8 @@ export async function startCluster(options: { readonly workers: number }): Promi
     mkdirSync(path, { recursive: true });
     return path;
   };
-  const postgres = await startPostgres();
+  // What was committed must be there after a crash, as on any server that is set up for use.
+  const postgres = await startPostgres({ settings: ['synchronous_commit=on'] });
   const ports = { port: await freePort(), uiPort: await freePort() };
   const port = await freePort();
   const env = {
@@ -42,11 +43,20 @@ export async function startCluster(options: { readonly workers: number }): Promi
   const temporal = (): Promise<TestTemporal> => startTemporal(toolPath('temporal'), root, ports);
   const api = (): Promise<TestApi> => startServer({ dataDirectory: directory('server'), port, env });
   const workers: TestProcess[] = [];
+  const first = await temporal().catch(async (error: unknown) => {
+    await postgres.stop();
+    throw error;
+  });
+  const server = await api().catch(async (error: unknown) => {
+    await first.kill();
+    await postgres.stop();
+    throw error;
+  });
   const cluster: TestCluster = {
     root,
     postgres,
-    temporal: await temporal(),
-    api: await api(),
+    temporal: first,
+    api: server,
     workers,
     async startTemporal() {
       cluster.temporal = await temporal();

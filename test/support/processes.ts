@@ -1,10 +1,11 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { searchAttributes } from '../../src/model/index.ts';
 import { createTestClient, testEnvironment } from './windlass.ts';
 import type { TestClient } from './windlass.ts';
@@ -177,10 +178,16 @@ export async function startTemporal(
   });
   const address = `127.0.0.1:${ports.port}`;
   const describe = ['operator', 'namespace', 'describe', 'default', '--address', address];
-  await whileStarting(process_, 'Temporal', () => {
-    execFileSync(program, describe, { stdio: 'ignore', timeout: 10_000 });
-    return Promise.resolve(true);
-  });
+  const ready = async (): Promise<boolean> => {
+    await promisify(execFile)(program, describe, { timeout: 10_000 });
+    return true;
+  };
+  try {
+    await whileStarting(process_, 'Temporal', ready);
+  } catch (error) {
+    await process_.kill();
+    throw error;
+  }
   return Object.assign(process_, { address });
 }
 
