@@ -63,12 +63,12 @@ test('parts are within the limit, whole characters, and nothing is lost', () => 
   fc.assert(
     fc.property(
       fc.string({ unit: fc.constantFrom('a', 'ä', '日', '👍', '\n') }),
-      fc.integer({ min: 4, max: 30 }),
+      fc.integer({ min: 0, max: 30 }),
       (text, limit) => {
         const parts = splitText(text, limit);
         expect(parts.join('')).toBe(text);
         for (const part of parts) {
-          expect(Buffer.byteLength(part)).toBeLessThanOrEqual(limit);
+          if ([...part].length !== 1) expect(Buffer.byteLength(part)).toBeLessThanOrEqual(limit);
           expect(Buffer.from(part).toString()).toBe(part);
         }
       },

@@ -108,7 +108,10 @@ export function createCleaner(): TextCleaner {
   };
 }
 
-/** Parts of at most `maxBytes` bytes in UTF-8 that never cut a character; at a line end where one is near. */
+/**
+ * Parts of at most `maxBytes` bytes in UTF-8 that never cut a character; at a line end where one is near. A character
+ * that is wider than that alone is a part of its own.
+ */
 export function splitText(text: string, maxBytes: number): string[] {
   if (Buffer.byteLength(text) <= maxBytes) return text === '' ? [] : [text];
   const parts: string[] = [];
@@ -120,7 +123,7 @@ export function splitText(text: string, maxBytes: number): string[] {
     const pair = code >= 0xd800 && code <= 0xdbff;
     const width = code < 0x80 ? 1 : code < 0x800 ? 2 : pair ? 4 : 3;
     // twice, when what follows the line end is itself too long with this character
-    while (bytes + width > maxBytes) {
+    while (bytes + width > maxBytes && i > start) {
       const cut = lineEnd > start + (i - start) / 2 ? lineEnd : i;
       parts.push(text.slice(start, cut));
       bytes = Buffer.byteLength(text.slice(cut, i));

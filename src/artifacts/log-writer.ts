@@ -107,8 +107,8 @@ export function openLog(options: LogOptions): LogWriter {
     reportGap(stage);
     if (acceptedBytes + bytes > limits.maxBytes) {
       capped = true;
-      const [rest = ''] = splitText(text, Math.max(0, limits.maxBytes - acceptedBytes));
-      if (acceptedBytes < limits.maxBytes) enqueue(stage, rest);
+      const [rest = ''] = splitText(text, limits.maxBytes - acceptedBytes);
+      if (Buffer.byteLength(rest) <= limits.maxBytes - acceptedBytes) enqueue(stage, rest);
       enqueue(stage, `\n[windlass: this log is larger than ${sizeText(limits.maxBytes)}; the rest is not kept]\n`);
       return;
     }
