@@ -45,7 +45,7 @@ const stacks: Record<Exclude<StackKind, 'noop'>, (index: number) => string> = {
 /** Writes a workflow file and its stacks into a directory. */
 export function writeWindlass(directory: string, shape: Shape, kind: StackKind): void {
   const type = kind === 'noop' ? 'shell' : 'opentofu';
-  const lines = ['settings:', '  maxParallel: 500', 'environments:'];
+  const lines = ['environments:'];
   shape.forEach((needs, index) => {
     const path = kind === 'noop' ? 'stacks/noop' : `stacks/n${index}`;
     lines.push(`  n${index}:`, `    vcs: { type: ${type}, path: ${path} }`);
