@@ -111,7 +111,7 @@ async function recordEnding(
         ? undefined
         : { class: 'internal', message: input.message };
     const ended = await setRunStatus(tx, run.id, { status: input.status, paused: false, error });
-    if (!ended) return { status: input.status };
+    if (!ended) return recordedOutcome(tx, run);
     await closeNodes(tx, run.id, {
       status: 'failed',
       message: 'its workflow ended without saying how; see the Temporal UI',
@@ -139,6 +139,20 @@ async function recordEnding(
     }
     return { status: input.status, ...(expiresAtMs === undefined ? {} : { expiresAtMs }) };
   });
+}
+
+/**
+ * The run has ended already: by an earlier try of this very call, or from outside. What is written down counts, the
+ * time to live that came with it included, since the workflow may not have heard of it.
+ */
+async function recordedOutcome(tx: Tx, run: RunRow): Promise<DeploymentOutcome> {
+  const { rows } = await sql<{ status: DeploymentStatus; expires_at: Date | null }>`
+    SELECT d.status, e.expires_at FROM deployments d JOIN environments e ON e.id = d.environment_id WHERE d.id = ${run.id}`.execute(
+    tx,
+  );
+  const [row] = rows;
+  if (row === undefined) return { status: 'aborted' };
+  return { status: row.status, ...(row.expires_at === null ? {} : { expiresAtMs: row.expires_at.getTime() }) };
 }
 
 type Tx = Parameters<Parameters<ActivityDeps['db']['transaction']>[0]>[0];

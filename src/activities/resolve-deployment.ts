@@ -99,7 +99,9 @@ async function waitForTurn(deps: ActivityDeps, run: RunRow): Promise<void> {
 
 async function begin(deps: ActivityDeps, run: RunRow): Promise<void> {
   await deps.db.transaction(async (tx) => {
-    await setRunStatus(tx, run.id, { status: 'running' });
+    // It was dropped while its submission was on the way, so nothing of it may run.
+    if (!(await setRunStatus(tx, run.id, { status: 'running' })))
+      throw ApplicationFailure.nonRetryable(`deployment ${run.id} was ended before it began`, 'ended');
     const status =
       run.type === 'destroy'
         ? 'destroyInProgress'

@@ -183,7 +183,7 @@ class DeploymentRun {
       status,
       ...(message === undefined ? {} : { message }),
     });
-    upsertSearchAttributes([{ key: statusKey, value: status }]);
+    upsertSearchAttributes([{ key: statusKey, value: outcome.status }]);
     await condition(allHandlersFinished);
     return outcome;
   }

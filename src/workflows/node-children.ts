@@ -29,7 +29,8 @@ export class NodeChildren {
   private readonly options: NodeChildrenOptions;
   private readonly open = new Set<number>();
   private readonly attributes = workflowInfo().typedSearchAttributes;
-  private starting = 0;
+  private readonly starting = new Set<number>();
+  private stopMode: StopMode | null = null;
 
   constructor(options: NodeChildrenOptions) {
     this.options = options;
@@ -37,7 +38,7 @@ export class NodeChildren {
 
   /** No child is between asked for and started; only then may the deployment continue as new. */
   get allStarted(): boolean {
-    return this.starting === 0;
+    return this.starting.size === 0;
   }
 
   start(index: number): void {
@@ -51,8 +52,10 @@ export class NodeChildren {
     if (indexes.length > 0) void this.watch(indexes);
   }
 
+  /** A child that is only just being started cannot be reached yet: it is told as soon as it is there. */
   stopAll(mode: StopMode): void {
-    for (const index of this.open) this.signal(index, nodeMessages.stop, { mode });
+    this.stopMode = mode;
+    for (const index of this.open) if (!this.starting.has(index)) this.signal(index, nodeMessages.stop, { mode });
   }
 
   isOpen(index: number): boolean {
@@ -92,7 +95,7 @@ export class NodeChildren {
       ...(this.options.compensation ? { compensation: true as const } : {}),
       ...(node.timeoutSeconds === undefined ? {} : { timeoutSeconds: node.timeoutSeconds }),
     };
-    this.starting++;
+    this.starting.add(index);
     try {
       const child = await startChild<typeof subEnvironment>('subEnvironment', {
         workflowId: this.workflowId(index),
@@ -103,9 +106,10 @@ export class NodeChildren {
         typedSearchAttributes: this.attributes,
         staticSummary: `${node.action} ${node.alias}`,
       }).finally(() => {
-        this.starting--;
+        this.starting.delete(index);
         this.onStarted();
       });
+      if (this.stopMode !== null) this.signal(index, nodeMessages.stop, { mode: this.stopMode });
       return await child.result();
     } catch (error) {
       // Ended from outside (terminated by an operator), or not startable: the node's own record says how far it came.

@@ -7,15 +7,19 @@ import type { Cluster } from './cluster.ts';
 /** The API said no, with a reason. */
 export class Refused extends Error {
   readonly status: number;
-  constructor(status: number, message: string) {
-    super(message);
+  /** In the words of the API, short. */
+  readonly reason: string;
+  constructor(call: string, status: number, text: string) {
+    super(`${call}: ${status} ${text}`);
     this.status = status;
+    const detail = /"detail":"((?:[^"\\\\]|\\\\.)*)"/.exec(text)?.[1] ?? text;
+    this.reason = detail.slice(0, 160);
   }
 }
 
 export interface ChaosClient {
   /** Asks again, with the same idempotency key, while nobody answers. Throws Refused on 4xx. */
-  request<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T>;
+  request<T>(method: 'GET' | 'POST' | 'PUT', path: string, body?: unknown): Promise<T>;
   nodes(deploymentId: string): Promise<NodeRun[]>;
   deployments(environmentId: string): Promise<Deployment[]>;
   children(environmentId: string): Promise<Environment[]>;
@@ -26,7 +30,7 @@ export interface ChaosClient {
 const patienceMs = 90_000;
 
 export function createChaosClient(cluster: Cluster): ChaosClient {
-  async function request<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T> {
+  async function request<T>(method: 'GET' | 'POST' | 'PUT', path: string, body?: unknown): Promise<T> {
     const key = randomUUID();
     const deadline = Date.now() + patienceMs;
     for (;;) {
@@ -35,7 +39,7 @@ export function createChaosClient(cluster: Cluster): ChaosClient {
           method,
           headers: {
             authorization: `Bearer ${cluster.token()}`,
-            ...(method === 'POST' ? { 'content-type': 'application/json', 'idempotency-key': key } : {}),
+            ...(method !== 'GET' ? { 'content-type': 'application/json', 'idempotency-key': key } : {}),
           },
           signal: AbortSignal.timeout(30_000),
           ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -44,7 +48,7 @@ export function createChaosClient(cluster: Cluster): ChaosClient {
         if (response.status < 400) return (text === '' ? null : JSON.parse(text)) as T;
         // The call that an API died with holds its key for a while; the hint of the answer is to ask again.
         const stillWorkedOn = response.status === 409 && text.includes(key);
-        if (response.status < 500 && !stillWorkedOn) throw new Refused(response.status, `${method} ${path}: ${text}`);
+        if (response.status < 500 && !stillWorkedOn) throw new Refused(`${method} ${path}`, response.status, text);
         throw new Error(`${method} ${path}: ${response.status} ${text}`);
       } catch (error) {
         if (error instanceof Refused || Date.now() > deadline) throw error;

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createConnection } from 'node:net';
+import { dynamicConfig, sqlitePragmas } from '../../src/embedded/index.ts';
 import { searchAttributes } from '../../src/model/index.ts';
 import { freePort, processesOf, startProcess, tailOf } from '../support/processes.ts';
 import type { TestProcess } from '../support/processes.ts';
@@ -39,8 +40,8 @@ export interface Cluster {
   readonly temporalAddress: string;
   readonly databaseUrl: string;
   token(): string;
-  /** Ends a part as a power cut would. It is started again after the given time. */
-  kill(name: MemberName, downMs: number): Promise<void>;
+  /** Ends a part as a power cut would; it is started again after the given time. False when it did not run. */
+  kill(name: MemberName, downMs: number): Promise<boolean>;
   /** OpenTofu processes that run now. */
   tools(): Tool[];
   /** Everything is up and answers. */
@@ -153,10 +154,11 @@ export async function startCluster(): Promise<Cluster> {
     token: () => readFileSync(tokenFile, 'utf8').trim(),
     async kill(name, downMs) {
       const it = members[name];
-      if (it.process === null || !it.process.running) return;
+      if (it.process === null || !it.process.running) return false;
       it.killedByUs = true;
       it.downUntilMs = Date.now() + downMs;
       await it.process.kill();
+      return true;
     },
     tools: () => toolsOf(directory),
     ready,
@@ -183,7 +185,8 @@ async function startTemporal(directory: string, ports: { port: number; uiPort: n
     args: [
       ...['server', 'start-dev', '--ip', '127.0.0.1', '--port', String(ports.port), '--ui-port', String(ports.uiPort)],
       ...['--db-filename', join(directory, 'temporal.db'), '--log-level', 'warn'],
-      ...['--sqlite-pragma', 'journal_mode=wal', '--sqlite-pragma', 'synchronous=normal'],
+      ...Object.entries(sqlitePragmas).flatMap(([name, value]) => ['--sqlite-pragma', `${name}=${value}`]),
+      ...Object.entries(dynamicConfig).flatMap(([name, value]) => ['--dynamic-config-value', `${name}=${value}`]),
       ...Object.values(searchAttributes).flatMap((name) => ['--search-attribute', `${name}=Keyword`]),
     ],
     env: {},

@@ -10,6 +10,8 @@ export interface ChaosNode {
   readonly sleepSeconds: number;
   /** Alias whose output it reads. */
   readonly reads: string | null;
+  /** Its plans wait for a decision. */
+  readonly approval: boolean;
 }
 
 export interface ChaosGraph {
@@ -18,28 +20,33 @@ export interface ChaosGraph {
   readonly nodes: readonly ChaosNode[];
 }
 
-/** One resource that was begun, finished or taken away, as its own provisioner wrote it. */
+/**
+ * One resource that was begun, finished or taken away, as its own provisioner wrote it; `overlap` when another
+ * provisioner of the same resource was still at work.
+ */
 export interface ProofLine {
-  readonly what: 'begin' | 'end' | 'gone';
+  readonly what: 'begin' | 'end' | 'gone' | 'overlap';
   readonly alias: string;
   readonly deploymentId: string;
   readonly address: string;
   readonly value: string;
 }
 
-/** Three to seven stacks, each with needs among the earlier ones. */
-export function drawGraph(random: Random, directory: string): ChaosGraph {
+/** Three to seven stacks, each with needs among the earlier ones. No other run has the same aliases. */
+export function drawGraph(random: Random, directory: string, run: number): ChaosGraph {
   const count = random.whole(3, 7);
+  const asks = random.chance(0.3);
   const nodes: ChaosNode[] = [];
   for (let index = 0; index < count; index++) {
     const needs = nodes.filter(() => random.chance(0.35)).map(({ alias }) => alias);
     const reads = needs.length > 0 && random.chance(0.4) ? random.pick(needs) : null;
     nodes.push({
-      alias: `n${index}`,
+      alias: `n${index}r${run}`,
       needs,
       resources: random.chance(0.3) ? ['terraform_data.this', 'terraform_data.second'] : ['terraform_data.this'],
       sleepSeconds: random.whole(0, 10) / 10,
       reads,
+      approval: asks && random.chance(0.3),
     });
   }
   return { directory, proofFile: join(directory, '..', 'proof'), nodes };
@@ -50,16 +57,19 @@ function resourceText(proofFile: string, address: string, node: ChaosNode): stri
   const say = (what: string, value: string): string =>
     `echo ${what} ${node.alias} $WINDLASS_DEPLOYMENT_ID ${address} ${value} >> ${proofFile}`;
   const value = '${var.value}';
+  // The system frees this lock when the process and its children are gone, however they end.
+  const alone = (then: string): string =>
+    `exec 9>${proofFile}.${node.alias}.${name}; flock -n 9 || ${say('overlap', '-')}; ${then}`;
   return `resource "terraform_data" "${name}" {
   input            = var.value
   triggers_replace = [var.value]
 ${name === 'second' ? '  depends_on = [terraform_data.this]\n' : ''}
   provisioner "local-exec" {
-    command = "${say('begin', value)}; sleep ${node.sleepSeconds}; test '\${var.fail}' != yes || { echo 'fails on purpose' >&2; exit 3; }; ${say('end', value)}"
+    command = "${alone(say('begin', value))}; sleep ${node.sleepSeconds}; test '\${var.fail}' != yes || { echo 'fails on purpose' >&2; exit 3; }; ${say('end', value)}"
   }
   provisioner "local-exec" {
     when    = destroy
-    command = "${say('gone', '${self.input}')}"
+    command = "${alone(say('gone', '${self.input}'))}"
   }
 }
 `;
@@ -81,6 +91,7 @@ export function writeGraph(graph: ChaosGraph): void {
     writeFileSync(join(stack, 'main.tf'), [...variables, ...resources, output].join('\n'));
     environments[node.alias] = {
       vcs: { type: 'opentofu', path: `stacks/${node.alias}` },
+      ...(node.approval ? { requiresApproval: true } : {}),
       ...(node.needs.length > 0 ? { needs: node.needs } : {}),
       ...(node.reads === null ? {} : { inputs: { upstream: `\${environments.${node.reads}.outputs.value}` } }),
     };

@@ -1,86 +1,137 @@
 /**
- * `npm run chaos -- --seed N --runs M [--from K] [--keep]`: deploys random graphs on Windlass as users run it on
- * servers, while parts of it and the tools are killed, and checks that nothing is lost, stuck or done twice.
+ * `npm run chaos -- [--seed N] [--runs M] [--parallel P] [--from K] [--report FILE] [--keep]`: deploys random graphs on
+ * Windlass as users run it on servers, while parts of it and the tools are killed, and checks that nothing is lost, stuck
+ * or done twice.
  */
 import { parseArgs } from 'node:util';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Client as TemporalClient, Connection } from '@temporalio/client';
 import { Client as DatabaseClient } from 'pg';
+import type { Counts } from './actions.ts';
 import { createChaosClient } from './client.ts';
 import { startCluster } from './cluster.ts';
+import type { Cluster } from './cluster.ts';
+import { releaseMonkey } from './monkey.ts';
 import { oneRun } from './one-run.ts';
-import type { RunReport } from './one-run.ts';
+import type { RunParts, RunReport } from './one-run.ts';
+import { createRandom } from './random.ts';
+import { countViolations, runLines, summaryLines, writeReport } from './report.ts';
+import type { SeriesReport } from './report.ts';
 
-const print = (text: string): void => void process.stdout.write(`${text}\n`);
+const print = (lines: readonly string[]): void => void process.stdout.write(lines.map((line) => `${line}\n`).join(''));
 
-function printRun(seed: number, report: RunReport): void {
-  const { run, nodes, kills, seconds, quietSeconds, violations, story } = report;
-  const killed = kills.map(
-    ({ kind, atMs, tools }) => `${kind}@${(atMs / 1000).toFixed(1)}${tools.length > 0 ? `(${tools.join()})` : ''}`,
-  );
-  const verdict = violations.length === 0 ? 'ok' : `${violations.length} VIOLATIONS`;
-  print(
-    `run ${run}: ${verdict}; ${nodes} nodes, killed ${killed.join(' ') || 'nothing'}; ${seconds.toFixed(1)} s, quiet after ${quietSeconds.toFixed(1)} s`,
-  );
-  for (const line of story) print(`    ${line}`);
-  for (const violation of violations) print(`  VIOLATION ${violation}`);
-  if (violations.length > 0) print(`  repeat: npm run chaos -- --seed ${seed} --from ${run} --runs 1`);
-}
-
-function printSummary(reports: readonly RunReport[], seconds: number, endedAlone: readonly string[]): number {
-  const kinds: Record<string, number> = {};
-  for (const { kind } of reports.flatMap(({ kills }) => kills)) kinds[kind] = (kinds[kind] ?? 0) + 1;
-  const violations = reports.flatMap(({ run, violations: found }) => found.map((text) => `run ${run}: ${text}`));
-  print(
-    `\nruns ${reports.length}, kills ${JSON.stringify(kinds)}, violations ${violations.length}, ${seconds.toFixed(0)} s`,
-  );
-  for (const text of violations) print(`  ${text}`);
-  if (endedAlone.length > 0) print(`parts that ended by themselves: ${endedAlone.length}`);
-  for (const text of endedAlone.slice(0, 20)) print(`  ${text.replaceAll('\n', '\n    ')}`);
-  return violations.length;
-}
-
-async function main(): Promise<void> {
+function readOptions() {
   const { values } = parseArgs({
     options: {
       seed: { type: 'string', default: '1' },
       runs: { type: 'string', default: '10' },
+      parallel: { type: 'string', default: '6' },
       from: { type: 'string', default: '0' },
+      report: { type: 'string' },
       keep: { type: 'boolean', default: false },
     },
   });
-  const [seed, runs, from] = [Number(values.seed), Number(values.runs), Number(values.from)];
-  if (![seed, runs, from].every(Number.isSafeInteger)) throw new Error('--seed, --runs and --from are whole numbers');
+  const whole = (name: 'seed' | 'runs' | 'parallel' | 'from', least: number): number => {
+    const value = Number(values[name]);
+    if (!Number.isSafeInteger(value) || value < least) throw new Error(`--${name} is a whole number from ${least}`);
+    return value;
+  };
+  const { report, keep } = values;
+  return {
+    seed: whole('seed', 0),
+    runs: whole('runs', 1),
+    parallel: whole('parallel', 1),
+    from: whole('from', 0),
+    report,
+    keep,
+  };
+}
+
+/** Works off the numbers, several at a time. */
+async function inParallel(
+  numbers: readonly number[],
+  parallel: number,
+  work: (next: number) => Promise<void>,
+): Promise<void> {
+  const left = [...numbers];
+  const lane = async (): Promise<void> => {
+    for (let next = left.shift(); next !== undefined; next = left.shift()) await work(next);
+  };
+  await Promise.all(Array.from({ length: parallel }, lane));
+}
+
+/** What a series must not leave behind anywhere, whatever run it belonged to. */
+async function findLeftOver({ cluster, database, temporal }: RunParts): Promise<string[]> {
+  const rows = async (what: string, text: string): Promise<string[]> =>
+    (await database.query<object>(text)).rows.map((row) => `${what}: ${JSON.stringify(row)}`);
+  const open: string[] = [];
+  // What is listed lags behind what is.
+  for (const deadline = Date.now() + 30_000; ; await delay(500)) {
+    open.length = 0;
+    const query = `ExecutionStatus = 'Running' AND (WorkflowType = 'deployment' OR WorkflowType = 'subEnvironment')`;
+    for await (const { workflowId } of temporal.workflow.list({ query }))
+      open.push(`a workflow is open: ${workflowId}`);
+    if (open.length === 0 || Date.now() > deadline) break;
+  }
+  return [
+    ...open,
+    ...(await rows('locked', 'SELECT environment_id, info FROM state_locks')),
+    ...(await rows('not over', 'SELECT id, status FROM deployments WHERE finished_at IS NULL')),
+    ...(await rows('pending', "SELECT id FROM approvals WHERE status = 'pending'")),
+    ...(await rows('in progress', "SELECT id, status FROM environments WHERE status LIKE '%InProgress'")),
+    ...cluster.tools().map((tool) => `a tool still runs: ${JSON.stringify(tool)}`),
+  ];
+}
+
+async function runSeries(cluster: Cluster, options: ReturnType<typeof readOptions>): Promise<SeriesReport> {
+  const { seed, runs, parallel, from } = options;
   const begunMs = Date.now();
-  const cluster = await startCluster();
-  print(`seed ${seed}; files in ${cluster.directory}`);
   const database = new DatabaseClient({ connectionString: cluster.databaseUrl });
   const connection = Connection.lazy({ address: cluster.temporalAddress });
+  const counts: Counts = {};
   const reports: RunReport[] = [];
-  let violations = 0;
-  const stop = async (): Promise<void> => {
+  const leftOver: string[] = [];
+  await database.connect();
+  const monkey = releaseMonkey(cluster, createRandom(seed, from, 1));
+  const client = createChaosClient(cluster);
+  const parts: RunParts = { cluster, client, database, temporal: new TemporalClient({ connection }), monkey, counts };
+  try {
+    await inParallel(
+      Array.from({ length: runs }, (_, at) => from + at),
+      parallel,
+      async (run) => {
+        const report = await oneRun(parts, seed, run);
+        reports.push(report);
+        print(runLines(seed, report));
+      },
+    );
+    await monkey.stop();
+    await cluster.ready();
+    leftOver.push(...(await findLeftOver(parts)));
+  } finally {
+    await monkey.stop();
     await database.end();
     await connection.close();
-    await cluster.stop({ keepFiles: values.keep || violations > 0 });
-  };
-  try {
-    await database.connect();
-    const parts = {
-      cluster,
-      client: createChaosClient(cluster),
-      database,
-      temporal: new TemporalClient({ connection }),
-    };
-    for (let run = from; run < from + runs; run++) {
-      const report = await oneRun(parts, seed, run);
-      reports.push(report);
-      printRun(seed, report);
-      violations += report.violations.length;
-    }
-  } finally {
-    violations = Math.max(violations, printSummary(reports, (Date.now() - begunMs) / 1000, cluster.endedAlone));
-    await stop();
   }
-  process.exitCode = violations > 0 ? 1 : 0;
+  const seconds = (Date.now() - begunMs) / 1000;
+  return { seed, parallel, seconds, reports, kills: monkey.kills, counts, endedAlone: cluster.endedAlone, leftOver };
+}
+
+async function main(): Promise<void> {
+  const options = readOptions();
+  const cluster = await startCluster();
+  let keepFiles = true;
+  try {
+    print([`seed ${options.seed}; files in ${cluster.directory}`]);
+    const series = await runSeries(cluster, options);
+    print(summaryLines(series));
+    if (options.report !== undefined) writeReport(options.report, series);
+    const violations = countViolations(series);
+    keepFiles = options.keep || violations > 0;
+    process.exitCode = violations > 0 ? 1 : 0;
+  } finally {
+    await cluster.stop({ keepFiles });
+  }
 }
 
 main().catch((error: unknown) => {

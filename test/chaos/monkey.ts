@@ -1,27 +1,31 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Cluster, MemberName } from './cluster.ts';
+import type { Cluster, MemberName, Tool } from './cluster.ts';
 import type { Random } from './random.ts';
 
 export type KillKind = 'worker' | 'bothWorkers' | 'api' | 'temporal' | 'tool' | 'toolAndWorkers';
 
 export interface Kill {
   readonly kind: KillKind;
-  readonly atMs: number;
-  /** Of a tool: `<deployment>/<alias>`. */
+  readonly at: Date;
+  /** Tools that were killed, as `<deployment>/<alias>`. */
   readonly tools: readonly string[];
+  /** How many tools ran at that moment. */
+  readonly running: number;
 }
 
 export interface Monkey {
   readonly kills: readonly Kill[];
+  /** Tools of these nodes are not killed any more; everything else is. */
+  spare(aliases: readonly string[]): void;
   stop(): Promise<void>;
 }
 
 const weights: readonly (readonly [KillKind, number])[] = [
-  ['worker', 35],
-  ['bothWorkers', 10],
+  ['worker', 32],
+  ['bothWorkers', 8],
   ['api', 17],
-  ['temporal', 13],
-  ['tool', 18],
+  ['temporal', 10],
+  ['tool', 26],
   ['toolAndWorkers', 7],
 ];
 
@@ -34,16 +38,19 @@ function drawKind(random: Random): KillKind {
   return 'worker';
 }
 
-/** Kills parts of Windlass at random moments until it is stopped, at most `most` times. */
-export function releaseMonkey(cluster: Cluster, random: Random, most: number): Monkey {
+/** Pauses between two kills. */
+const pauseMs = { least: 1000, most: 7000 };
+
+/** Kills parts of Windlass and tools at random moments until it is stopped. */
+export function releaseMonkey(cluster: Cluster, random: Random): Monkey {
   const kills: Kill[] = [];
-  const begunMs = Date.now();
+  const spared = new Set<string>();
   const stop = new AbortController();
 
-  const killTool = (): string[] => {
-    const running = cluster.tools();
-    if (running.length === 0) return [];
-    const { pid, deploymentId, alias } = random.pick(running);
+  const killTool = (among: readonly Tool[]): string[] => {
+    const fair = among.filter(({ alias }) => alias !== '' && !spared.has(alias));
+    if (fair.length === 0) return [];
+    const { pid, deploymentId, alias } = random.pick(fair);
     try {
       process.kill(pid, 'SIGKILL');
     } catch {
@@ -51,45 +58,49 @@ export function releaseMonkey(cluster: Cluster, random: Random, most: number): M
     }
     return [`${deploymentId}/${alias}`];
   };
-  const killParts = (...names: MemberName[]): Promise<void[]> =>
-    Promise.all(names.map((name) => cluster.kill(name, random.whole(0, 2500))));
+  const killParts = async (...names: MemberName[]): Promise<boolean> =>
+    (await Promise.all(names.map((name) => cluster.kill(name, random.whole(0, 2500))))).includes(true);
 
   async function strike(kind: KillKind): Promise<void> {
-    let tools: string[] = [];
+    const tools = cluster.tools();
+    const seen = { kind, at: new Date(), running: tools.length };
     switch (kind) {
       case 'worker':
-        await killParts(random.pick(['worker-1', 'worker-2']));
-        break;
+        if (await killParts(random.pick(['worker-1', 'worker-2']))) kills.push({ ...seen, tools: [] });
+        return;
       case 'bothWorkers':
-        await killParts('worker-1', 'worker-2');
-        break;
+        if (await killParts('worker-1', 'worker-2')) kills.push({ ...seen, tools: [] });
+        return;
       case 'api':
       case 'temporal':
-        await killParts(kind);
-        break;
-      case 'tool':
-        tools = killTool();
+        if (await killParts(kind)) kills.push({ ...seen, tools: [] });
+        return;
+      case 'tool': {
+        const killed = killTool(tools);
+        if (killed.length > 0) kills.push({ ...seen, tools: killed });
+        return;
+      }
+      case 'toolAndWorkers': {
         if (tools.length === 0) return;
-        break;
-      case 'toolAndWorkers':
-        if (cluster.tools().length === 0) return;
-        await killParts('worker-1', 'worker-2');
-        tools = killTool();
-        break;
+        const parts = await killParts('worker-1', 'worker-2');
+        const killed = killTool(cluster.tools());
+        if (parts || killed.length > 0) kills.push({ ...seen, tools: killed });
+      }
     }
-    kills.push({ kind, atMs: Date.now() - begunMs, tools });
   }
 
   const rampage = (async (): Promise<void> => {
-    while (kills.length < most) {
-      await delay(random.whole(200, 2500), undefined, { signal: stop.signal }).catch(() => undefined);
+    for (;;) {
+      await delay(random.whole(pauseMs.least, pauseMs.most), undefined, { signal: stop.signal }).catch(() => undefined);
       if (stop.signal.aborted) return;
-      const kind = drawKind(random);
-      await strike(kind);
+      await strike(drawKind(random));
     }
   })();
   return {
     kills,
+    spare(aliases) {
+      for (const alias of aliases) spared.add(alias);
+    },
     async stop() {
       stop.abort();
       await rampage;

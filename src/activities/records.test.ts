@@ -1,0 +1,91 @@
+import { randomBytes } from 'node:crypto';
+import { createSecretBox } from '../access/index.ts';
+import { deploymentRequestSchema, environmentInputSchema, systemActor, templateInputSchema } from '../model/index.ts';
+import {
+  createDeployment,
+  createEnvironment,
+  createTemplate,
+  ensureDefaults,
+  findProject,
+  openDatabase,
+} from '../store/index.ts';
+import type { Database } from '../store/index.ts';
+import type { ActivityDeps } from './deps.ts';
+import { finishDeployment } from './records.ts';
+import { resolveDeployment } from './resolve-deployment.ts';
+import { setRunStatus } from './run-store.ts';
+
+let db: Database;
+/** What these activities use of the rooms before they come to the tools. */
+let deps: ActivityDeps;
+let count = 0;
+
+beforeAll(async () => {
+  db = await openDatabase({ kind: 'pglite', directory: null });
+  await ensureDefaults(db.sql);
+  deps = { db } as ActivityDeps;
+});
+afterAll(() => db.close());
+
+async function makeRun(settings: Record<string, unknown> = {}) {
+  const project = await findProject(db.sql, 'default');
+  const name = `records-${++count}`;
+  const template = await createTemplate(
+    db.sql,
+    project.id,
+    templateInputSchema.parse({ name, type: 'workflow', source: { kind: 'local', directory: '/srv/code' } }),
+  );
+  const environment = await createEnvironment(db.sql, {
+    projectId: project.id,
+    templateId: template.id,
+    name,
+    settings: environmentInputSchema.parse({ name, template: template.id, settings }).settings,
+  });
+  const run = await createDeployment(db.sql, createSecretBox(randomBytes(32)), {
+    environmentId: environment.id,
+    type: 'deploy',
+    trigger: 'user',
+    requestedBy: systemActor,
+    request: deploymentRequestSchema.parse({}),
+  });
+  return { environment, run };
+}
+
+it('says the same ending and the same time to live when the call that wrote them is made again', async () => {
+  const { environment, run } = await makeRun({ ttl: { kind: 'hours', hours: 2 } });
+  await db.sql
+    .insertInto('node_runs')
+    .values({
+      deployment_id: run.id,
+      index: 0,
+      alias: 'main',
+      name: 'main',
+      environment_id: environment.id,
+      action: 'deploy',
+      status: 'succeeded',
+    })
+    .execute();
+  await setRunStatus(db.sql, run.id, { status: 'running' });
+  const first = await finishDeployment(deps, { deploymentId: run.id, status: 'succeeded' });
+  expect(first).toEqual({ status: 'succeeded', expiresAtMs: expect.any(Number) });
+  // The worker died before it could answer, so Temporal calls again.
+  expect(await finishDeployment(deps, { deploymentId: run.id, status: 'succeeded' })).toEqual(first);
+});
+
+it('answers what is written down when a run has been ended otherwise', async () => {
+  const { run } = await makeRun();
+  await setRunStatus(db.sql, run.id, { status: 'cancelled' });
+  expect(await finishDeployment(deps, { deploymentId: run.id, status: 'failed' })).toEqual({ status: 'cancelled' });
+});
+
+it('begins nothing of a run that was dropped while its submission was on the way', async () => {
+  const { environment, run } = await makeRun();
+  await setRunStatus(db.sql, run.id, { status: 'cancelled' });
+  await expect(resolveDeployment(deps, run.id)).rejects.toThrow('was ended before it began');
+  const { status } = await db.sql
+    .selectFrom('environments')
+    .select('status')
+    .where('id', '=', environment.id)
+    .executeTakeFirstOrThrow();
+  expect(status).toBe('neverDeployed');
+});
