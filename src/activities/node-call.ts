@@ -7,6 +7,12 @@ import type { ActivityDeps } from './deps.ts';
 import type { NodeFlow } from './node-hooks.ts';
 import type { NodeValues } from './node-inputs.ts';
 
+/** What the recovery has found that later stages of the same call write down with their own evidence. */
+export interface CrashNotes {
+  /** Stage of a change that was cut off; it stays on record until the next change begins. */
+  cutOff: string | null;
+}
+
 /** One call of the tool for one node, from its first record to its last. Everything in it may be repeated after a crash. */
 export interface NodeCall {
   readonly deps: ActivityDeps;
@@ -21,6 +27,7 @@ export interface NodeCall {
   /** Whom its calls are counted for when a service asks for slower ones. */
   readonly paceKey: string;
   readonly run: StackRun;
+  readonly crash: CrashNotes;
   readonly masker: Masker;
   readonly log: LogWriter;
 }

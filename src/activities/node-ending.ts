@@ -2,7 +2,7 @@ import { inputHash, retryDecision } from '../definition/index.ts';
 import type { EffectiveVariable, ErrorClass, NodeOutcome, NodeSnapshot, RunError } from '../model/index.ts';
 import { messageOf, WindlassError } from '../model/index.ts';
 import { ToolError } from '../runners/index.ts';
-import type { ApplyResult } from '../runners/index.ts';
+import type { ApplyResult, HeldLock } from '../runners/index.ts';
 import { endNode, replaceOutputs } from '../store/index.ts';
 import type { NodeEnding } from '../store/index.ts';
 import type { FailingCall, NodeCall } from './node-call.ts';
@@ -53,7 +53,7 @@ export function unchangedHash(snapshot: NodeSnapshot, values: NodeValues): strin
 /** Writes down what went wrong, and decides whether it is tried again, waits for a person, or is over. */
 export async function fail(call: FailingCall, thrown: unknown): Promise<NodeOutcome> {
   const { deps, input, key, begin, masker } = call;
-  const { error, changedState } = describe(thrown);
+  const { error, changedState, held } = describe(thrown);
   const masked: RunError = {
     ...error,
     message: masker.mask(error.message),
@@ -65,7 +65,19 @@ export async function fail(call: FailingCall, thrown: unknown): Promise<NodeOutc
       'a node failed for a reason of our own',
     );
   await freeOwnLock(call);
-  const environment = changedState ? { status: 'failed' as const, inputHash: null } : {};
+  const environment = {
+    ...(changedState ? { status: 'failed' as const, inputHash: null } : {}),
+    ...(held === null
+      ? {}
+      : {
+          stateUnverified: {
+            since: new Date().toISOString(),
+            deploymentId: key.deploymentId,
+            reason: `the tool was killed, and ${held.reason}`,
+            lockId: held.lockId,
+          },
+        }),
+  };
   if (masked.class === 'cancelled') {
     await endNode(deps.db.sql, key, { status: 'aborted', error: masked, environment });
     return { status: 'aborted', message: masked.message, changedState };
@@ -110,12 +122,15 @@ async function freeOwnLock({ deps, key, begin }: FailingCall): Promise<void> {
   });
 }
 
-function describe(thrown: unknown): { error: RunError; changedState: boolean } {
-  if (thrown instanceof ToolError) return { error: thrown.error, changedState: thrown.changedState };
+function describe(thrown: unknown): { error: RunError; changedState: boolean; held: HeldLock | null } {
+  if (thrown instanceof ToolError) {
+    return { error: thrown.error, changedState: thrown.changedState, held: thrown.held };
+  }
   if (thrown instanceof WindlassError) {
     return {
       error: { class: thrown.class, message: thrown.message, hint: thrown.hint, problems: thrown.problems },
       changedState: false,
+      held: null,
     };
   }
   const error: { class: ErrorClass; message: string; hint: string } = {
@@ -123,5 +138,5 @@ function describe(thrown: unknown): { error: RunError; changedState: boolean } {
     message: `Windlass itself failed: ${messageOf(thrown)}`,
     hint: 'look into the log of the worker, then resume the run',
   };
-  return { error, changedState: false };
+  return { error, changedState: false, held: null };
 }

@@ -1,6 +1,6 @@
-import type { NodeOutcome } from '../model/index.ts';
+import type { NodeOutcome, StateUnverified } from '../model/index.ts';
 import type { ApplyResult } from '../runners/index.ts';
-import { endNode, findWorker } from '../store/index.ts';
+import { endNode, findWorker, markUnverified } from '../store/index.ts';
 import type { Journal } from '../store/index.ts';
 import type { NodeCall } from './node-call.ts';
 
@@ -27,6 +27,8 @@ export async function recoverNode(call: NodeCall): Promise<Recovered> {
   run.log(
     `An earlier call of the tool ended unseen in stage "${journal.stage}"${sameHost ? '' : ` on ${journal.host}`}; finding out what it did.\n`,
   );
+  // Seen by whoever looks; the evidence of the call that is looked into stays until it is known what became of it.
+  if (journal.changes) await run.enter('recover');
   const recovery = await runner.recover(run, {
     stage: journal.stage as never,
     changes: journal.changes,
@@ -36,13 +38,20 @@ export async function recoverNode(call: NodeCall): Promise<Recovered> {
   switch (recovery.kind) {
     case 'clean':
       await freeLock(call, journal, 'the tool that took it is over and changed nothing');
-      return { kind: 'clean' };
+      // The call that was to plan over a cut-off change has died as well: nothing of before is applied still.
+      call.crash.cutOff = journal.cutOff ?? null;
+      return { kind: call.crash.cutOff === null ? 'clean' : 'interrupted' };
     case 'finished':
       run.log('It went on without its worker and ended well; nothing is repeated.\n');
       return { kind: 'finished', result: recovery.result };
     case 'interrupted':
-      run.log(`${recovery.detail}\nThe state is read anew and planned against before going on.\n`);
+      // Until the node is whole again: what the tool made last may be in no state.
+      await markUnverified(deps.db.sql, key, unverified(call, recovery));
       await freeLock(call, journal, recovery.detail);
+      call.crash.cutOff = journal.stage;
+      run.log(
+        `State unverified: ${recovery.detail}.\nIt is read anew (refresh) and planned against before going on.\n`,
+      );
       return { kind: 'interrupted' };
     case 'unknown': {
       await endNode(deps.db.sql, key, {
@@ -54,12 +63,7 @@ export async function recoverNode(call: NodeCall): Promise<Recovered> {
         },
         environment: {
           status: 'failed',
-          stateUnverified: {
-            since: new Date().toISOString(),
-            deploymentId: key.deploymentId,
-            reason: recovery.detail,
-            lockId: recovery.lockId,
-          },
+          stateUnverified: unverified(call, recovery),
         },
       });
       return {
@@ -75,14 +79,24 @@ export async function recoverNode(call: NodeCall): Promise<Recovered> {
   }
 }
 
+function unverified(
+  call: NodeCall,
+  found: { readonly detail: string; readonly lockId: string | null },
+): StateUnverified {
+  const since = new Date().toISOString();
+  return { since, deploymentId: call.key.deploymentId, reason: found.detail, lockId: found.lockId };
+}
+
 /** Its power to write ends first; only then is the lock it may hold given back. */
 async function freeLock(call: NodeCall, journal: Journal, because: string): Promise<void> {
-  const { deps, begin } = call;
+  const { deps, begin, run } = call;
   if (journal.grantId === null) return;
   await deps.state.fenceGrant(journal.grantId);
   const lock = await deps.state.lockOf(begin.environment_id);
   if (lock !== null && lock.grantId === journal.grantId) {
-    await deps.state.releaseLock({ environmentId: begin.environment_id, lockId: lock.lockId, because });
+    const { lockId } = lock;
+    if (await deps.state.releaseLock({ environmentId: begin.environment_id, lockId, because }))
+      run.log(`Freed the lock ${lockId}, which that call had taken.\n`);
   }
 }
 

@@ -11,7 +11,7 @@ import type { PlanResult, StackRun, StopReason } from '../runners/index.ts';
 import { announceProgress, beginNode, endNode, enterStage, isDatabaseUnavailable } from '../store/index.ts';
 import type { Journal, NodeBegin, NodeKey } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
-import type { NodeCall } from './node-call.ts';
+import type { CrashNotes, NodeCall } from './node-call.ts';
 import { fail, succeed, unchangedHash } from './node-ending.ts';
 import { resolveNodeValues } from './node-inputs.ts';
 import { approvalReason, requestApproval, takeApprovedPlan } from './node-approval.ts';
@@ -160,6 +160,7 @@ async function openCall(
     begin,
     readOnly ? `${begin.environment_id}.${input.action}` : begin.environment_id,
   );
+  const crash: CrashNotes = { cutOff: null };
   const journal = (stage: Stage, changes: boolean): Journal => ({
     open: true,
     stage,
@@ -169,6 +170,7 @@ async function openCall(
     bootId: deps.worker.bootId,
     workDirectory,
     grantId: grant.id,
+    ...(crash.cutOff === null || changes ? {} : { cutOff: crash.cutOff }),
   });
   const credentials = findCredentials(
     snapshot.source,
@@ -192,7 +194,8 @@ async function openCall(
     log: (text) => io.log.write(stage, text),
     enter: async (next, evidence) => {
       stage = next;
-      await enterStage(deps.db.sql, key, next, journal(next, evidence?.changes ?? false));
+      const evidenceOf = (next === 'recover' ? begin.journal : null) ?? journal(next, evidence?.changes ?? false);
+      await enterStage(deps.db.sql, key, next, evidenceOf);
     },
     progress: (text) => {
       void announceProgress(deps.db.sql, key, begin.alias, begin.entity_id, text).catch(() => undefined);
@@ -213,6 +216,7 @@ async function openCall(
       flow,
       paceKey: pace,
       run,
+      crash,
       ...io,
     },
   };
@@ -248,7 +252,11 @@ async function perform(call: NodeCall): Promise<NodeOutcome> {
         return succeed(call, input.action === 'deploy' ? await runner.deploy(run) : await runner.destroy(run));
       }
       const planned = await planFor(call);
-      const because = approvalReason(call);
+      const asked = approvalReason(call);
+      const because =
+        asked !== null && input.mode === 'apply'
+          ? 'the apply of the approved plan was cut off, so it was planned again'
+          : asked;
       const idle = input.action === 'deploy' && !planned.plan.hasChanges;
       return because === null || idle
         ? succeed(call, await applyPlan(call, planned))

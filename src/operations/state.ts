@@ -10,9 +10,10 @@ interface OnState extends Asked {
 }
 
 export interface StateSummary {
-  readonly serial: number;
-  readonly lineage: string;
-  readonly versionId: number;
+  /** Null, like what follows, while the first tool that takes the lock has not written yet. */
+  readonly serial: number | null;
+  readonly lineage: string | null;
+  readonly versionId: number | null;
   readonly lock: StateLock | null;
 }
 
@@ -55,12 +56,12 @@ export function stateOperations(context: Context) {
   }
 
   return {
-    /** null when there is no state. */
+    /** null when there is no state and nobody holds its lock. */
     async getState(ask: OnState): Promise<StateSummary | null> {
       const environment = await find(ask, 'view');
       const [latest, lock] = await Promise.all([state.latest(environment.id), state.lockOf(environment.id)]);
-      if (latest === null) return null;
-      return { ...latest, lock };
+      if (latest === null && lock === null) return null;
+      return { ...(latest ?? { serial: null, lineage: null, versionId: null }), lock };
     },
 
     async listStateVersions({

@@ -12,6 +12,7 @@ export type {
   ApplyResult,
   CrashEvidence,
   Drift,
+  HeldLock,
   ManagedState,
   Output,
   Outputs,

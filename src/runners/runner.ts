@@ -101,19 +101,28 @@ export type Recovery =
   /** Nobody can prove that it is over. */
   | { readonly kind: 'unknown'; readonly detail: string; readonly lockId: string | null };
 
+/** A lock, or a state that cannot be reached, that a tool may have left. */
+export interface HeldLock {
+  readonly reason: string;
+  readonly lockId: string | null;
+}
+
 /** Thrown by runners when a stage did not do what it should. */
 export class ToolError extends Error {
   readonly class: ErrorClass;
   readonly error: RunError;
   /** The tool began to change resources before it failed. */
   readonly changedState: boolean;
+  /** The state could not be seen to be free after the tool was killed. */
+  readonly held: HeldLock | null;
 
-  constructor(error: RunError, changedState: boolean) {
+  constructor(error: RunError, changedState: boolean, held: HeldLock | null = null) {
     super(error.message);
     this.name = 'ToolError';
     this.class = error.class;
     this.error = error;
     this.changedState = changedState;
+    this.held = held;
   }
 }
 

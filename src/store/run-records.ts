@@ -5,7 +5,15 @@
 import { sql } from 'kysely';
 import type { Kysely, RawBuilder } from 'kysely';
 import { z } from 'zod';
-import type { EnvironmentStatus, NodeStatus, Plan, RunError, SkipReason, Stage } from '../model/index.ts';
+import type {
+  EnvironmentStatus,
+  NodeStatus,
+  Plan,
+  RunError,
+  SkipReason,
+  Stage,
+  StateUnverified,
+} from '../model/index.ts';
 import {
   deploymentRequestSchema,
   nodeSnapshotSchema,
@@ -32,6 +40,8 @@ export const journalSchema = z.object({
   bootId: z.string(),
   workDirectory: z.string(),
   grantId: z.string().nullable(),
+  /** Stage of an earlier change that was cut off and has not been planned over yet. */
+  cutOff: z.string().nullish(),
 });
 export type Journal = z.infer<typeof journalSchema>;
 
@@ -216,6 +226,18 @@ export async function endNode(db: Db, key: NodeKey, ending: NodeEnding): Promise
         'error', r.error, 'reason', r.reason, 'counts', r.plan->'counts', 'startedAt', r.started_at, 'finishedAt', r.finished_at))`,
     )}
     SELECT (SELECT count(*) FROM n), (SELECT count(*) FROM u)`.execute(db);
+}
+
+/** Says on a node's environment that nobody knows yet what a call that ended unseen has made, and tells followers. */
+export async function markUnverified(db: Db, key: NodeKey, mark: StateUnverified): Promise<void> {
+  await sql`
+    WITH r AS (
+      UPDATE environments SET state_unverified = ${JSON.stringify(mark)}::jsonb, updated_at = now()
+      FROM (SELECT deployment_id, environment_id, alias FROM node_runs WHERE ${where(key)}) AS run
+      WHERE environments.id = run.environment_id
+      RETURNING run.deployment_id, run.environment_id, run.alias, environments.status, environments.state_unverified
+    ), ${announce('environment.status', sql`jsonb_build_object('status', r.status, 'stateUnverified', r.state_unverified)`)}
+    SELECT count(*) FROM n`.execute(db);
 }
 
 export interface NodeStatusChange {

@@ -16,9 +16,14 @@ const lockSchema = z
   .meta({ id: 'StateLock' });
 
 const summarySchema = z
-  .object({ serial: z.number().int(), lineage: z.string(), versionId: z.number().int(), lock: lockSchema.nullable() })
+  .object({
+    serial: z.number().int().nullable().describe('null, like lineage and versionId: locked before it was ever written'),
+    lineage: z.string().nullable(),
+    versionId: z.number().int().nullable(),
+    lock: lockSchema.nullable(),
+  })
   .nullable()
-  .describe('null: there is no state');
+  .describe('null: there is no state, and nobody holds its lock');
 
 const diffSchema = z
   .object({

@@ -146,7 +146,7 @@ async function makeBackendState(session: Session, path: string): Promise<string>
   await mkdir(session.cacheDirectory, { recursive: true, mode: 0o700 });
   const directory = await mkdtemp(join(session.cacheDirectory, 'init-'));
   try {
-    await writeFile(join(directory, backendFile), backendText);
+    await writeFile(join(directory, 'main.tf'), backendText);
     const { run } = session;
     const quiet = {
       ...session,
@@ -225,6 +225,11 @@ export async function placeBackendFile(session: Session): Promise<void> {
   const path = join(session.directory, backendFile);
   if (session.managed) {
     if (readText(path) !== backendText) await writeFile(path, backendText);
+    if (session.facts.besideCode) {
+      session.run.log(
+        'The file of its "local" backend would lie in a directory that can be lost, so Windlass keeps the state; give it an absolute path to have it there.\n',
+      );
+    }
     if (session.run.workspace !== null && session.facts.usesWorkspaceName) {
       session.run.log(
         `The state that Windlass keeps has no workspaces: terraform.workspace is "default" here, not "${session.run.workspace}".\n`,

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Stage } from '../../model/index.ts';
 import { ToolError } from '../runner.ts';
-import type { StackRun } from '../runner.ts';
+import type { HeldLock, StackRun } from '../runner.ts';
 import { adopt, inspect, launch, readOutput, readRecord, removeRunDirectory } from '../process/index.ts';
 import type { ProcessEnd, StopLadder, WatchOptions } from '../process/index.ts';
 import { createEventReader } from './events.ts';
@@ -15,6 +15,8 @@ export interface Invocation {
   readonly code: number | null;
   readonly report: ToolReport;
   readonly failure: Failure;
+  /** It was killed, and its lock could not be seen to be free. */
+  readonly held?: HeldLock;
 }
 
 export interface InvokeOptions {
@@ -151,5 +153,5 @@ export function toToolError(
   const { report, failure, code } = invocation;
   // A tool says that it begins with a resource before it does, so without such a word nothing was changed.
   const changed = mayHaveChanged && (report.applyStarted || (code === null && failure.stopped === null));
-  return new ToolError(describeFailure(failure, session.managed), changed);
+  return new ToolError(describeFailure(failure, session.managed), changed, invocation.held ?? null);
 }

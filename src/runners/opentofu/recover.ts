@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { WindlassError } from '../../model/index.ts';
 import { inspect, readRecord, stopRun } from '../process/index.ts';
 import type { StopLadder } from '../process/index.ts';
+import { ToolError } from '../runner.ts';
 import type { CrashEvidence, Recovery, StackRun } from '../runner.ts';
 import { follow, runDirectory, toToolError, wasKilled } from './invoke.ts';
 import type { Invocation } from './invoke.ts';
@@ -29,15 +31,19 @@ async function stopReaders(run: StackRun): Promise<void> {
   }
 }
 
+export interface RecoveryContext {
+  readonly ladder: StopLadder;
+  readonly open: () => Promise<Session>;
+  /** For a call that had its work directory elsewhere: lays out one here, and `makeReady` calls `init` as well. */
+  readonly layOut: () => Promise<Session>;
+  readonly makeReady: () => Promise<Session>;
+}
+
 /**
  * Finds out what a call that ended unseen has done. `open` reads the work directory, which may not be there.
  * Throws a ToolError when the tool is found to have failed, and LeftRunningError when it is left running again.
  */
-export async function recover(
-  run: StackRun,
-  evidence: CrashEvidence,
-  context: { readonly ladder: StopLadder; readonly open: () => Promise<Session> },
-): Promise<Recovery> {
+export async function recover(run: StackRun, evidence: CrashEvidence, context: RecoveryContext): Promise<Recovery> {
   await stopReaders(run);
   if (!evidence.changes) return { kind: 'clean' };
   const name = runName(evidence.stage);
@@ -53,11 +59,11 @@ export async function recover(
     case 'vanished':
       return killed(await context.open(), record?.startedAtMs ?? 0);
     case 'elsewhere':
-      return fromAfar(run, evidence, context.open);
+      return fromAfar(evidence, context);
     case 'none':
       // The record is written before the tool is started, in a directory that was made before the stage was entered.
       if (evidence.sameHost && existsSync(run.workDirectory)) return { kind: 'clean' };
-      return fromAfar(run, evidence, context.open);
+      return fromAfar(evidence, context);
   }
 }
 
@@ -92,25 +98,38 @@ async function killed(session: Session, startedAtMs: number): Promise<Recovery> 
 }
 
 /** The call ran where this process cannot look. */
-async function fromAfar(run: StackRun, evidence: CrashEvidence, open: () => Promise<Session>): Promise<Recovery> {
+async function fromAfar(
+  evidence: CrashEvidence,
+  context: Pick<RecoveryContext, 'layOut' | 'makeReady'>,
+): Promise<Recovery> {
   const detail = 'the tool ran on another machine';
-  if (!evidence.workerDead) return { kind: 'unknown', detail: `${detail}, whose worker may still live`, lockId: null };
-  const session = await open().catch(() => null);
-  // Without its grant the old call cannot write the managed state any more, wherever it is.
-  if (session?.managed ?? run.state !== null) {
-    return { kind: 'interrupted', detail: `${detail}, whose worker is dead`, lockId: null };
+  const unknown = (because: string): Recovery => ({ kind: 'unknown', detail: `${detail}${because}`, lockId: null });
+  if (!evidence.workerDead) return unknown(', whose worker may still live');
+  try {
+    const session = await context.layOut();
+    // Without its grant the old call cannot write the managed state any more, wherever it is.
+    if (session.managed) return { kind: 'interrupted', detail: `${detail}, whose worker is dead`, lockId: null };
+    const { backend } = session.facts;
+    if (backend === null || backend === 'local') return unknown(', where its state lies in a file');
+    return await lookFromAfar(await context.makeReady(), detail);
+  } catch (error) {
+    if (!(error instanceof ToolError || error instanceof WindlassError)) throw error;
+    return unknown(`, and its state cannot be looked at from here: ${error.message}`);
   }
-  if (session === null)
-    return { kind: 'unknown', detail: `${detail}, and its state cannot be looked at from here`, lockId: null };
+}
+
+async function lookFromAfar(session: Session, detail: string): Promise<Recovery> {
   const probe = await probeLock(session);
-  if (probe.kind === 'free')
-    return { kind: 'interrupted', detail: `${detail}, whose worker is dead, and the state is free`, lockId: null };
-  return {
-    kind: 'unknown',
-    detail:
-      probe.kind === 'held'
-        ? `${detail} and may go on without its worker: the state is locked by ${probe.lock?.who ?? 'somebody'}`
-        : `${detail}, and its state cannot be reached: ${probe.message}`,
-    lockId: probe.kind === 'held' ? (probe.lock?.id ?? null) : null,
-  };
+  switch (probe.kind) {
+    case 'free':
+      return { kind: 'interrupted', detail: `${detail}, whose worker is dead, and the state is free`, lockId: null };
+    case 'held':
+      return {
+        kind: 'unknown',
+        detail: `${detail} and may go on without its worker: the state is locked by ${probe.lock?.who ?? 'somebody'}`,
+        lockId: probe.lock?.id ?? null,
+      };
+    case 'unknown':
+      return { kind: 'unknown', detail: `${detail}, and its state cannot be reached: ${probe.message}`, lockId: null };
+  }
 }

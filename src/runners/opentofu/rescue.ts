@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, rename } from 'node:fs/promises';
 import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describeFailure, diagnosticsOf, parseLock } from './failures.ts';
 import type { LockHolder } from './failures.ts';
 import { invoke } from './invoke.ts';
@@ -69,21 +70,31 @@ export function isOurs(lock: LockHolder, startedAtMs: number, endedAtMs: number)
   );
 }
 
+/** Backends whose lock belongs to the process or connection that took it, and is gone with that. */
+const endsWithHolder: ReadonlySet<string> = new Set(['local', 'pg']);
+
 export type Freed =
   | { readonly kind: 'free'; readonly lockId: string | null }
   | { readonly kind: 'held' | 'unreachable'; readonly lockId: string | null; readonly reason: string };
 
 /** Sees to it that a killed tool's lock is free. Its processes must be proven over. */
 export async function freeAfterKill(session: Session, startedAtMs: number): Promise<Freed> {
-  // What is dated later than this is the probe's own try, which some backends show instead of the holder.
   const endedAtMs = Date.now();
-  const probe = await probeLock(session);
+  const ends = session.facts.backend !== null && endsWithHolder.has(session.facts.backend);
+  let probe = await probeLock(session);
+  // The database hears of the end of a connection a moment later than this machine does.
+  for (let again = 0; ends && probe.kind === 'held' && again < 20; again++) {
+    await sleep(500);
+    probe = await probeLock(session);
+  }
   if (probe.kind === 'free') return { kind: 'free', lockId: null };
   if (probe.kind === 'unknown') {
     return { kind: 'unreachable', lockId: null, reason: `its state cannot be reached: ${probe.message}` };
   }
-  const { lock } = probe;
-  if (lock !== null && isOurs(lock, startedAtMs, endedAtMs) && (await forceUnlock(session, lock.id))) {
+  // What is dated later is the probe's own try, which some backends show instead of the holder.
+  const shown = probe.lock;
+  const lock = shown?.createdAtMs != null && shown.createdAtMs > endedAtMs ? null : shown;
+  if (lock !== null && !ends && isOurs(lock, startedAtMs, endedAtMs) && (await forceUnlock(session, lock.id))) {
     return { kind: 'free', lockId: lock.id };
   }
   const holder = lock?.who ?? 'somebody';

@@ -4,7 +4,7 @@ import type { ResourceChange, Stage } from '../../model/index.ts';
 import type { RunnerOptions } from '../options.ts';
 import { defaultLadder, LeftRunningError, readRecord } from '../process/index.ts';
 import { ToolError } from '../runner.ts';
-import type { ApplyResult, Drift, PlanResult, StackRun, StackRunner } from '../runner.ts';
+import type { ApplyResult, Drift, HeldLock, PlanResult, StackRun, StackRunner } from '../runner.ts';
 import { buildWorkTree } from '../work-tree.ts';
 import { needsInit } from './failures.ts';
 import { ensureInit, placeBackendFile } from './init.ts';
@@ -36,6 +36,18 @@ export function createOpenTofuRunner(options: RunnerOptions): StackRunner {
     return open(run);
   }
 
+  async function layOut(run: StackRun): Promise<Session> {
+    await buildWorkTree(run);
+    return reopen(run);
+  }
+
+  async function makeReady(run: StackRun): Promise<Session> {
+    const session = await layOut(run);
+    await placeBackendFile(session);
+    await ensureInit(session, () => reopen(run));
+    return open(run);
+  }
+
   /** Calls the tool with the variables in place, and once more after `init` when it asks for that. */
   async function call(session: Session, what: InvokeOptions, again = false): Promise<Invocation> {
     const file = join(session.directory, variablesName);
@@ -45,10 +57,13 @@ export function createOpenTofuRunner(options: RunnerOptions): StackRunner {
       await writeFile(file, text, { mode: 0o600, flag: 'wx' });
       await chmod(file, 0o600);
     }
-    const invocation = await invoke(session, what);
+    let invocation = await invoke(session, what);
     // Left where it is when the tool goes on without us: LeftRunningError passes this line.
     await rm(file, { force: true });
-    if (wasKilled(invocation)) await settle(session, what.name ?? what.stage);
+    if (wasKilled(invocation)) {
+      const held = await settle(session, what.name ?? what.stage);
+      if (held !== null) invocation = { ...invocation, held };
+    }
     if (invocation.code === 0 || again || invocation.report.applyStarted || !needsInit(invocation.failure))
       return invocation;
     session.run.log('It asks for init, which is run now.\n');
@@ -56,17 +71,19 @@ export function createOpenTofuRunner(options: RunnerOptions): StackRunner {
     return call(await reopen(session.run), what, true);
   }
 
-  /** After a kill: nobody else frees what the tool held. */
-  async function settle(session: Session, name: string): Promise<void> {
+  /** After a kill: nobody else frees what the tool held. Answers what may still be held. */
+  async function settle(session: Session, name: string): Promise<HeldLock | null> {
     const { run, managed } = session;
     const startedAtMs = readRecord(runDirectory(run, name))?.startedAtMs;
-    if (startedAtMs === undefined) return;
+    if (startedAtMs === undefined) return null;
     if (managed && run.state !== null) {
       const lockId = await releaseOwnLock(run.state);
       if (lockId !== null) run.log(`Freed the lock ${lockId} of the killed tool.\n`);
-      return;
+      return null;
     }
-    if (session.facts.backend !== null) await freeAfterKill(calmly(session), startedAtMs);
+    if (session.facts.backend === null) return null;
+    const freed = await freeAfterKill(calmly(session), startedAtMs);
+    return freed.kind === 'free' ? null : { reason: freed.reason, lockId: freed.lockId };
   }
 
   async function change(run: StackRun, stage: Stage, args: readonly string[]): Promise<ApplyResult> {
@@ -102,11 +119,8 @@ export function createOpenTofuRunner(options: RunnerOptions): StackRunner {
     types: ['opentofu', 'terraform'],
 
     async prepare(run) {
-      await buildWorkTree(run);
-      const session = await reopen(run);
-      await placeBackendFile(session);
-      await ensureInit(session, () => reopen(run));
-      if (hasLeftState(session.directory)) await rescueOrStop(await open(run));
+      const session = await makeReady(run);
+      if (hasLeftState(session.directory)) await rescueOrStop(session);
     },
 
     plan: (run) => plan(run, []),
@@ -139,7 +153,12 @@ export function createOpenTofuRunner(options: RunnerOptions): StackRunner {
     },
 
     recover: (run, evidence) =>
-      recover(run, evidence, { ladder: options.ladder ?? defaultLadder, open: () => reopen(run) }),
+      recover(run, evidence, {
+        ladder: options.ladder ?? defaultLadder,
+        open: () => reopen(run),
+        layOut: () => layOut(run),
+        makeReady: () => makeReady(run),
+      }),
   };
 }
 

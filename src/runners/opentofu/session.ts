@@ -10,8 +10,8 @@ import { stackDirectory } from '../work-tree.ts';
 import { readStackFacts } from './stack-facts.ts';
 import type { StackFacts } from './stack-facts.ts';
 
-/** Name of the file that says that Windlass keeps the state. */
-export const backendFile = 'windlass_backend.tf';
+/** Name of the file that says that Windlass keeps the state; by its name it wins over a backend in the code. */
+export const backendFile = 'windlass_backend_override.tf';
 /** What stands in it: all settings come from the environment, so it is the same for every stack. */
 export const backendText = 'terraform {\n  backend "http" {}\n}\n';
 /** Sorts behind other `.auto.tfvars` files, so that Windlass's values win. */
@@ -99,12 +99,22 @@ function toolEnvironment(
   };
 }
 
+/**
+ * A `local` backend without a place outside would keep its state in a directory of this worker, where plans, drift checks
+ * and other workers do not find it, so it counts as none. One that is told its place when `init` is called has one.
+ */
+function ownBackend(facts: StackFacts, run: StackRun): StackFacts {
+  if (!facts.besideCode || run.state === null) return facts;
+  const given = `${run.environment['TF_CLI_ARGS'] ?? ''} ${run.environment['TF_CLI_ARGS_init'] ?? ''}`;
+  return given.includes('-backend-config') ? facts : { ...facts, backend: null };
+}
+
 /** Reads what lies in the work directory. `prepare` must have been there. */
 export async function openSession(run: StackRun, options: RunnerOptions): Promise<Session> {
   const tool: ToolName = run.type === 'terraform' ? 'terraform' : 'tofu';
   const toolPath = await options.tools.find(tool, run.config.version);
   const directory = stackDirectory(run);
-  const facts = readStackFacts(directory, tool, backendFile);
+  const facts = ownBackend(readStackFacts(directory, tool, backendFile), run);
   if (!facts.hasFiles) {
     throw new WindlassError(
       'invalidDefinition',

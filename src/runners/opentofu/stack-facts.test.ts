@@ -46,6 +46,20 @@ test.each([
   expect(facts(files as Record<string, string>).backend).toBe(backend);
 });
 
+test.each([
+  [{ 'a.tf': 'terraform {\n  backend "local" {}\n}' }, true],
+  [{ 'a.tf': 'terraform {\n  backend "local" {\n    path = "states/a.tfstate"\n  }\n}' }, true],
+  [{ 'a.tf': 'terraform {\n  backend "local" {\n    path = "/srv/a.tfstate"\n  }\n}' }, false],
+  [{ 'a.tf': 'terraform {\n  backend "local" {\n    path = var.where\n  }\n}' }, false],
+  [{ 'a.tf': 'terraform {\n  backend "local" {\n    workspace_dir = "/srv/states"\n  }\n}' }, false],
+  [{ 'a.tf': 'terraform {\n  backend "pg" {}\n}' }, false],
+  [{ 'a.tf.json': '{"terraform": {"backend": {"local": {}}}}' }, true],
+  [{ 'a.tf.json': '{"terraform": [{"backend": [{"local": [{"path": "/srv/a.tfstate"}]}]}]}' }, false],
+  [{ 'a.tf.json': '{"terraform": {"backend": {"local": {"path": "${var.where}"}}}}' }, false],
+])('a local backend of %j keeps its file beside the code: %s', (files, beside) => {
+  expect(facts(files as Record<string, string>).besideCode).toBe(beside);
+});
+
 test('variables, also of JSON files, and the use of the workspace name are seen', () => {
   const found = facts({
     'a.tf': 'variable "one" {}\noutput "w" { value = terraform.workspace }',

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
 import type { ToolName } from '../tools.ts';
 import { literalString, parseHcl } from './hcl.ts';
 import type { HclBody } from './hcl.ts';
@@ -9,6 +9,8 @@ import type { HclBody } from './hcl.ts';
 export interface StackFacts {
   /** Type of the backend the stack brings; `cloud` for a cloud block; null when it brings none. */
   readonly backend: string | null;
+  /** A `local` backend whose file would lie beside the code: in a private directory that can be lost. */
+  readonly besideCode: boolean;
   /** Names of the root module's variables. */
   readonly variables: ReadonlySet<string>;
   /** Nothing has to be installed: no providers but the built-in one, no modules. */
@@ -24,6 +26,7 @@ export interface StackFacts {
 
 interface ModuleFacts {
   backend: string | null;
+  besideCode: boolean;
   readonly variables: Set<string>;
   readonly providers: Set<string>;
   /** Sources of called modules; null for one that is not a plain string. */
@@ -38,10 +41,21 @@ function providerOf(type: string, explicit: string | undefined): string | null {
   return type.startsWith('terraform_') ? null : (type.split('_')[0] ?? type);
 }
 
+/** Of an expression: it may lead anywhere. */
+const unknownPath = '/';
+
+function setBackend(facts: ModuleFacts, type: string | undefined, path: string | null): void {
+  facts.backend = type ?? 'unknown';
+  facts.besideCode = type === 'local' && (path === null || !isAbsolute(path));
+}
+
 function readTerraformBlock(body: HclBody, facts: ModuleFacts): void {
   for (const block of body.blocks) {
-    if (block.type === 'backend') facts.backend = block.labels[0] ?? 'unknown';
-    else if (block.type === 'cloud') facts.backend = 'cloud';
+    if (block.type === 'backend') {
+      const { attributes } = block.body;
+      const path = attributes.has('path') ? (literalString(attributes.get('path')) ?? unknownPath) : null;
+      setBackend(facts, block.labels[0], attributes.has('workspace_dir') ? unknownPath : path);
+    } else if (block.type === 'cloud') facts.backend = 'cloud';
     else if (block.type === 'required_providers') {
       for (const [name, value] of block.body.attributes) facts.providers.add(`${name}=${value.replace(/\s+/g, ' ')}`);
     }
@@ -100,8 +114,12 @@ function readJsonFile(text: string, facts: ModuleFacts): void {
   for (const [type, value] of entries(root)) {
     if (type === 'terraform') {
       for (const [name, inner] of entries(value)) {
-        if (name === 'backend') facts.backend = entries(inner)[0]?.[0] ?? 'unknown';
-        else if (name === 'cloud') facts.backend = 'cloud';
+        if (name === 'backend') {
+          const [type, settings] = entries(inner)[0] ?? [];
+          const known = Object.fromEntries(entries(settings));
+          const path = typeof known['path'] === 'string' ? known['path'] : null;
+          setBackend(facts, type, 'workspace_dir' in known || path?.includes('${') === true ? unknownPath : path);
+        } else if (name === 'cloud') facts.backend = 'cloud';
         else if (name === 'required_providers') {
           for (const [provider, wanted] of entries(inner)) facts.providers.add(`${provider}=${JSON.stringify(wanted)}`);
         }
@@ -161,6 +179,7 @@ export function readStackFacts(directory: string, tool: ToolName, ignore: string
   function readModule(path: string): ModuleFacts {
     const facts: ModuleFacts = {
       backend: null,
+      besideCode: false,
       variables: new Set(),
       providers,
       modules: [],
@@ -197,6 +216,7 @@ export function readStackFacts(directory: string, tool: ToolName, ignore: string
   const wanted = [...providers].sort();
   return {
     backend: root.backend,
+    besideCode: root.besideCode,
     variables: root.variables,
     selfContained: !anyModules && wanted.length === 0,
     usesProviders: foreignModules || wanted.length > 0,
