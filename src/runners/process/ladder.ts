@@ -1,5 +1,6 @@
+import { writeFileSync } from 'node:fs';
 import type { StopReason } from '../runner.ts';
-import { readIdentity } from './run-directory.ts';
+import { readIdentity, runFiles } from './run-directory.ts';
 import { isRunning } from './identity.ts';
 
 /** How long each rung of stopping a tool lasts. */
@@ -50,6 +51,15 @@ const because: Readonly<Record<StopReason, string>> = {
   shutdown: 'this worker stops',
 };
 
+/** For the wrapper. A directory that is gone has none any more. */
+function markStopped(directory: string): void {
+  try {
+    writeFileSync(runFiles(directory).stopped, '', { mode: 0o600 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}
+
 /** Starts to stop a tool. Answers a function that ends the climb once the tool is over. */
 export function climb(options: LadderOptions): () => void {
   const { directory, scope, ladder, onNotice } = options;
@@ -73,6 +83,7 @@ export function climb(options: LadderOptions): () => void {
     onNotice('Killed, because it did not end when terminated.');
     signalRun(directory, 'group', 'SIGKILL');
   };
+  markStopped(options.directory);
   interrupt(0);
   return () => clearTimeout(timer);
 }

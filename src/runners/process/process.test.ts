@@ -121,6 +121,22 @@ describe('stopping', () => {
     expect(heard.notices).toEqual([expect.stringContaining('Interrupted, because the run is aborted')]);
   });
 
+  test('what a tool leaves behind when it ends on an interrupt is ended with it', async () => {
+    const stop = new AbortController();
+    const { launch: run, heard } = options(
+      'trap "exit 1" INT; sleep 600 & echo $! >grandchild; echo ready; while :; do sleep 0.02; done',
+      { signal: stop.signal },
+    );
+    const done = launch(run);
+    await until(() => heard.stdout.join('').includes('ready'));
+    stop.abort('abort');
+    expect(await done).toMatchObject({ code: 1, stopped: 'abort' });
+    const grandchild = Number(readFileSync(join(root, 'grandchild'), 'utf8'));
+    await until(
+      () => !existsSync(`/proc/${grandchild}`) || readFileSync(`/proc/${grandchild}/stat`, 'utf8').includes(') Z'),
+    );
+  });
+
   test('one that does not is terminated, then killed with everything it started', async () => {
     const stop = new AbortController();
     const { launch: run, heard } = options(

@@ -29,6 +29,8 @@ export function runFiles(directory: string) {
     tool: join(directory, 'tool'),
     /** The tool's exit code and a line feed; without the line feed it is not finished. */
     exit: join(directory, 'exit'),
+    /** Is there when the tool was told to stop. */
+    stopped: join(directory, 'stopped'),
     stdout: join(directory, 'stdout'),
     stderr: join(directory, 'stderr'),
     /** How far the output was handed on: `<stdout bytes> <stderr bytes>`. */

@@ -4,12 +4,13 @@
  *
  * - Traps keep it alive through signals meant for the whole group; a child gets the defaults back.
  * - On Linux the shell's own `read` of /proc/self/stat costs no process and survives `exec`.
- * - A tool that died of a signal may leave children (provider plugins) behind: they are ended with it.
+ * - A tool that died of a signal or was told to stop may leave children (provider plugins, what a provisioner has
+ *   started) behind: they are ended with it.
  */
 const ending = `
 code=$?
 echo "$code" >"$directory/exit"
-if [ "$code" -gt 128 ]; then kill -s TERM 0; fi
+if [ "$code" -gt 128 ] || [ -e "$directory/stopped" ]; then kill -s TERM 0; fi
 `;
 
 const linuxWrapper = `
