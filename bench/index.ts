@@ -1,6 +1,7 @@
 /**
  * `npm run bench`: the engine beside a bare Temporal workflow of the same shape, and real stacks beside `make -j`, in the
- * same run. Prints a table and writes JSON. `npm run bench -- engine` or `-- tools` runs one half.
+ * same run; and how soon another worker takes over. Prints tables and writes JSON. `npm run bench -- engine`, `-- tools` or
+ * `-- takeover` runs one part.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,6 +15,8 @@ import type { Deployment } from '../src/model/index.ts';
 import { isTerminalDeployment } from '../src/model/index.ts';
 import { chain, depth, fanOut, random, shop, writeMake, writeWindlass } from './graphs.ts';
 import type { Shape, StackKind } from './graphs.ts';
+import { measureTakeover } from './takeover.ts';
+import type { Takeover } from './takeover.ts';
 
 interface Row {
   readonly name: string;
@@ -47,6 +50,7 @@ async function main(): Promise<void> {
   const server = await startServer(data, temporal.address);
   const bench = await openBench(root, server, temporal.address, tofu);
   const rows: Row[] = [];
+  const takeovers: Takeover[] = [];
   try {
     if (only === undefined || only === 'engine') {
       rows.push(await bench.engine('chain of 20', 'bareChain', chain(20), 5));
@@ -59,13 +63,19 @@ async function main(): Promise<void> {
       rows.push(await bench.tools('50 near-empty stacks', random(50), 'empty', 2));
       rows.push(await bench.tools('50 two-second stacks', random(50), 'twoSeconds', 1.1));
     }
+    if (only === undefined || only === 'takeover') {
+      // A namespace of its own would do as well, but the queues of the other server must not take its work.
+      await server.stop();
+      const { cacheDirectory } = config;
+      takeovers.push(await measureTakeover({ root, temporalAddress: temporal.address, tofu, cacheDirectory, rounds }));
+    }
   } finally {
     await bench.close();
     await server.stop();
     await temporal.stop();
     rmSync(root, { recursive: true, force: true });
   }
-  report(rows);
+  report(rows, takeovers);
 }
 
 interface Server {
@@ -243,7 +253,28 @@ function row(
   return made;
 }
 
-function report(rows: readonly Row[]): void {
+function report(rows: readonly Row[], takeovers: readonly Takeover[]): void {
+  if (rows.length > 0) printRows(rows);
+  for (const made of takeovers) {
+    console.log(
+      `\n${made.name}, ${made.rounds} times\n` +
+        `  taken over after  ${secondsOf(made.medianMs)} (median), ${secondsOf(made.worstMs)} (worst), limit ${secondsOf(made.limitMs)}\n` +
+        `  run ended after   ${secondsOf(made.endMedianMs)} (median), ${secondsOf(made.endWorstMs)} (worst)`,
+    );
+  }
+  const directory = join(process.cwd(), 'bench', 'results');
+  mkdirSync(directory, { recursive: true });
+  const file = join(directory, 'latest.json');
+  const commit = spawnSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).stdout.trim();
+  const machine = { cores: cpus().length, memoryGib: Math.round(totalmem() / 2 ** 30), node: process.version };
+  writeFileSync(
+    file,
+    `${JSON.stringify({ at: new Date().toISOString(), commit, machine, rows, takeovers }, null, 2)}\n`,
+  );
+  console.log(`\nwritten to ${file}`);
+}
+
+function printRows(rows: readonly Row[]): void {
   console.log(
     `\n${'what'.padEnd(36)}${'windlass'.padStart(10)}${'baseline'.padStart(12)}${'ratio'.padStart(8)}${'limit'.padStart(7)}${'per node'.padStart(10)}${'events'.padStart(8)}${'longest'.padStart(9)}${'memory'.padStart(9)}`,
   );
@@ -260,13 +291,6 @@ function report(rows: readonly Row[]): void {
         (made.peakMemoryMb === undefined ? '' : `${made.peakMemoryMb} MB`).padStart(9),
     );
   }
-  const directory = join(process.cwd(), 'bench', 'results');
-  mkdirSync(directory, { recursive: true });
-  const file = join(directory, 'latest.json');
-  const commit = spawnSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).stdout.trim();
-  const machine = { cores: cpus().length, memoryGib: Math.round(totalmem() / 2 ** 30), node: process.version };
-  writeFileSync(file, `${JSON.stringify({ at: new Date().toISOString(), commit, machine, rows }, null, 2)}\n`);
-  console.log(`\nwritten to ${file}`);
 }
 
 main().catch((error: unknown) => {

@@ -231,6 +231,12 @@ test('a state that Windlass has closed to a call is not a matter of credentials'
   ]);
   expect(describeFailure(closed, true).class).toBe('cancelled');
   expect(describeFailure(closed, false).class).toBe('lock');
+  const unsaved = failure([
+    { summary: 'Failed to save state', detail: 'Error saving state: HTTP error: 403' },
+    { summary: 'Failed to persist state to backend', detail: 'The error shown above has prevented OpenTofu' },
+  ]);
+  expect(describeFailure(unsaved, true).class).toBe('cancelled');
+  expect(describeFailure(unsaved, false).class).toBe('credentials');
 });
 
 test('errors printed for people are read too', () => {

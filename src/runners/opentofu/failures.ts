@@ -130,7 +130,7 @@ function toProblem(diagnostic: Diagnostic): Problem {
   };
 }
 
-const fencedPattern = /remote state endpoint (requires|invalid) auth/i;
+const fencedPattern = /remote state endpoint (requires|invalid) auth|error saving state: HTTP error: 40[13]/i;
 
 /**
  * Says what went wrong, in the words a user reads, and of which class it is.
