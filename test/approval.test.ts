@@ -85,14 +85,19 @@ it('ends cancelled when a plan is rejected, and nothing of it is applied', async
 });
 
 /** A change of a local state outside Windlass, by the tool itself: its serial moves on. */
-function byHand(state: string): void {
+function byHand(
+  state: string,
+  commands: readonly (readonly string[])[] = [
+    ['mv', 'terraform_data.this', 'terraform_data.moved'],
+    ['mv', 'terraform_data.moved', 'terraform_data.this'],
+  ],
+): void {
   const directory = mkdtempSync(join(tmpdir(), 'windlass-by-hand-'));
   writeFileSync(join(directory, 'main.tf'), `terraform {\n  backend "local" {\n    path = "${state}"\n  }\n}\n`);
   const { TF_CLI_CONFIG_FILE: _, ...env } = process.env;
   const tofu = (...args: string[]): Buffer => execFileSync(toolPath('tofu'), args, { cwd: directory, env });
   tofu('init', '-input=false');
-  tofu('state', 'mv', 'terraform_data.this', 'terraform_data.moved');
-  tofu('state', 'mv', 'terraform_data.moved', 'terraform_data.this');
+  for (const command of commands) tofu('state', ...command);
   rmSync(directory, { recursive: true, force: true });
 }
 
@@ -113,6 +118,47 @@ it('plans again and tells the approver when the state changed after the plan', a
   await decide(second, 'approve');
   expect((await server.ended(run.id)).status).toBe('succeeded');
   expect(project.lines('b')).toEqual(['apply', 'destroy', 'apply']);
+});
+
+it.each([
+  { moved: 'so that it is inside of the bounds: it goes on', commands: [['rm', 'terraform_data.this']], asks: 1 },
+  { moved: 'and it is outside of the bounds still: it is asked about again', commands: undefined, asks: 2 },
+])('measures a plan that is made again against the bounds: the state moved on $moved', async ({ commands, asks }) => {
+  const state = join(project.journal, 'b.tfstate');
+  project.write('stacks/b/backend.tf', `terraform {\n  backend "local" {\n    path = "${state}"\n  }\n}\n`);
+  expect((await server.run(environment.id, { requiresApproval: false })).status).toBe('succeeded');
+  project.stack('b', { value: 'two' });
+  const { run, approval } = await waiting({ envelope: { maxDestroys: 0 } });
+  expect(approval.reason).toContain('outside the approved bounds');
+  byHand(state, commands);
+  await decide(approval, 'approve');
+  if (asks === 2) {
+    const second = await pending(run, approval);
+    expect(second.reason).toMatch(/state changed after the plan was approved.*outside the approved bounds/);
+    await decide(second, 'approve');
+  }
+  expect((await server.ended(run.id)).status).toBe('succeeded');
+  const all = await server.request<Page<Approval>>('GET', `/approvals?deployment=${run.id}`);
+  expect(all.items).toHaveLength(asks);
+});
+
+it('never applies an approved plan again whose apply failed half-way: a resume shows a new plan and asks about it', async () => {
+  project.failing('b', true);
+  const { run, approval } = await waiting();
+  await decide(approval, 'approve');
+  expect((await server.ended(run.id)).status).toBe('failed');
+  project.failing('b', false);
+  const resumed = await server.request<Deployment>('POST', `/deployments/${run.id}/resume`, {});
+  const second = await pending(resumed, approval);
+  // The half-made resource is there, so what was an addition is a replacement now.
+  expect([approval.counts, second.counts]).toEqual([
+    { add: 1, change: 0, destroy: 0 },
+    { add: 1, change: 0, destroy: 1 },
+  ]);
+  expect(await server.text(`/deployments/${resumed.id}/nodes/b/plan?format=text`)).toContain('tainted');
+  expect(project.lines('b')).toEqual(['apply']);
+  await decide(second, 'approve');
+  expect((await server.ended(resumed.id)).status).toBe('succeeded');
 });
 
 it('does not ask about a plan without changes', async () => {

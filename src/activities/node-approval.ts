@@ -29,7 +29,7 @@ export async function requestApproval(call: NodeCall, planned: PlanResult, asked
         : `Outside the approved bounds: ${verdict.because}.\n`,
     );
     if (verdict.inside) return succeed(call, await applyPlan(call, planned));
-    because = `outside the approved bounds: ${verdict.because}`;
+    because = `${asked}; outside the approved bounds: ${verdict.because}`;
   }
   const { deploymentId, index } = key;
   const artifact =
