@@ -1,35 +1,83 @@
-import type { EnvironmentActivities, QueuedRun, ScheduledActivities } from '../model/index.ts';
-import { systemActor, WindlassError } from '../model/index.ts';
+import type { EnvironmentActivities, ExpiryAnswer, ScheduledActivities } from '../model/index.ts';
+import { isTerminalDeployment, systemActor, WindlassError } from '../model/index.ts';
 import { recordEvent } from '../store/index.ts';
+import type { Db } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
 import { stopOrphans } from './orphans.ts';
 import { closeNodes, loadRun, setEnvironmentStatus, setRunStatus } from './run-store.ts';
+
+/** A destroy at the end of a time to live that did not succeed is tried again after this long. */
+export const expiryRetryMs = 3600_000;
 
 /** See EnvironmentActivities.requestExpiry. */
 export async function requestExpiry(
   deps: ActivityDeps,
   input: Parameters<EnvironmentActivities['requestExpiry']>[0],
-): Promise<QueuedRun | null> {
+): Promise<ExpiryAnswer> {
+  const { environmentId, expiresAtMs } = input;
   try {
-    const prepared = await deps.operations.prepareDeployment({
+    const { deployment, queued } = await deps.operations.prepareDeployment({
       actor: systemActor,
-      environment: input.environmentId,
-      request: { type: 'destroy', comment: `time to live ended at ${new Date(input.expiresAtMs).toISOString()}` },
+      environment: environmentId,
+      request: { type: 'destroy', comment: `time to live ended at ${new Date(expiresAtMs).toISOString()}` },
       trigger: 'ttl',
-      idempotencyKey: `ttl:${input.environmentId}:${input.expiresAtMs}`,
+      idempotencyKey: `ttl:${environmentId}:${expiresAtMs}`,
     });
-    return prepared.queued;
+    if (!isTerminalDeployment(deployment.status)) return { kind: 'run', run: queued };
+    // It was asked for before and has ended since, unheard of here.
+    return {
+      kind: 'moved',
+      expiresAtMs: await postponeExpiry(deps.db.sql, environmentId, { notAfterMs: expiresAtMs }),
+    };
   } catch (error) {
     if (!(error instanceof WindlassError) || error.code === 'unavailable') throw error;
-    await recordEvent(deps.db.sql, {
-      type: 'environment.warning',
-      environmentId: input.environmentId,
-      deploymentId: null,
-      alias: null,
-      data: { message: `its time to live is over, but it was not destroyed: ${error.message}` },
-    });
-    return null;
+    if (error.code === 'notFound') return { kind: 'moved', expiresAtMs: null };
+    if (!input.told) {
+      await recordEvent(deps.db.sql, {
+        type: 'environment.warning',
+        environmentId,
+        deploymentId: null,
+        alias: null,
+        data: { message: `its time to live is over, and it is destroyed as soon as that is allowed: ${error.message}` },
+      });
+    }
+    return { kind: 'refused', message: error.message };
   }
+}
+
+/**
+ * Puts an end that has passed off by an hour, and leaves one that somebody has moved since. Answers the end that counts,
+ * epoch milliseconds.
+ */
+export async function postponeExpiry(
+  db: Db,
+  environmentId: string,
+  { notAfterMs = 0 }: { readonly notAfterMs?: number } = {},
+): Promise<number | null> {
+  const due = new Date(Math.max(Date.now(), notAfterMs));
+  const row = await db
+    .updateTable('environments')
+    .set({ expires_at: new Date(due.getTime() + expiryRetryMs) })
+    .where('id', '=', environmentId)
+    .where('expires_at', '<=', due)
+    .returning('expires_at')
+    .executeTakeFirst();
+  if (row === undefined) {
+    const known = await db
+      .selectFrom('environments')
+      .select('expires_at')
+      .where('id', '=', environmentId)
+      .executeTakeFirst();
+    return known?.expires_at?.getTime() ?? null;
+  }
+  await recordEvent(db, {
+    type: 'ttl.changed',
+    environmentId,
+    deploymentId: null,
+    alias: null,
+    data: { expiresAt: row.expires_at?.toISOString() ?? null },
+  });
+  return row.expires_at?.getTime() ?? null;
 }
 
 export async function warnExpiry(
@@ -52,17 +100,20 @@ export async function warnExpiry(
 export async function recordCancelled(
   deps: ActivityDeps,
   input: Parameters<EnvironmentActivities['recordCancelled']>[0],
-): Promise<void> {
+): Promise<{ expiresAtMs?: number | null }> {
   const run = await loadRun(deps.db.sql, input.deploymentId);
-  if (run === null) return;
+  if (run === null) return {};
   if (run.status !== 'queued') await stopOrphans(deps, run.id);
-  await deps.db.transaction(async (tx) => {
+  return deps.db.transaction(async (tx) => {
     const status = run.status === 'queued' ? 'cancelled' : 'aborted';
     const ended = await setRunStatus(tx, run.id, { status, error: { class: 'cancelled', message: input.message } });
-    if (!ended || run.status === 'queued') return;
-    await closeNodes(tx, run.id, { status: 'aborted', message: input.message });
-    if (run.environment_status.endsWith('InProgress'))
-      await setEnvironmentStatus(tx, run.environment_id, 'failed', run.id);
+    if (ended && run.status !== 'queued') {
+      await closeNodes(tx, run.id, { status: 'aborted', message: input.message });
+      if (run.environment_status.endsWith('InProgress'))
+        await setEnvironmentStatus(tx, run.environment_id, 'failed', run.id);
+    }
+    // What should have ended the environment has not: it is tried again.
+    return run.trigger === 'ttl' ? { expiresAtMs: await postponeExpiry(tx, run.environment_id) } : {};
   });
 }
 
@@ -82,13 +133,7 @@ export async function requestScheduled(
     return {};
   } catch (error) {
     if (!(error instanceof WindlassError) || error.code === 'unavailable') throw error;
-    await recordEvent(deps.db.sql, {
-      type: 'schedule.skipped',
-      environmentId: input.environmentId,
-      deploymentId: null,
-      alias: null,
-      data: { kind: input.kind, firedAt: input.firedAt, message: error.message },
-    });
+    await deps.operations.recordSkipped({ ...input, message: error.message });
     return { skipped: error.message };
   }
 }

@@ -75,7 +75,10 @@ it('says the same ending and the same time to live when the call that wrote them
 it('answers what is written down when a run has been ended otherwise', async () => {
   const { run } = await makeRun();
   await setRunStatus(db.sql, run.id, { status: 'cancelled' });
-  expect(await finishDeployment(deps, { deploymentId: run.id, status: 'failed' })).toEqual({ status: 'cancelled' });
+  expect(await finishDeployment(deps, { deploymentId: run.id, status: 'failed' })).toEqual({
+    status: 'cancelled',
+    expiresAtMs: null,
+  });
 });
 
 it('begins nothing of a run that was dropped while its submission was on the way', async () => {

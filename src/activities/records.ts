@@ -6,17 +6,17 @@ import type {
   NodeAction,
   CompensationNode,
 } from '../model/index.ts';
-import { expiryAfterDeploy } from '../definition/index.ts';
+import { WindlassError } from '../model/index.ts';
+import type { FileLife } from '../operations/index.ts';
+import { expiryAfterDeploy, restartsTtl } from '../definition/index.ts';
 import { sql } from 'kysely';
 import { changeNodeStatuses, expireApproval, recordEvent, scopeTtlSettings } from '../store/index.ts';
 import type { Db } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
 import { forgetDrift, remedyDrift } from './drift-remedy.ts';
+import { postponeExpiry } from './lifecycle.ts';
 import { closeNodes, loadRun, nodeStatusesOf, setEnvironmentStatus, setRunStatus } from './run-store.ts';
 import type { RunRow } from './run-store.ts';
-
-/** A destroy at the end of a time to live that failed is tried again after this long. */
-const expiryRetryMs = 3600_000;
 
 export async function recordNodes(
   deps: ActivityDeps,
@@ -96,8 +96,25 @@ export async function finishDeployment(
   const run = await loadRun(deps.db.sql, input.deploymentId);
   if (run === null) return { status: input.status };
   const outcome = await recordEnding(deps, run, input);
+  if (input.status === 'succeeded' && run.definition?.life) await followFile(deps, run, run.definition.life);
   if (run.type === 'drift' && (input.status === 'succeeded' || input.status === 'failed')) await remedyDrift(deps, run);
   return outcome;
+}
+
+/** A refusal must not hold up the end of a run that has succeeded. */
+async function followFile(deps: ActivityDeps, run: RunRow, life: FileLife): Promise<void> {
+  try {
+    await deps.operations.applyFileSettings({ environmentId: run.environment_id, life });
+  } catch (error) {
+    if (!(error instanceof WindlassError) || error.code === 'unavailable') throw error;
+    await recordEvent(deps.db.sql, {
+      type: 'environment.warning',
+      environmentId: run.environment_id,
+      deploymentId: run.id,
+      alias: null,
+      data: { message: `schedule and drift check of the workflow file were not taken over: ${error.message}` },
+    });
+  }
 }
 
 async function recordEnding(
@@ -125,7 +142,8 @@ async function recordEnding(
       await sql`UPDATE environments SET deployed_by = ${run.id} WHERE id = ${run.environment_id}`.execute(tx);
     }
     const expiresAtMs = await expiry(tx, run, input.status, status);
-    if (expiresAtMs !== undefined) {
+    const { expiresAtMs: saved } = await savedExpiry(tx, run);
+    if (expiresAtMs !== undefined && expiresAtMs !== saved) {
       await sql`UPDATE environments SET expires_at = ${expiresAtMs === null ? null : new Date(expiresAtMs).toISOString()} WHERE id = ${run.environment_id}`.execute(
         tx,
       );
@@ -146,13 +164,9 @@ async function recordEnding(
  * time to live that came with it included, since the workflow may not have heard of it.
  */
 async function recordedOutcome(tx: Tx, run: RunRow): Promise<DeploymentOutcome> {
-  const { rows } = await sql<{ status: DeploymentStatus; expires_at: Date | null }>`
-    SELECT d.status, e.expires_at FROM deployments d JOIN environments e ON e.id = d.environment_id WHERE d.id = ${run.id}`.execute(
-    tx,
-  );
-  const [row] = rows;
+  const row = await tx.selectFrom('deployments').select('status').where('id', '=', run.id).executeTakeFirst();
   if (row === undefined) return { status: 'aborted' };
-  return { status: row.status, ...(row.expires_at === null ? {} : { expiresAtMs: row.expires_at.getTime() }) };
+  return { status: row.status, ...(await savedExpiry(tx, run)) };
 }
 
 type Tx = Parameters<Parameters<ActivityDeps['db']['transaction']>[0]>[0];
@@ -206,6 +220,23 @@ async function singleStatus(tx: Tx, run: RunRow): Promise<EnvironmentStatus> {
   return node.was ? 'active' : 'neverDeployed';
 }
 
+/** The end as it was recorded; runs that only read leave it alone. */
+async function savedExpiry(tx: Tx, run: RunRow): Promise<{ expiresAtMs?: number | null }> {
+  if (run.type === 'plan' || run.type === 'drift') return {};
+  const row = await tx
+    .selectFrom('environments')
+    .select('expires_at')
+    .where('id', '=', run.environment_id)
+    .executeTakeFirst();
+  return row === undefined ? {} : { expiresAtMs: row.expires_at?.getTime() ?? null };
+}
+
+/** The recorded moment, so that whoever counts the hours later comes to the same end. */
+async function finishedAt(tx: Tx, run: RunRow): Promise<number> {
+  const row = await tx.selectFrom('deployments').select('finished_at').where('id', '=', run.id).executeTakeFirst();
+  return row?.finished_at?.getTime() ?? Date.now();
+}
+
 /** undefined leaves the expiry as it is. */
 async function expiry(
   tx: Tx,
@@ -213,11 +244,14 @@ async function expiry(
   status: DeploymentStatus,
   environment: EnvironmentStatus,
 ): Promise<number | null | undefined> {
-  if (environment === 'inactive') return null;
-  if (run.trigger === 'ttl' && run.type === 'destroy' && status !== 'succeeded') return Date.now() + expiryRetryMs;
-  if (run.type !== 'deploy' || status !== 'succeeded') return undefined;
+  if (environment === 'inactive' || environment === 'neverDeployed') return null;
+  if (run.type === 'destroy')
+    return run.trigger === 'ttl' && status !== 'succeeded' ? postponeExpiry(tx, run.environment_id) : undefined;
+  // What may be there lives from its first deploy on, even if that failed; later ones begin the hours anew when they succeed.
+  const begins = (await savedExpiry(tx, run)).expiresAtMs === null;
+  if (!begins && (status !== 'succeeded' || !restartsTtl(run))) return undefined;
   const scope = await scopeTtlSettings(tx, run.project_id);
-  const ttl = run.settings.ttl ?? scope.defaultTtl;
-  if (ttl === undefined) return undefined;
-  return expiryAfterDeploy(ttl, Date.now(), scope);
+  const { ttl } = run.settings;
+  if (ttl === undefined && scope.defaultTtl === undefined && scope.maximumTtlHours === undefined) return undefined;
+  return expiryAfterDeploy(ttl, await finishedAt(tx, run), scope);
 }

@@ -8,7 +8,7 @@ import { findDeployment, loadPastNodes } from './run-store.ts';
 import type { KnownEnvironment, NewNode, RunDefinition, RunRow } from './run-store.ts';
 
 /** Nodes at once when neither the file, the environment nor the project says how many. */
-export const defaultMaxParallel = 200;
+const defaultMaxParallel = 200;
 
 export interface Resolution {
   readonly nodes: readonly NewNode[];
@@ -65,6 +65,12 @@ function withApproval(run: RunRow, node: RunNode, record: KnownEnvironment): Nod
   return { ...snapshot, requiresApproval: needed };
 }
 
+/** The smallest of what is said about nodes at once: by the file or the check itself, the environment, the project, the organization. */
+export function parallelOf(run: RunRow, wanted?: number): number {
+  const said = [wanted, run.settings.maxParallel, ...run.limits].filter((limit) => typeof limit === 'number');
+  return said.length === 0 ? defaultMaxParallel : Math.min(...said);
+}
+
 export function definitionOf(run: RunRow, over: Partial<RunDefinition> = {}): RunDefinition {
   const verb = { deploy: 'Deploy', destroy: 'Destroy', plan: 'Plan', drift: 'Check drift of', rollback: 'Roll back' }[
     run.type
@@ -72,7 +78,7 @@ export function definitionOf(run: RunRow, over: Partial<RunDefinition> = {}): Ru
   return {
     title: `${verb} "${run.environment_name}" #${run.number}`,
     onFailure: run.request.onFailure ?? 'continue',
-    maxParallel: run.settings.maxParallel ?? defaultMaxParallel,
+    maxParallel: parallelOf(run),
     detach: [],
     ...over,
   };

@@ -10,11 +10,11 @@ import { readDefinition } from './read-definition.ts';
 import type { DefinitionAtCommit } from './read-definition.ts';
 import {
   aliasOf,
-  defaultMaxParallel,
   definitionOf,
   isLive,
   lastSnapshot,
   mayExist,
+  parallelOf,
   refuse,
   selectableFromRecords,
   statusesOf,
@@ -82,8 +82,11 @@ export async function resolveFromFile(
     }),
     definition: definitionOf(run, {
       onFailure: run.request.onFailure ?? settings.onFailure,
-      maxParallel: settings.maxParallel ?? run.settings.maxParallel ?? defaultMaxParallel,
+      maxParallel: parallelOf(run, settings.maxParallel),
       detach: destroyRemoved || run.type === 'plan' ? [] : removedKnown.map((node) => node.id),
+      ...(run.type === 'plan' || run.request.partial || template.type !== 'workflow'
+        ? {}
+        : { life: { schedule: settings.schedule, drift: settings.drift } }),
     }),
     commit: read.file.commit,
   };

@@ -11,6 +11,7 @@ import {
   isLive,
   lastSnapshot,
   mayExist,
+  parallelOf,
   refuse,
   selectableFromRecords,
 } from './resolution.ts';
@@ -37,7 +38,7 @@ export function resolveDrift(run: RunRow, known: readonly KnownEnvironment[]): R
   const nodes = selectForReading(selectableFromRecords(known), 'drift', run.request.partial?.node);
   return {
     nodes: fromRecords(run, known, nodes),
-    definition: definitionOf(run, { maxParallel: run.settings.drift?.maxParallel ?? 4 }),
+    definition: definitionOf(run, { maxParallel: parallelOf(run, run.settings.drift?.maxParallel ?? 4) }),
     commit: null,
   };
 }

@@ -14,6 +14,7 @@ import {
   actorSchema,
   deploymentRequestSchema,
   deploymentTypes,
+  environmentDriftSchema,
   environmentSettingsSchema,
   nodeActions,
   nodeSnapshotSchema,
@@ -28,6 +29,15 @@ export const runDefinitionSchema = z.object({
   maxParallel: z.number().int().positive(),
   /** Environments that the file no longer lists and that are let go once the run has succeeded. */
   detach: z.array(z.string()).default([]),
+  /** What the file says about the environment's own life; absent when the run is not one of the whole file. */
+  life: z
+    .object({
+      schedule: z
+        .object({ deploy: z.string().optional(), destroy: z.string().optional(), timezone: z.string().optional() })
+        .optional(),
+      drift: environmentDriftSchema.partial().required({ cron: true }).optional(),
+    })
+    .optional(),
 });
 export type RunDefinition = z.infer<typeof runDefinitionSchema>;
 
@@ -50,6 +60,8 @@ const runRowSchema = z.object({
   settings: environmentSettingsSchema,
   project_id: z.string(),
   organization_id: z.string(),
+  /** Nodes at once, as the project and its organization have it. */
+  limits: z.array(z.number().int().positive().nullable()),
 });
 export interface RunRow extends z.infer<typeof runRowSchema> {
   readonly type: DeploymentType;
@@ -61,8 +73,9 @@ export async function loadRun(db: Db, deploymentId: string): Promise<RunRow | nu
   const { rows } = await sql`
     SELECT d.id, d.number, d.type, d.status, d.trigger, d.request, d.requested_by, d.definition, d.environment_id,
       e.name AS environment_name, e.status AS environment_status, e.template_id, e.inline_template, e.workspace, e.revision,
-      e.settings, e.project_id, p.organization_id
+      e.settings, e.project_id, p.organization_id, jsonb_build_array(p.settings -> 'maxParallel', o.settings -> 'maxParallel') AS limits
     FROM deployments d JOIN environments e ON e.id = d.environment_id JOIN projects p ON p.id = e.project_id
+      JOIN organizations o ON o.id = p.organization_id
     WHERE d.id = ${deploymentId}`.execute(db);
   return rows[0] === undefined ? null : runRowSchema.parse(rows[0]);
 }

@@ -44,7 +44,7 @@ export type { SelectableNode, Selection } from './run-selection.ts';
 export { checkSourcePath, repositoryProblem } from './source-path.ts';
 export type { CheckedPath } from './source-path.ts';
 export { didYouMean, listed, nearest, quote } from './text.ts';
-export { expiryAfterDeploy, nextTtlMoment, ttlProblem, ttlWarningsMs, warningsStillGiven } from './ttl.ts';
+export { expiryAfterDeploy, nextTtlMoment, restartsTtl, ttlProblem, ttlWarningsMs, warningsStillGiven } from './ttl.ts';
 export type { TtlLimits, TtlMoment } from './ttl.ts';
 export { describeType, readValue, typeOfValue, writeValue } from './values.ts';
 export type { TypedValue } from './values.ts';

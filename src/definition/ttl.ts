@@ -1,4 +1,5 @@
 /** When an environment ends by itself. Bundled into the workflow sandbox: types only, no clock of its own. */
+import type { DeploymentType } from '../model/deployment.ts';
 import type { Ttl } from '../model/environment.ts';
 
 const minuteMs = 60_000;
@@ -20,6 +21,27 @@ export function expiryAfterDeploy(ttl: Ttl | undefined, deployedAtMs: number, li
   if (limits.maximumTtlHours === undefined) return wanted;
   const latest = deployedAtMs + limits.maximumTtlHours * hourMs;
   return wanted === null ? latest : Math.min(wanted, latest);
+}
+
+/**
+ * Whether a deploy that succeeded begins the hours anew: one that a person or a schedule asked for, of all or of a part.
+ * Taking a single node away, repairing drift and going back do not make the environment any younger.
+ */
+export function restartsTtl(run: {
+  readonly type: DeploymentType;
+  readonly trigger: string;
+  readonly request: {
+    readonly partial?: { readonly operation: string } | undefined;
+    readonly restoreNodes?: readonly string[] | undefined;
+  };
+}): boolean {
+  const { partial, restoreNodes } = run.request;
+  return (
+    run.type === 'deploy' &&
+    run.trigger !== 'drift' &&
+    restoreNodes === undefined &&
+    partial?.operation !== 'single-node-destroy'
+  );
 }
 
 /** Why a time to live cannot be set, for people; null when it can. Hours are counted from now. */

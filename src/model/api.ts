@@ -77,7 +77,7 @@ export const organizationSettingsSchema = z
   .strictObject({
     defaultTtl: ttlSchema.optional(),
     maximumTtlHours: z.number().positive().optional().describe('Longest time to live, from the deploy that sets it'),
-    maxParallel: z.number().int().min(1).max(1000).optional().describe('Nodes at once over all runs of the project'),
+    maxParallel: z.number().int().min(1).max(1000).optional().describe('Nodes at once in each run'),
   })
   .meta({ id: 'ScopeSettings' });
 export type ScopeSettings = z.infer<typeof organizationSettingsSchema>;

@@ -31,6 +31,11 @@ export const cronSchema = z
   .max(100)
   .describe('Five fields: minute hour day-of-month month day-of-week');
 
+const fromFileSchema = z
+  .literal(true)
+  .optional()
+  .describe('Set by the workflow file, which may change it again; not kept when it is sent');
+
 export const environmentScheduleSchema = z
   .strictObject({
     deploy: cronSchema.optional(),
@@ -44,6 +49,7 @@ export const environmentScheduleSchema = z
       .max(604_800)
       .default(600)
       .describe('Firings missed by more than this are dropped'),
+    fromFile: fromFileSchema,
   })
   .meta({ id: 'EnvironmentSchedule' });
 export type EnvironmentSchedule = z.infer<typeof environmentScheduleSchema>;
@@ -55,6 +61,7 @@ export const environmentDriftSchema = z
     remediation: z.enum(['none', 'redeploy', 'ask']).default('none'),
     maxParallel: z.number().int().min(1).max(500).default(4),
     paused: z.boolean().default(false),
+    fromFile: fromFileSchema,
   })
   .meta({ id: 'EnvironmentDrift' });
 export type EnvironmentDrift = z.infer<typeof environmentDriftSchema>;

@@ -67,6 +67,8 @@ export interface EnvironmentState {
   readonly expiresAtMs: number | null;
   /** Warnings already given for this expiry, in milliseconds before it. */
   readonly warnedMs: readonly number[];
+  /** The end whose destroy was refused, which was said once; absent and null mean none. */
+  readonly refusedEndMs?: number | null;
   /** Runs already accepted, newest last, so that a repeated submit changes nothing. */
   readonly accepted: readonly string[];
 }
@@ -262,12 +264,19 @@ export interface WatchedNode {
 }
 
 export interface EnvironmentActivities {
-  /** Makes the destroy that ends a time to live and answers the run to queue; null when nothing is left to destroy. */
-  requestExpiry(input: { environmentId: string; expiresAtMs: number }): Promise<QueuedRun | null>;
+  /** Makes the destroy that ends a time to live. `told`: that it was refused has been said before. */
+  requestExpiry(input: { environmentId: string; expiresAtMs: number; told: boolean }): Promise<ExpiryAnswer>;
   warnExpiry(input: { environmentId: string; expiresAtMs: number; remainingMs: number }): Promise<void>;
-  /** Marks a queued run as dropped. */
-  recordCancelled(input: { deploymentId: string; message: string }): Promise<void>;
+  /** Marks a queued run as dropped. Answers the end of the environment when the run was to bring it about. */
+  recordCancelled(input: { deploymentId: string; message: string }): Promise<{ expiresAtMs?: number | null }>;
 }
+
+export type ExpiryAnswer =
+  | { readonly kind: 'run'; readonly run: QueuedRun }
+  /** Not now: the end stays due. */
+  | { readonly kind: 'refused'; readonly message: string }
+  /** The end is another one now; null when nothing is left that could end. */
+  | { readonly kind: 'moved'; readonly expiresAtMs: number | null };
 
 export interface ScheduledActivities {
   /** Asks for the run of a schedule. Answers why when it was not made. */

@@ -203,7 +203,7 @@ function requireLiveTtl(environment: Environment, type: DeploymentType, nowMs: n
     'conflict',
     `The time to live of "${environment.name}" ended at ${new Date(ttl.at).toISOString()}: set a new one first`,
     {
-      hint: `windlass environment ttl ${environment.name} 8h`,
+      hint: `windlass ttl set ${environment.name} 8h`,
     },
   );
 }

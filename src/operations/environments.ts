@@ -27,6 +27,7 @@ import { resolveProject } from './catalogue.ts';
 import { audit, authorize, requireScope } from './context.ts';
 import type { Asked, Context } from './context.ts';
 import { checkDrift, checkSchedule, checkTtl, expiryUnder, forgetSchedules, saveSettings } from './life-settings.ts';
+import { setByHand } from './life-settings-file.ts';
 import { entityOf, findPlace, requirePresent, requireRoot } from './places.ts';
 
 export interface EnvironmentPatch {
@@ -139,7 +140,7 @@ export function environmentOperations(context: Context) {
         return await saveSettings(context, {
           actor,
           environment: created,
-          settings: () => input.settings,
+          settings: () => setByHand(input.settings),
           action: 'environment.schedule',
         });
       } catch (thrown) {
@@ -195,7 +196,11 @@ export function environmentOperations(context: Context) {
       return saveSettings(context, {
         actor,
         environment,
-        settings: (saved) => mergeSettings(saved, patch.settings),
+        settings: (saved) =>
+          setByHand(
+            mergeSettings(saved, patch.settings),
+            (['schedule', 'drift'] as const).filter((name) => patch.settings?.[name] !== undefined),
+          ),
         expiresAtMs,
         action: 'environment.update',
         patch: {

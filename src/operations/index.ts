@@ -5,6 +5,7 @@ export type { DecisionAnswer } from './approvals.ts';
 export type { DeploymentRequestInput } from './deployment-request.ts';
 export type { EnvironmentPatch } from './environments.ts';
 export type { DriftAnswer, ScheduleAnswer } from './life.ts';
+export type { FileLife } from './life-settings-file.ts';
 export type { DeploymentAsk, PreparedDeployment, RequestedDeployment } from './request-deployment.ts';
 export type { StateSummary } from './state.ts';
 export type { Validation } from './validate.ts';

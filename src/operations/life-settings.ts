@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { cronProblem, expiryAfterDeploy, timezoneProblem, ttlProblem } from '../definition/index.ts';
 import type {
   Actor,
@@ -70,19 +71,25 @@ export async function ttlLimits(
   };
 }
 
-/** End of the last successful deploy, epoch milliseconds; null when nothing is deployed. */
+/**
+ * The moment from which the hours of a time to live count, epoch milliseconds: the end of the last deploy that began them
+ * (`restartsTtl`), else of the first run that left something there. Null when nothing is deployed.
+ */
 export async function deployedAt(context: Context, environment: Environment): Promise<number | null> {
   if (environment.status === 'neverDeployed' || environment.status === 'inactive') return null;
-  const row = await context.db.sql
-    .selectFrom('deployments')
-    .select('finished_at')
-    .where('environment_id', '=', environment.id)
-    .where('status', '=', 'succeeded')
-    .where('type', 'in', ['deploy', 'rollback'])
-    .where('finished_at', 'is not', null)
-    .orderBy('number', 'desc')
-    .executeTakeFirst();
-  return row?.finished_at?.getTime() ?? null;
+  const { rows } = await sql<{ finished_at: Date }>`
+    WITH since AS (
+      SELECT d.*, d.status = 'succeeded' AND d.type = 'deploy' AND d.trigger <> 'drift' AND d.request -> 'restoreNodes' IS NULL
+        AND d.request -> 'partial' ->> 'operation' IS DISTINCT FROM 'single-node-destroy' AS begins
+      FROM deployments d WHERE d.environment_id = ${environment.id} AND d.type IN ('deploy', 'rollback')
+        AND d.finished_at IS NOT NULL AND (d.started_at IS NOT NULL OR d.status = 'succeeded')
+        AND d.number > COALESCE((SELECT max(number) FROM deployments gone
+          WHERE gone.environment_id = d.environment_id AND gone.type = 'destroy' AND gone.status = 'succeeded'), 0)
+    )
+    SELECT finished_at FROM since ORDER BY begins DESC, CASE WHEN begins THEN -number ELSE number END LIMIT 1`.execute(
+    context.db.sql,
+  );
+  return rows[0]?.finished_at.getTime() ?? null;
 }
 
 /** Throws `invalidInput` for a time to live that is over, or longer than the project allows. Answers the limits. */

@@ -1,11 +1,20 @@
 import { expiryAfterDeploy, nextRuns } from '../definition/index.ts';
-import type { Environment, EnvironmentDrift, EnvironmentLock, EnvironmentSchedule, Page, Ttl } from '../model/index.ts';
-import { WindlassError } from '../model/index.ts';
+import type {
+  Environment,
+  EnvironmentDrift,
+  EnvironmentLock,
+  EnvironmentSchedule,
+  Page,
+  ScheduleKind,
+  Ttl,
+} from '../model/index.ts';
+import { systemActor, WindlassError } from '../model/index.ts';
 import { getEnvironment, listDriftResults, recordEvent, setEnvironmentLock } from '../store/index.ts';
 import type { DriftResult, PageRequest } from '../store/index.ts';
 import { audit, authorize } from './context.ts';
 import type { Asked, Context } from './context.ts';
 import { checkDrift, checkSchedule, deployedAt, expiryUnder, saveSettings, ttlLimits } from './life-settings.ts';
+import { setByHand } from './life-settings-file.ts';
 import { findPlace, requirePresent, requireRoot } from './places.ts';
 
 interface OnEnvironment extends Asked {
@@ -117,6 +126,32 @@ export function lifeOperations(context: Context) {
       return unlocked;
     },
 
+    /** Writes down that a firing of a schedule came to nothing, and why: in the events and in the audit log. */
+    async recordSkipped(skip: {
+      environmentId: string;
+      kind: ScheduleKind;
+      firedAt: string;
+      message: string;
+    }): Promise<void> {
+      const { environmentId, ...data } = skip;
+      const row = await db.sql
+        .selectFrom('environments')
+        .select('project_id')
+        .where('id', '=', environmentId)
+        .executeTakeFirst();
+      if (row === undefined) return;
+      await db.transaction(async (tx) => {
+        await recordEvent(tx, { type: 'schedule.skipped', environmentId, deploymentId: null, alias: null, data });
+        await audit(tx, systemActor, {
+          action: 'schedule.skipped',
+          targetType: 'environment',
+          targetId: environmentId,
+          projectId: row.project_id,
+          after: data,
+        });
+      });
+    },
+
     /** Sets when the environment destroys itself, while it runs too. */
     async setTtl({ actor, ref, ttl }: OnEnvironment & { ttl: Ttl }): Promise<Environment> {
       const environment = await forChange({ actor, ref }, 'a time to live');
@@ -182,7 +217,7 @@ export function lifeOperations(context: Context) {
       const { settings } = await saveSettings(context, {
         actor,
         environment,
-        settings: (saved) => ({ ...saved, schedule: schedule ?? undefined }),
+        settings: (saved) => setByHand({ ...saved, schedule: schedule ?? undefined }, ['schedule']),
         action: schedule === null ? 'environment.schedule.delete' : 'environment.schedule',
       });
       const saved = settings.schedule;
@@ -210,7 +245,7 @@ export function lifeOperations(context: Context) {
       const { settings } = await saveSettings(context, {
         actor,
         environment,
-        settings: (saved) => ({ ...saved, drift: drift ?? undefined }),
+        settings: (saved) => setByHand({ ...saved, drift: drift ?? undefined }, ['drift']),
         action: drift === null ? 'environment.drift.delete' : 'environment.drift',
       });
       return {

@@ -4,6 +4,7 @@ import type { Context, OperationsDeps } from './context.ts';
 import { deploymentOperations } from './deployments.ts';
 import { environmentOperations } from './environments.ts';
 import { accessOperations } from './keys.ts';
+import { fileSettingsOperations } from './life-settings-file.ts';
 import { lifeOperations } from './life.ts';
 import { nodeVariableOperations } from './node-variables.ts';
 import { requestOperations } from './request-deployment.ts';
@@ -23,6 +24,7 @@ export function createOperations(deps: OperationsDeps) {
     ...catalogueOperations(context),
     ...environmentOperations(context),
     ...lifeOperations(context),
+    ...fileSettingsOperations(context),
     ...stateOperations(context),
     ...variableOperations(context),
     ...requestOperations(context),

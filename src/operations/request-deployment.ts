@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Deployment, Environment, QueuedRun, Trigger } from '../model/index.ts';
+import type { Deployment, DeploymentType, Environment, QueuedRun, Trigger } from '../model/index.ts';
 import { WindlassError, isTerminalDeployment, messageOf } from '../model/index.ts';
 import {
   claimIdempotencyKey,
@@ -116,6 +116,7 @@ async function prepare(context: Context, ask: DeploymentAsk): Promise<PreparedDe
       request: checked.request,
       basedOn: checked.basedOn,
     });
+    await requireNoOverlap(tx, ask.trigger, checked.type, created);
     await recordEvent(tx, {
       type: 'deployment.status',
       environmentId: place.root.id,
@@ -140,6 +141,42 @@ async function prepare(context: Context, ask: DeploymentAsk): Promise<PreparedDe
     return created.id;
   });
   return found(db.sql, id);
+}
+
+/**
+ * A firing of a schedule is skipped, not queued, while the environment is at work. It is looked for after the number was
+ * given, whose lock makes two firings at the same moment wait for one another.
+ */
+async function requireNoOverlap(
+  tx: Db,
+  trigger: Trigger,
+  type: DeploymentType,
+  created: { readonly id: string; readonly environmentId: string },
+): Promise<void> {
+  if (trigger !== 'schedule' && !(trigger === 'drift' && type === 'drift')) return;
+  const inTheWay: DeploymentType[] = [
+    'deploy',
+    'destroy',
+    'rollback',
+    ...(type === 'drift' ? (['drift'] as const) : []),
+  ];
+  const other = await tx
+    .selectFrom('deployments')
+    .select(['number', 'type', 'status'])
+    .where('environment_id', '=', created.environmentId)
+    .where('id', '<>', created.id)
+    .where('type', 'in', inTheWay)
+    .where('finished_at', 'is', null)
+    .orderBy('number')
+    .executeTakeFirst();
+  if (other === undefined) return;
+  throw new WindlassError(
+    'conflict',
+    `${other.type} #${other.number} is ${other.status}: a schedule does not queue behind it`,
+    {
+      hint: 'nothing is to be done; the schedule fires again',
+    },
+  );
 }
 
 async function recall(db: Db, { actor, key }: Remembered): Promise<string | null> {

@@ -50,11 +50,11 @@ async function resendDecision(
   return true;
 }
 
-/** An environment whose end is due and whose workflow is gone gets it back, and with it its end. */
+/** An environment whose end is due and whose workflow is gone, or knows of another end, gets it back, and with it its end. */
 async function reviveExpiry(context: Context, environmentId: string): Promise<boolean> {
-  if ((await context.temporal.view(environmentId)) !== null) return false;
+  const view = await context.temporal.view(environmentId);
   const root = await getEnvironment(context.db.sql, environmentId);
-  if (root.expiresAt === null) return false;
+  if (root.expiresAt === null || view?.expiresAtMs === Date.parse(root.expiresAt)) return false;
   await context.temporal.setExpiry(entityOf(root), Date.parse(root.expiresAt));
   return true;
 }

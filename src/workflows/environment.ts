@@ -42,6 +42,8 @@ const rememberedRuns = 200;
 const handOverEvents = 2000;
 /** A timer of Temporal may not be longer than this when it is computed from a date far away. */
 const longestWaitMs = 30 * 24 * 3600 * 1000;
+/** An end that was refused is asked for again after this long, should nobody say that it can be had. */
+const askAgainMs = 3600 * 1000;
 
 /**
  * One environment, as long as it lives: its queue, its lock and its end. Runs that change something go one at a time;
@@ -63,6 +65,12 @@ class EnvironmentEntity {
   private lock: EnvironmentLock | null;
   private expiresAtMs: number | null;
   private warnedMs: readonly number[];
+  /** The end whose destroy was refused, which was said once. */
+  private refusedEndMs: number | null;
+  /** Before this moment an end that is due is not asked for again. */
+  private askEndAtMs = 0;
+  /** The destroy of the end that is due, from its queueing to its ending. */
+  private endRun: string | null = null;
   private readonly accepted: string[];
   /** The run that holds the slot. */
   private current: QueuedRun | null = null;
@@ -76,6 +84,7 @@ class EnvironmentEntity {
     this.lock = input.state?.lock ?? null;
     this.expiresAtMs = input.state?.expiresAtMs ?? null;
     this.warnedMs = input.state?.warnedMs ?? [];
+    this.refusedEndMs = input.state?.refusedEndMs ?? null;
     this.accepted = [...(input.state?.accepted ?? [])];
   }
 
@@ -118,22 +127,34 @@ class EnvironmentEntity {
   }
 
   async cancelQueued(deploymentId: string): Promise<{ cancelled: boolean }> {
-    const position = this.queue.findIndex((run) => run.deploymentId === deploymentId);
-    if (position < 0) return { cancelled: false };
-    this.queue.splice(position, 1);
-    this.changed = true;
-    await records.recordCancelled({ deploymentId, message: 'cancelled while it waited for its turn' });
-    return { cancelled: true };
+    return { cancelled: await this.dropQueued(deploymentId, 'cancelled while it waited for its turn') };
   }
 
-  setExpiry(expiresAtMs: number | null): void {
+  private async dropQueued(deploymentId: string, message: string): Promise<boolean> {
+    const position = this.queue.findIndex((run) => run.deploymentId === deploymentId);
+    if (position < 0) return false;
+    this.queue.splice(position, 1);
+    this.changed = true;
+    const ofEnd = this.endRun === deploymentId;
+    if (ofEnd) this.endIsOver();
+    const { expiresAtMs } = await records.recordCancelled({ deploymentId, message });
+    if (ofEnd && expiresAtMs !== undefined) await this.setExpiry(expiresAtMs);
+    return true;
+  }
+
+  async setExpiry(expiresAtMs: number | null): Promise<void> {
     this.expiresAtMs = expiresAtMs;
     this.warnedMs = expiresAtMs === null ? [] : warningsStillGiven(this.warnedMs, Date.now(), expiresAtMs);
+    this.askEndAtMs = 0;
     this.changed = true;
+    // Whoever puts the end off, a person or a deploy, takes the destroy out of the queue that the old one had put there.
+    const putOff = expiresAtMs === null || expiresAtMs > Date.now();
+    if (putOff && this.endRun !== null) await this.dropQueued(this.endRun, 'its time to live was put off');
   }
 
   setLock(lock: EnvironmentLock | null): void {
     this.lock = lock;
+    this.askEndAtMs = 0;
     this.changed = true;
   }
 
@@ -207,16 +228,18 @@ class EnvironmentEntity {
         staticSummary: run.title,
       });
       const outcome: DeploymentOutcome = await child.result();
-      if (outcome.expiresAtMs !== undefined) this.setExpiry(outcome.expiresAtMs);
+      if (outcome.expiresAtMs !== undefined) await this.setExpiry(outcome.expiresAtMs);
     } catch (error) {
       // One that has already begun under an earlier life of this workflow is left to the reconciliation.
       if (!(error instanceof ChildWorkflowFailure)) return;
       // It was ended from outside: the record must not stay open.
-      await records.recordCancelled({
+      const { expiresAtMs } = await records.recordCancelled({
         deploymentId: run.deploymentId,
         message: rootCause(error) ?? 'its workflow ended from outside',
       });
+      if (expiresAtMs !== undefined) await this.setExpiry(expiresAtMs);
     } finally {
+      if (this.endRun === run.deploymentId) this.endIsOver();
       if (this.current === run) this.current = null;
       this.beside.delete(run.deploymentId);
       this.preempted.delete(run.deploymentId);
@@ -238,21 +261,59 @@ class EnvironmentEntity {
         await records.warnExpiry({ environmentId, expiresAtMs, remainingMs: moment.remainingMs });
         this.changed = true;
         return null;
-      case 'destroy': {
-        this.expiresAtMs = null;
-        const run = await records.requestExpiry({ environmentId, expiresAtMs });
-        if (run !== null) await this.submit(run);
-        this.changed = true;
-        return null;
-      }
+      case 'destroy':
+        return this.end(expiresAtMs);
     }
+  }
+
+  /** Asks for the destroy of an end that is due. One that is refused, such as by a lock, stays due and is asked for again. */
+  private async end(expiresAtMs: number): Promise<number | null> {
+    if (this.endRun !== null) return null;
+    const waitMs = this.askEndAtMs - Date.now();
+    if (waitMs > 0) return waitMs;
+    this.askEndAtMs = Date.now() + askAgainMs;
+    const answer = await records.requestExpiry({
+      environmentId: this.input.environmentId,
+      expiresAtMs,
+      told: this.refusedEndMs === expiresAtMs,
+    });
+    this.changed = true;
+    if (this.expiresAtMs !== expiresAtMs) {
+      // It was moved while the destroy was being asked for.
+      if (answer.kind === 'run')
+        await records.recordCancelled({
+          deploymentId: answer.run.deploymentId,
+          message: 'its time to live was put off',
+        });
+      return null;
+    }
+    switch (answer.kind) {
+      case 'run':
+        this.endRun = answer.run.deploymentId;
+        await this.submit(answer.run);
+        return null;
+      case 'refused':
+        this.refusedEndMs = expiresAtMs;
+        return null;
+      case 'moved':
+        await this.setExpiry(answer.expiresAtMs);
+        return null;
+    }
+  }
+
+  private endIsOver(): void {
+    this.endRun = null;
+    this.askEndAtMs = Math.max(this.askEndAtMs, Date.now() + askAgainMs);
   }
 
   private async continueAsNew(): Promise<void> {
     await condition(allHandlersFinished);
     if (!this.idle || this.changed) return;
-    const { queue, lock, expiresAtMs, warnedMs, accepted } = this;
-    await continueAsNew<typeof environment>({ ...this.input, state: { queue, lock, expiresAtMs, warnedMs, accepted } });
+    const { queue, lock, expiresAtMs, warnedMs, refusedEndMs, accepted } = this;
+    await continueAsNew<typeof environment>({
+      ...this.input,
+      state: { queue, lock, expiresAtMs, warnedMs, refusedEndMs, accepted },
+    });
   }
 
   private details(): string {
@@ -261,7 +322,10 @@ class EnvironmentEntity {
     for (const run of this.beside.values()) lines.push(`Beside it: ${run.title}`);
     for (const run of this.queue) lines.push(`Queued: ${run.title}`);
     if (this.lock) lines.push(`Locked by ${this.lock.by}: ${this.lock.reason}`);
-    if (this.expiresAtMs !== null) lines.push(`Destroys itself at ${new Date(this.expiresAtMs).toISOString()}`);
+    if (this.expiresAtMs !== null) {
+      const at = new Date(this.expiresAtMs).toISOString();
+      lines.push(this.expiresAtMs > Date.now() ? `Destroys itself at ${at}` : `To be destroyed since ${at}`);
+    }
     return lines.join('\n\n');
   }
 }
