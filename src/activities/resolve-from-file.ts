@@ -51,6 +51,7 @@ export async function resolveFromFile(
       needs: node.needs,
       disabled: node.disabled,
       live: isLive(byAlias.get(node.alias)),
+      reads: node.inputs.flatMap((input) => input.references.map((reference) => reference.alias)),
       timeoutSeconds: node.timeoutSeconds,
     };
   });
@@ -65,7 +66,12 @@ export async function resolveFromFile(
   const selection =
     run.type === 'plan'
       ? { nodes: selectForReading(selectable, 'plan', run.request.partial?.node), problems: [] }
-      : selectForDeploy(selectable, { partial: run.request.partial, resumed, removed: selectableFromRecords(removed) });
+      : selectForDeploy(selectable, {
+          partial: run.request.partial,
+          resumed,
+          removed: selectableFromRecords(removed),
+          others: removed.length > 0 ? selectableFromRecords(known) : [],
+        });
   refuse(selection.problems, 'nothing was run');
 
   const allKnown = new Map([...byAlias, ...removed.map((node) => [aliasOf(node), node] as const)]);

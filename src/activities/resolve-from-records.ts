@@ -20,15 +20,19 @@ import type { KnownEnvironment, NewNode, RunRow } from './run-store.ts';
 
 export function resolveDestroy(run: RunRow, known: readonly KnownEnvironment[]): Resolution {
   const existing = known.filter(mayExist);
+  const gone = known.filter((node) => !mayExist(node));
   return {
-    nodes: fromRecords(run, existing, selectForDestroy(selectableFromRecords(existing))),
+    nodes: fromRecords(run, existing, selectForDestroy(selectableFromRecords(existing), selectableFromRecords(gone))),
     definition: definitionOf(run),
     commit: null,
   };
 }
 
 export function resolveSingleDestroy(run: RunRow, known: readonly KnownEnvironment[]): Resolution {
-  const { nodes, problems } = selectForDeploy(selectableFromRecords(known), { partial: run.request.partial });
+  // A dependent that got stuck half-way has resources too.
+  const standing = new Set(known.filter(mayExist).map(aliasOf));
+  const selectable = selectableFromRecords(known).map((node) => ({ ...node, live: standing.has(node.alias) }));
+  const { nodes, problems } = selectForDeploy(selectable, { partial: run.request.partial });
   refuse(problems, 'nothing was destroyed');
   return { nodes: fromRecords(run, known, nodes), definition: definitionOf(run), commit: null };
 }

@@ -2,6 +2,7 @@ export { approvalNeeded, insideEnvelope } from './approval.ts';
 export type { ApprovalAnswer, ApprovalSources, EnvelopeAnswer } from './approval.ts';
 export { resolveBinding, parseInputTemplate } from './bindings.ts';
 export type { OutputValue, ParsedTemplate, ResolvableBinding, ResolvedBinding } from './bindings.ts';
+export { compensationGraph } from './compensation-graph.ts';
 export { cronProblem, nextRuns, timezoneProblem } from './cron.ts';
 export { hookSteps, parseCustomFlow } from './custom-flow.ts';
 export type {
@@ -17,7 +18,7 @@ export { formatDuration, parseDuration } from './duration.ts';
 export type { ParsedDuration } from './duration.ts';
 export { diffGraphs } from './graph-diff.ts';
 export type { DiffNode, GraphDiff, Rename } from './graph-diff.ts';
-export { compensationGraph, GraphRun } from './graph-run.ts';
+export { GraphRun } from './graph-run.ts';
 export type { GraphCounts } from './graph-run.ts';
 export {
   areUpstream,
