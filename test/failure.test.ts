@@ -166,9 +166,24 @@ describe('repair in flight', () => {
     const run = await server.start(environment.id);
     await nodeAt(server, run, 'c', 'skipped');
     await control(run, 'nodes/b/skip');
-    await server.ended(run.id);
+    const ended = await server.ended(run.id);
     expect(await server.statuses(run.id)).toMatchObject({ b: 'skipped', c: 'succeeded', e: 'succeeded' });
     expect((await find(run, 'b')).reason?.kind).toBe('skippedByUser');
+    // It is half-made, so neither the run nor the environment is well.
+    expect(ended).toMatchObject({ status: 'failed', error: { message: '"b" failed half-way and was left out' } });
+    expect((await server.environment(environment.id)).status).toBe('failed');
+  });
+
+  it('ends well when a node was left out that had not begun; the environment is partly deployed', async () => {
+    const { environment } = await twoBranches({}, { a: 3 });
+    const run = await server.start(environment.id);
+    await nodeAt(server, run, 'a', 'running');
+    await control(run, 'nodes/b/skip');
+    expect((await server.ended(run.id)).status).toBe('succeeded');
+    expect(await server.statuses(run.id)).toMatchObject({ a: 'succeeded', b: 'skipped', c: 'succeeded' });
+    expect((await server.environment(environment.id)).status).toBe('partlyDeployed');
+    expect((await server.run(environment.id)).status).toBe('succeeded');
+    expect((await server.environment(environment.id)).status).toBe('active');
   });
 
   it('refuses to retry what has not failed, and anything once the run is over', async () => {

@@ -1,5 +1,5 @@
 import { posix } from 'node:path';
-import { parseWorkflowFile, resolveVariables } from '../definition/index.ts';
+import { parseWorkflowFile, resolveVariables, textsOf } from '../definition/index.ts';
 import type { GitCredentials } from '../sources/index.ts';
 import { readTextFile, resolvePath } from '../sources/index.ts';
 import type { EffectiveVariable, Source, WorkflowDefinition } from '../model/index.ts';
@@ -75,10 +75,7 @@ export async function readDefinition(
   }
   const root = await deps.sources.checkout(template.source, commit, { credentials: credentialsFor(template.source) });
   const { fileName, directory, text } = await findFile(root, template);
-  const open = Object.fromEntries(
-    variables.filter((variable) => !variable.sensitive).map((variable) => [variable.name, asText(variable.value)]),
-  );
-  const parsed = parseWorkflowFile(text, { fileName, variables: open, directory });
+  const parsed = parseWorkflowFile(text, { fileName, directory, ...textsOf(variables) });
   if (parsed.definition === null) {
     const first = parsed.problems[0]?.message ?? 'it is not a workflow file';
     throw new WindlassError(
@@ -219,8 +216,4 @@ async function savedApprovals(deps: ActivityDeps, run: RunRow): Promise<Map<stri
       return row.alias !== null && typeof needed === 'boolean' ? [[row.alias, needed] as const] : [];
     }),
   );
-}
-
-function asText(value: unknown): string {
-  return typeof value === 'string' ? value : JSON.stringify(value);
 }

@@ -1,6 +1,12 @@
 /** Runs whose graph comes from the workflow file at its commit. */
-import { approvalNeeded, checkAgainstProject, selectForDeploy, selectForReading } from '../definition/index.ts';
-import type { SelectableNode } from '../definition/index.ts';
+import {
+  approvalNeeded,
+  checkAgainstProject,
+  selectForDeploy,
+  selectForReading,
+  unknownAliases,
+} from '../definition/index.ts';
+import type { Choice, SelectableNode } from '../definition/index.ts';
 import type { NodeDefinition, NodeSnapshot } from '../model/index.ts';
 import { newId, WindlassError } from '../model/index.ts';
 import { listTemplateNames } from '../store/index.ts';
@@ -10,17 +16,18 @@ import { readDefinition } from './read-definition.ts';
 import type { DefinitionAtCommit } from './read-definition.ts';
 import {
   aliasOf,
+  baseOf,
   defaultMaxParallel,
   definitionOf,
+  fromLastRun,
   isLive,
-  lastSnapshot,
   mayExist,
   refuse,
+  resumedChoice,
   selectableFromRecords,
-  statusesOf,
 } from './resolution.ts';
 import type { Resolution } from './resolution.ts';
-import { upsertSubEnvironments } from './run-store.ts';
+import { expectNodes, loadPastNodes, upsertSubEnvironments } from './run-store.ts';
 import type { KnownEnvironment, NewNode, RunRow } from './run-store.ts';
 import { besideFile, makeSnapshot } from './snapshots.ts';
 import type { NodeTemplate } from './snapshots.ts';
@@ -33,17 +40,29 @@ export async function resolveFromFile(
 ): Promise<Resolution> {
   const read = await readDefinition(deps, run, template);
   const templates = await listTemplateNames(deps.db.sql, run.project_id);
+  const runnable = deps.runners.supported();
   if (template.type === 'workflow')
     refuse(
-      checkAgainstProject(read.definition, { templateNames: templates, fileName: read.fileName }),
+      checkAgainstProject(read.definition, { templateNames: templates, fileName: read.fileName, runnable }),
       'nothing was run',
     );
+  refuse(
+    unknownAliases(run.request, { known: read.definition.nodes.map((node) => node.alias), of: run.environment_name }),
+    'nothing was run',
+  );
   const moves = detectMoves(run, read.definition, knownBefore);
   const known = run.type === 'plan' ? knownBefore : await applyMoves(deps.db.sql, run, moves, knownBefore);
   const byAlias = new Map(known.map((node) => [aliasOf(node), node]));
   const nodes = read.definition.nodes;
   const prepared = await prepareNodes(deps, run, read, templates);
   const ids = await ensureEnvironments(deps, run, template, nodes, prepared, byAlias);
+
+  if (template.type === 'workflow' && run.type !== 'plan')
+    await expectNodes(
+      deps.db.sql,
+      run.environment_id,
+      nodes.filter((node) => !node.disabled).map((node) => node.alias),
+    );
 
   const selectable = nodes.map((node): SelectableNode => {
     return {
@@ -55,24 +74,27 @@ export async function resolveFromFile(
       timeoutSeconds: node.timeoutSeconds,
     };
   });
+  const resume = run.request.resume ? await resumeOf(deps, run, run.request.resume.deployment) : undefined;
   const removedKnown =
-    run.request.partial || template.type !== 'workflow'
+    run.request.partial || resume?.whole === false || template.type !== 'workflow'
       ? []
       : known.filter((node) => !nodes.some((listed) => listed.alias === aliasOf(node)));
   const settings = read.definition.settings;
   const destroyRemoved = settings.environmentRemovalStrategy === 'destroy';
   const removed = destroyRemoved ? removedKnown.filter(mayExist) : [];
-  const resumed = run.request.resume ? await statusesOf(deps, run, run.request.resume.deployment) : undefined;
   const selection =
     run.type === 'plan'
       ? { nodes: selectForReading(selectable, 'plan', run.request.partial?.node), problems: [] }
       : selectForDeploy(selectable, {
           partial: run.request.partial,
-          resumed,
+          choose: resume?.choose,
           removed: selectableFromRecords(removed),
           others: removed.length > 0 ? selectableFromRecords(known) : [],
         });
   refuse(selection.problems, 'nothing was run');
+  // One stack alone, or a disabled node that was asked for by its name.
+  const toRun = new Set(selection.nodes.flatMap((node) => (node.action === 'keep' ? [] : [node.alias])));
+  for (const [alias, { template: own }] of prepared) if (toRun.has(alias)) deps.runners.get(own.type);
 
   const allKnown = new Map([...byAlias, ...removed.map((node) => [aliasOf(node), node] as const)]);
   return {
@@ -81,7 +103,7 @@ export async function resolveFromFile(
       return {
         name: nodes.find((listed) => listed.alias === node.alias)?.name ?? record?.name ?? node.alias,
         environmentId: ids.get(node.alias) ?? record?.id ?? run.environment_id,
-        snapshot: prepared.get(node.alias)?.snapshot ?? (record ? lastSnapshot(record) : null),
+        snapshot: prepared.get(node.alias)?.snapshot ?? (record ? fromLastRun(run, record) : null),
         previousSnapshot: record?.deployed_snapshot ?? null,
         run: node,
       };
@@ -93,6 +115,40 @@ export async function resolveFromFile(
     }),
     commit: read.file.commit,
   };
+}
+
+interface Resume {
+  /** The run that is resumed was for the whole graph. One for a part of it stays within that part. */
+  readonly whole: boolean;
+  readonly choose: (alias: string) => Choice;
+}
+
+/** What a resume does to each node of the refreshed file. */
+async function resumeOf(deps: ActivityDeps, run: RunRow, reference: string): Promise<Resume> {
+  const base = await baseOf(deps, run, reference);
+  const past = await loadPastNodes(deps.db.sql, base.id);
+  if (past.some((node) => node.action === 'destroy' && node.engine.phase !== 1)) {
+    throw new WindlassError(
+      'conflict',
+      `deployment ${base.number} destroys, so there is no file to read for it again`,
+      {
+        class: 'definition',
+        hint: 'resume it without the refreshed file',
+      },
+    );
+  }
+  let first = base;
+  while (first.request.resume !== undefined) first = await baseOf(deps, run, first.request.resume.deployment);
+  const whole = first.request.partial === undefined && first.request.restoreNodes === undefined;
+  const byAlias = new Map(past.map((node) => [node.alias, node]));
+  const choose = (alias: string): Choice => {
+    const node = byAlias.get(alias);
+    if (node === undefined) return whole ? 'run' : 'keep';
+    // The file may have it enabled by now.
+    if (node.action === 'keep') return whole && node.reason?.kind === 'disabled' ? 'run' : 'keep';
+    return resumedChoice(node, past);
+  };
+  return { whole, choose };
 }
 
 interface PreparedNode {

@@ -16,6 +16,8 @@ export type {
 } from './custom-flow.ts';
 export { formatDuration, parseDuration } from './duration.ts';
 export type { ParsedDuration } from './duration.ts';
+export { workflowStatus } from './environment-status.ts';
+export type { NodeTally } from './environment-status.ts';
 export { diffGraphs } from './graph-diff.ts';
 export type { DiffNode, GraphDiff, Rename } from './graph-diff.ts';
 export { GraphRun } from './graph-run.ts';
@@ -32,16 +34,17 @@ export {
 } from './graph.ts';
 export type { GraphNode, LongestPath, TopologicalOrder } from './graph.ts';
 export { canonicalJson, inputHash } from './input-hash.ts';
-export { interpolate } from './interpolation.ts';
+export { interpolate, textsOf } from './interpolation.ts';
 export type { Interpolated } from './interpolation.ts';
 export { matchPattern, patternProblem } from './pattern.ts';
 export { formatProblem, formatProblems } from './problems.ts';
 export { checkAgainstProject } from './project-checks.ts';
 export type { TemplateName } from './project-checks.ts';
+export { unknownAliases } from './request-aliases.ts';
 export { neverRetried, retriedByDefault, retryDecision } from './retry.ts';
 export type { FailedTry, RetryDecision } from './retry.ts';
 export { selectForDeploy, selectForDestroy, selectForReading } from './run-selection.ts';
-export type { SelectableNode, Selection } from './run-selection.ts';
+export type { Choice, SelectableNode, Selection } from './run-selection.ts';
 export { checkSourcePath, repositoryProblem } from './source-path.ts';
 export type { CheckedPath } from './source-path.ts';
 export { didYouMean, listed, nearest, quote } from './text.ts';

@@ -1,4 +1,4 @@
-import type { NodeStatus, PartialRun, SkipReason } from '../model/deployment.ts';
+import type { PartialRun, SkipReason } from '../model/deployment.ts';
 import type { RunNode } from '../model/orchestration.ts';
 import type { Problem } from '../model/errors.ts';
 
@@ -19,6 +19,9 @@ export interface Selection {
   readonly problems: Problem[];
 }
 
+/** `onChange`: only when what it needs or reads has changed its outputs. */
+export type Choice = 'run' | 'onChange' | 'keep';
+
 const notSelected: SkipReason = { kind: 'notSelected', message: 'not part of this run' };
 const disabled: SkipReason = { kind: 'disabled', message: 'disabled in the workflow file' };
 
@@ -27,15 +30,17 @@ export function selectForDeploy(
   nodes: readonly SelectableNode[],
   options: {
     readonly partial?: PartialRun | undefined;
-    /** Endings of the run that is resumed, by alias. */
-    readonly resumed?: ReadonlyMap<string, NodeStatus> | undefined;
+    /** Decides for each node, instead of the part that was asked for. */
+    readonly choose?: ((alias: string) => Choice) | undefined;
+    /** Why nodes that are not chosen are kept. */
+    readonly keptBecause?: SkipReason | undefined;
     /** Sub-environments the file no longer lists, to be destroyed at the end. */
     readonly removed?: readonly SelectableNode[] | undefined;
     /** What else the records know: removed nodes may need each other through it. */
     readonly others?: readonly SelectableNode[] | undefined;
   },
 ): Selection {
-  const { partial, resumed } = options;
+  const { partial, choose } = options;
   if (partial !== undefined && !nodes.some((node) => node.alias === partial.node)) {
     return {
       nodes: [],
@@ -47,11 +52,8 @@ export function selectForDeploy(
   if (partial?.operation === 'single-node-destroy') return selectSingleDestroy(nodes, partial);
   const index = indexByAlias(nodes);
   const below = partial === undefined ? null : downstream(nodes, partial.node);
-  const chosen = (node: SelectableNode): 'run' | 'onChange' | 'keep' => {
-    if (resumed !== undefined) {
-      const status = resumed.get(node.alias);
-      return status === 'succeeded' ? 'keep' : 'run';
-    }
+  const chosen = (node: SelectableNode): Choice => {
+    if (choose !== undefined) return choose(node.alias);
     if (partial === undefined) return 'run';
     if (node.alias === partial.node) return 'run';
     if (below?.has(node.alias) !== true) return 'keep';
@@ -65,7 +67,8 @@ export function selectForDeploy(
     // Asking for one node by name runs it although the file has it disabled.
     if (node.disabled && partial?.node !== node.alias)
       return { ...common, action: 'keep', satisfied: node.live, keptBecause: disabled };
-    if (choice === 'keep') return { ...common, action: 'keep', satisfied: node.live, keptBecause: notSelected };
+    if (choice === 'keep')
+      return { ...common, action: 'keep', satisfied: node.live, keptBecause: options.keptBecause ?? notSelected };
     return {
       ...common,
       action: 'deploy',

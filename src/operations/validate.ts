@@ -1,5 +1,6 @@
 import { checkAgainstProject, parseWorkflowFile } from '../definition/index.ts';
 import type { Graph, Problem } from '../model/index.ts';
+import { runnableTypes } from '../runners/index.ts';
 import { findProject, listTemplateNames } from '../store/index.ts';
 import { authorize } from './context.ts';
 import type { Asked, Context } from './context.ts';
@@ -27,7 +28,11 @@ export function validateOperations({ db }: Context) {
       const { definition, problems } = parseWorkflowFile(text, { fileName });
       if (definition === null) return { problems: [...problems], graph: null };
       const missing = scope
-        ? checkAgainstProject(definition, { templateNames: await listTemplateNames(db.sql, scope.id), fileName })
+        ? checkAgainstProject(definition, {
+            templateNames: await listTemplateNames(db.sql, scope.id),
+            fileName,
+            runnable: runnableTypes,
+          })
         : [];
       if (missing.length > 0) return { problems: missing, graph: null };
       return {
