@@ -123,6 +123,19 @@ it('is resumed with the refreshed file when asked', async () => {
   expect((await server.environment(environment.id)).status).toBe('active');
 });
 
+it('is resumed after it failed before it knew its nodes, once the file is right', async () => {
+  const { environment, project } = await twoBranches();
+  project.write('windlass.workflow.yml', 'environments: {a: {}}');
+  const failed = await server.run(environment.id);
+  expect(failed).toMatchObject({ status: 'failed', counts: { total: 0 } });
+  const snapshot = await server.raw<{ detail: string }>('POST', `/deployments/${failed.id}/resume`, {});
+  expect([snapshot.status, snapshot.body.detail]).toEqual([409, expect.stringContaining('before it knew its nodes')]);
+  project.workflow({ environments: { a: node('a'), b: node('b', { needs: ['a'] }) } });
+  const asked = await server.request<Deployment>('POST', `/deployments/${failed.id}/resume`, { refresh: true });
+  expect((await server.ended(asked.id)).status).toBe('succeeded');
+  expect(await server.statuses(asked.id)).toEqual({ a: 'succeeded', b: 'succeeded' });
+});
+
 it('stops with onFailure: stop — what runs finishes, nothing new starts', async () => {
   const { environment, project } = await twoBranches({ onFailure: 'stop' }, { d: 4 });
   const run = await server.run(environment.id, failB);

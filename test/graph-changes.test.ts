@@ -136,6 +136,40 @@ describe('a graph that changes', () => {
     await server.ended(run.id);
   });
 
+  it('shows what the file gives a node among the variables in force, with secrets hidden', async () => {
+    const project = newProject();
+    project.stack('a', { inputs: ['zone', 'key'] });
+    project.workflow({
+      environments: {
+        a: node('a', {
+          variables: { value: 'from the file', zone: '${ZONE}', key: { value: 'k-1', sensitive: true } },
+        }),
+      },
+    });
+    const environment = await makeEnvironment(server, project);
+    for (const body of [
+      { name: 'ZONE', kind: 'environment', value: 'eu' },
+      { name: 'value', value: 'stored' },
+    ])
+      await server.request('POST', `/variables?scope=environment&scopeId=${environment.id}`, body);
+    expect((await server.run(environment.id)).status).toBe('succeeded');
+    const page = await server.request<Page<{ name: string; value: unknown; level: string; overrides: string[] }>>(
+      'GET',
+      `/environments/${encodeURIComponent(`${environment.name}/a`)}/variables`,
+    );
+    expect(page.items.map(({ name, value, level, overrides }) => [name, value, level, overrides])).toEqual([
+      ['ZONE', 'eu', 'environment', []],
+      ['key', null, 'file', []],
+      ['value', 'from the file', 'file', ['environment']],
+      ['zone', 'eu', 'file', []],
+    ]);
+    const outputs = await server.request<Page<{ name: string; value: unknown }>>(
+      'GET',
+      `/environments/${encodeURIComponent(`${environment.name}/a`)}/outputs`,
+    );
+    expect(outputs.items.find((output) => output.name === 'value')?.value).toBe('from the file');
+  });
+
   it('scenario h: destroys a node removed from the file with the code that last deployed it, before what it needed', async () => {
     const { project, environment, write } = await deployed(['a', 'b', 'c'], { environmentRemovalStrategy: 'destroy' });
     project.write('stacks/b/main.tf', 'this is not HCL any more');

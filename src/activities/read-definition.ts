@@ -2,7 +2,7 @@ import { posix } from 'node:path';
 import { parseWorkflowFile, resolveVariables, textsOf } from '../definition/index.ts';
 import type { GitCredentials } from '../sources/index.ts';
 import { readTextFile, resolvePath } from '../sources/index.ts';
-import type { EffectiveVariable, Source, WorkflowDefinition } from '../model/index.ts';
+import type { EffectiveVariable, Source, VariableInput, VariableValue, WorkflowDefinition } from '../model/index.ts';
 import { inlineTemplateSchema, WindlassError } from '../model/index.ts';
 import { findTemplateById, loadVariableLayers, secretContexts } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -172,18 +172,19 @@ async function environmentVariables(deps: ActivityDeps, run: RunRow): Promise<Ef
     nodeEnvironmentId: null,
     alias: null,
   });
-  const requested = run.request.variables
-    .filter((variable) => variable.alias === undefined)
-    .map((variable) =>
-      variable.sensitive && typeof variable.value === 'string'
-        ? {
-            ...variable,
-            value: JSON.parse(deps.secrets.open(variable.value, secretContexts.deployment(run.id))) as never,
-          }
-        : variable,
-    );
+  const requested = openedRequest(deps, run).filter((variable) => variable.alias === undefined);
   const { effective } = resolveVariables([...stored, { level: 'deployment', variables: requested }]);
   return effective.filter((variable) => variable.kind === 'environment');
+}
+
+/** Variables of the request, decrypted. */
+export function openedRequest(deps: ActivityDeps, run: RunRow): VariableInput[] {
+  const context = secretContexts.deployment(run.id);
+  return run.request.variables.map((variable) =>
+    variable.sensitive && typeof variable.value === 'string'
+      ? { ...variable, value: JSON.parse(deps.secrets.open(variable.value, context)) as VariableValue }
+      : variable,
+  );
 }
 
 /** The credentials that a source names, out of the environment variables in force. Throws class `credentials` when they are not set. */

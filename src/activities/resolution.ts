@@ -102,7 +102,7 @@ export function resumedChoice(node: PastNode, all: readonly PastNode[]): Choice 
   return changed ? 'run' : 'onChange';
 }
 
-export function refuse(problems: readonly Problem[], consequence: string): void {
+export function refuse(problems: readonly Problem[], consequence: string, hint?: string): void {
   if (problems.length === 0) return;
   const first = problems[0]?.message ?? '';
   throw new WindlassError(
@@ -111,6 +111,7 @@ export function refuse(problems: readonly Problem[], consequence: string): void 
     {
       class: 'definition',
       problems,
+      hint,
     },
   );
 }

@@ -37,6 +37,7 @@ export { canonicalJson, inputHash } from './input-hash.ts';
 export { interpolate, textsOf } from './interpolation.ts';
 export type { Interpolated } from './interpolation.ts';
 export { matchPattern, patternProblem } from './pattern.ts';
+export { positionOf } from './positions.ts';
 export { formatProblem, formatProblems } from './problems.ts';
 export { checkAgainstProject } from './project-checks.ts';
 export type { TemplateName } from './project-checks.ts';
@@ -52,6 +53,7 @@ export { expiryAfterDeploy, nextTtlMoment, ttlProblem, ttlWarningsMs, warningsSt
 export type { TtlLimits, TtlMoment } from './ttl.ts';
 export { describeType, readValue, typeOfValue, writeValue } from './values.ts';
 export type { TypedValue } from './values.ts';
+export { checkNodeVariables } from './variable-checks.ts';
 export { resolveVariables } from './variables.ts';
 export type { LevelVariable, ResolvedVariables, VariableLayer } from './variables.ts';
 export { isEnv0FileName, parseWorkflowFile } from './workflow-file.ts';

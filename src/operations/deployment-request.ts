@@ -175,11 +175,11 @@ async function checkResume(db: Db, place: Place, request: DeploymentRequest): Pr
       },
     );
   }
-  if (base.counts.total === 0) {
+  if (base.counts.total === 0 && !request.resume.refresh) {
     throw new WindlassError(
       'conflict',
       `Deployment ${base.number} of "${base.environmentName}" ended before it knew its nodes: nothing is there to resume`,
-      { hint: `ask for it again: windlass ${base.type} ${base.environmentName}` },
+      { hint: 'resume it with the file read again: --refresh' },
     );
   }
   if (request.resume.refresh && (base.type !== 'deploy' || base.request.partial?.operation === 'single-node-destroy')) {

@@ -117,6 +117,7 @@ export interface NodeRunsTable {
   engine: DefaultJson;
   status: Generated<string>;
   stage: string | null;
+  progress: Generated<string | null>;
   try: Generated<number>;
   reason: NullableJson;
   error: NullableJson;
