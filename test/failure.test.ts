@@ -123,6 +123,19 @@ it('is resumed with the refreshed file when asked', async () => {
   expect((await server.environment(environment.id)).status).toBe('active');
 });
 
+it('is resumed after it failed before it knew its nodes, once the file is right', async () => {
+  const { environment, project } = await twoBranches();
+  project.write('windlass.workflow.yml', 'environments: {a: {}}');
+  const failed = await server.run(environment.id);
+  expect(failed).toMatchObject({ status: 'failed', counts: { total: 0 } });
+  const snapshot = await server.raw<{ detail: string }>('POST', `/deployments/${failed.id}/resume`, {});
+  expect([snapshot.status, snapshot.body.detail]).toEqual([409, expect.stringContaining('before it knew its nodes')]);
+  project.workflow({ environments: { a: node('a'), b: node('b', { needs: ['a'] }) } });
+  const asked = await server.request<Deployment>('POST', `/deployments/${failed.id}/resume`, { refresh: true });
+  expect((await server.ended(asked.id)).status).toBe('succeeded');
+  expect(await server.statuses(asked.id)).toEqual({ a: 'succeeded', b: 'succeeded' });
+});
+
 it('stops with onFailure: stop — what runs finishes, nothing new starts', async () => {
   const { environment, project } = await twoBranches({ onFailure: 'stop' }, { d: 4 });
   const run = await server.run(environment.id, failB);
@@ -166,9 +179,24 @@ describe('repair in flight', () => {
     const run = await server.start(environment.id);
     await nodeAt(server, run, 'c', 'skipped');
     await control(run, 'nodes/b/skip');
-    await server.ended(run.id);
+    const ended = await server.ended(run.id);
     expect(await server.statuses(run.id)).toMatchObject({ b: 'skipped', c: 'succeeded', e: 'succeeded' });
     expect((await find(run, 'b')).reason?.kind).toBe('skippedByUser');
+    // It is half-made, so neither the run nor the environment is well.
+    expect(ended).toMatchObject({ status: 'failed', error: { message: '"b" failed half-way and was left out' } });
+    expect((await server.environment(environment.id)).status).toBe('failed');
+  });
+
+  it('ends well when a node was left out that had not begun; the environment is partly deployed', async () => {
+    const { environment } = await twoBranches({}, { a: 3 });
+    const run = await server.start(environment.id);
+    await nodeAt(server, run, 'a', 'running');
+    await control(run, 'nodes/b/skip');
+    expect((await server.ended(run.id)).status).toBe('succeeded');
+    expect(await server.statuses(run.id)).toMatchObject({ a: 'succeeded', b: 'skipped', c: 'succeeded' });
+    expect((await server.environment(environment.id)).status).toBe('partlyDeployed');
+    expect((await server.run(environment.id)).status).toBe('succeeded');
+    expect((await server.environment(environment.id)).status).toBe('active');
   });
 
   it('refuses to retry what has not failed, and anything once the run is over', async () => {

@@ -132,6 +132,9 @@ describe('a destroy of a single node', () => {
     expect(project.lines('a')).toEqual(['apply', 'destroy']);
     expect(project.lines('b')).toEqual(['apply']);
     expect((await server.environment(`${environment.name}/a`)).status).toBe('inactive');
+    expect((await server.environment(environment.id)).status).toBe('partlyDeployed');
+    expect((await server.run(environment.id)).status).toBe('succeeded');
+    expect((await server.environment(environment.id)).status).toBe('active');
   });
 
   it('is done when nothing depends on it, by the path of the node', async () => {
@@ -140,6 +143,58 @@ describe('a destroy of a single node', () => {
     expect(project.lines('c')).toEqual(['apply', 'destroy']);
     const again = await single('single-node-destroy', 'c');
     expect(again.status).toBe('succeeded');
+  });
+});
+
+describe('a run of one node that failed', () => {
+  beforeEach(async () => {
+    expect((await server.run(environment.id)).status).toBe('succeeded');
+    project.failing('a', true);
+  });
+  const redeploy = { partial: { operation: 'single-node-deploy', node: 'a' }, ...valueOf('two') };
+
+  it('is rolled back alone', async () => {
+    const failed = await server.run(environment.id, redeploy);
+    expect(failed.status).toBe('failed');
+    project.failing('a', false);
+    const asked = await server.request<{ id: string }>('POST', `/deployments/${failed.id}/rollback`, {});
+    const back = await server.ended(asked.id);
+    expect(back.status).toBe('succeeded');
+    expect(await server.statuses(back.id)).toEqual({ a: 'succeeded', b: 'skipped', c: 'skipped', d: 'skipped' });
+    expect((await reasonOf(back, 'c'))?.message).toMatch(/^unchanged since deployment \d+$/);
+    expect((await server.environment(environment.id)).status).toBe('active');
+  });
+
+  it.each([false, true])('is resumed alone, with the file read again: %s', async (refresh) => {
+    project.failing('b', true);
+    const failed = await server.run(environment.id, {
+      partial: { operation: 'single-node-deploy', node: 'b' },
+      variables: [{ name: 'value', value: 'two', alias: 'b' }],
+    });
+    expect(await server.statuses(failed.id)).toEqual({ a: 'skipped', b: 'failed', c: 'skipped', d: 'skipped' });
+    project.failing('b', false);
+    const asked = await server.request<{ id: string }>('POST', `/deployments/${failed.id}/resume`, { refresh });
+    const again = await server.ended(asked.id);
+    expect(again.status).toBe('succeeded');
+    expect(await server.statuses(again.id)).toEqual({ a: 'skipped', b: 'succeeded', c: 'succeeded', d: 'skipped' });
+  });
+});
+
+describe('an alias that no node has', () => {
+  it('is refused before anything runs, with the nearest one', async () => {
+    const run = await server.run(environment.id, { variables: [{ name: 'value', value: 'x', alias: 'aa' }] });
+    expect(run).toMatchObject({ status: 'failed', counts: { total: 0 } });
+    expect(run.error?.message).toContain(`"${environment.name}" has no node "aa"; did you mean "a"?`);
+  });
+
+  it('is refused at once when the run acts on what is there', async () => {
+    await server.run(environment.id);
+    const asked = await server.raw<{ detail: string }>('POST', `/environments/${environment.id}/deployments`, {
+      type: 'destroy',
+      nodeApprovals: { bb: true },
+    });
+    expect(asked.status).toBe(400);
+    expect(JSON.stringify(asked.body)).toContain('has no node \\"bb\\"');
   });
 });
 

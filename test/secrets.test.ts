@@ -216,6 +216,8 @@ async function play(): Promise<void> {
           destroyScript: 'true',
         },
         inputs: { TOKEN: { value: token, kind: 'environment' } },
+        // Not called sensitive: what it is made of makes it so.
+        variables: { TOKEN_FROM_FILE: { value: '${PLANTED_PROJECT}', kind: 'environment' } },
       },
       d: node('d', { needs: ['a'] }),
     },
@@ -289,6 +291,7 @@ it('planted them: the tools had every one, and git sent the token', async () => 
   const seen = readFileSync(join(project.journal, 'seen'), 'utf8').split('\n');
   for (const [name, value] of Object.entries(planted)) expect(seen).toContain(`${name} ${sha256(value)}`);
   expect(seen).toContain(`TOKEN ${sha256(outputSecret)}`);
+  expect(seen).toContain(`TOKEN_FROM_FILE ${sha256(planted['PLANTED_PROJECT'] ?? '')}`);
   expect(authorizations.map((header) => Buffer.from(header.split(' ')[1] ?? '', 'base64').toString()).join()).toContain(
     gitToken,
   );

@@ -64,18 +64,17 @@ function sameStack(before: KnownEnvironment, node: WorkflowDefinition['nodes'][n
     : JSON.stringify(snapshot.source) === JSON.stringify(node.inline.source);
 }
 
-/** Renames the records, so that their resources, state and history stay with them. */
-export async function applyMoves(
-  db: Db,
-  run: RunRow,
-  moves: Moves,
-  known: readonly KnownEnvironment[],
-): Promise<readonly KnownEnvironment[]> {
+/** The records as they will be once the moves are made. */
+export function withMoves(moves: Moves, known: readonly KnownEnvironment[]): readonly KnownEnvironment[] {
   if (moves.size === 0) return known;
+  return known.map((node) => ({ ...node, alias: node.alias === null ? null : (moves.get(node.alias) ?? node.alias) }));
+}
+
+/** Renames the records, so that their resources, state and history stay with them. */
+export async function applyMoves(db: Db, run: RunRow, moves: Moves): Promise<void> {
   for (const [from, to] of moves) {
     await sql`UPDATE environments SET alias = ${to}, updated_at = now() WHERE parent_id = ${run.environment_id} AND alias = ${from} AND NOT detached`.execute(
       db,
     );
   }
-  return known.map((node) => ({ ...node, alias: node.alias === null ? null : (moves.get(node.alias) ?? node.alias) }));
 }

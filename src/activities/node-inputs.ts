@@ -1,4 +1,4 @@
-import type { EffectiveVariable, NodeSnapshot, VariableLevel, VariableValue } from '../model/index.ts';
+import type { EffectiveVariable, NodeSnapshot, VariableValue } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
 import { resolveBinding, resolveVariables } from '../definition/index.ts';
 import type { VariableLayer } from '../definition/index.ts';
@@ -50,8 +50,8 @@ export async function resolveNodeValues(
   const bound = await bindInputs(deps, begin, snapshot);
   const { effective, problems } = resolveVariables([
     ...layers,
-    { level: 'node' as VariableLevel, variables: [...own('file'), ...bound.values] },
-    { level: 'deployment' as VariableLevel, variables: own('request') },
+    { level: 'file', variables: [...own('file'), ...bound.values] },
+    { level: 'deployment', variables: own('request') },
   ]);
   if (problems.length > 0) {
     throw new WindlassError('invalidDefinition', problems.map((problem) => problem.message).join('; '), {

@@ -1,8 +1,8 @@
 import { posix } from 'node:path';
-import { parseWorkflowFile, resolveVariables } from '../definition/index.ts';
+import { parseWorkflowFile, resolveVariables, textsOf } from '../definition/index.ts';
 import type { GitCredentials } from '../sources/index.ts';
 import { readTextFile, resolvePath } from '../sources/index.ts';
-import type { EffectiveVariable, Source, WorkflowDefinition } from '../model/index.ts';
+import type { EffectiveVariable, Source, VariableInput, VariableValue, WorkflowDefinition } from '../model/index.ts';
 import { inlineTemplateSchema, WindlassError } from '../model/index.ts';
 import { findTemplateById, loadVariableLayers, secretContexts } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -75,10 +75,7 @@ export async function readDefinition(
   }
   const root = await deps.sources.checkout(template.source, commit, { credentials: credentialsFor(template.source) });
   const { fileName, directory, text } = await findFile(root, template);
-  const open = Object.fromEntries(
-    variables.filter((variable) => !variable.sensitive).map((variable) => [variable.name, asText(variable.value)]),
-  );
-  const parsed = parseWorkflowFile(text, { fileName, variables: open, directory });
+  const parsed = parseWorkflowFile(text, { fileName, directory, ...textsOf(variables) });
   if (parsed.definition === null) {
     const first = parsed.problems[0]?.message ?? 'it is not a workflow file';
     throw new WindlassError(
@@ -175,18 +172,19 @@ async function environmentVariables(deps: ActivityDeps, run: RunRow): Promise<Ef
     nodeEnvironmentId: null,
     alias: null,
   });
-  const requested = run.request.variables
-    .filter((variable) => variable.alias === undefined)
-    .map((variable) =>
-      variable.sensitive && typeof variable.value === 'string'
-        ? {
-            ...variable,
-            value: JSON.parse(deps.secrets.open(variable.value, secretContexts.deployment(run.id))) as never,
-          }
-        : variable,
-    );
+  const requested = openedRequest(deps, run).filter((variable) => variable.alias === undefined);
   const { effective } = resolveVariables([...stored, { level: 'deployment', variables: requested }]);
   return effective.filter((variable) => variable.kind === 'environment');
+}
+
+/** Variables of the request, decrypted. */
+export function openedRequest(deps: ActivityDeps, run: RunRow): VariableInput[] {
+  const context = secretContexts.deployment(run.id);
+  return run.request.variables.map((variable) =>
+    variable.sensitive && typeof variable.value === 'string'
+      ? { ...variable, value: JSON.parse(deps.secrets.open(variable.value, context)) as VariableValue }
+      : variable,
+  );
 }
 
 /** The credentials that a source names, out of the environment variables in force. Throws class `credentials` when they are not set. */
@@ -219,8 +217,4 @@ async function savedApprovals(deps: ActivityDeps, run: RunRow): Promise<Map<stri
       return row.alias !== null && typeof needed === 'boolean' ? [[row.alias, needed] as const] : [];
     }),
   );
-}
-
-function asText(value: unknown): string {
-  return typeof value === 'string' ? value : JSON.stringify(value);
 }

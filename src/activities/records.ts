@@ -8,7 +8,8 @@ import type {
 } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
 import type { FileLife } from '../operations/index.ts';
-import { expiryAfterDeploy, restartsTtl } from '../definition/index.ts';
+import { expiryAfterDeploy, listed, quote, restartsTtl, workflowStatus } from '../definition/index.ts';
+import type { NodeTally } from '../definition/index.ts';
 import { sql } from 'kysely';
 import { changeNodeStatuses, expireApproval, recordEvent, scopeTtlSettings } from '../store/index.ts';
 import type { Db } from '../store/index.ts';
@@ -120,11 +121,19 @@ async function followFile(deps: ActivityDeps, run: RunRow, life: FileLife): Prom
 async function recordEnding(
   deps: ActivityDeps,
   run: RunRow,
-  input: { status: DeploymentStatus; message?: string },
+  given: { status: DeploymentStatus; message?: string },
 ): Promise<DeploymentOutcome> {
   return deps.db.transaction(async (tx): Promise<DeploymentOutcome> => {
+    const halfMade = given.status === 'succeeded' ? await leftOutHalfMade(tx, run.id) : [];
+    const input =
+      halfMade.length === 0
+        ? given
+        : {
+            status: 'failed' as const,
+            message: `${listed(halfMade.map(quote), 'and')} failed half-way and ${halfMade.length === 1 ? 'was' : 'were'} left out`,
+          };
     const error =
-      input.message === undefined || input.status === 'failed'
+      input.message === undefined || given.status === 'failed'
         ? undefined
         : { class: 'internal', message: input.message };
     const ended = await setRunStatus(tx, run.id, { status: input.status, paused: false, error });
@@ -166,7 +175,7 @@ async function recordEnding(
 async function recordedOutcome(tx: Tx, run: RunRow): Promise<DeploymentOutcome> {
   const row = await tx.selectFrom('deployments').select('status').where('id', '=', run.id).executeTakeFirst();
   if (row === undefined) return { status: 'aborted' };
-  return { status: row.status, ...(await savedExpiry(tx, run)) };
+  return { status: row.status as DeploymentStatus, ...(await savedExpiry(tx, run)) };
 }
 
 type Tx = Parameters<Parameters<ActivityDeps['db']['transaction']>[0]>[0];
@@ -183,25 +192,31 @@ async function detach(tx: Tx, run: RunRow): Promise<void> {
     WHERE id IN (SELECT jsonb_array_elements_text(${JSON.stringify(ids)}::jsonb)) AND NOT detached`.execute(tx);
 }
 
-/** Active when the graph is whole, inactive when nothing is left, failed when something went wrong in between. */
+/** Nodes of the run that a person left out after they had failed half-way. */
+async function leftOutHalfMade(tx: Tx, deploymentId: string): Promise<string[]> {
+  const { rows } = await sql<{ alias: string }>`
+    SELECT nr.alias FROM node_runs nr JOIN environments e ON e.id = nr.environment_id
+    WHERE nr.deployment_id = ${deploymentId} AND NOT nr.compensation AND nr.status = 'skipped'
+      AND nr.reason ->> 'kind' = 'skippedByUser' AND e.status = 'failed' ORDER BY nr.index`.execute(tx);
+  return rows.map((row) => row.alias);
+}
+
+/** What a graph is once its run is over. */
 async function environmentStatus(tx: Tx, run: RunRow, ending: DeploymentStatus): Promise<EnvironmentStatus> {
-  const { rows } = await sql<{ total: number; active: number; failed: number; gone: number; fresh: number }>`
+  const { rows } = await sql<NodeTally>`
     SELECT count(*)::int AS total,
       count(*) FILTER (WHERE status = 'active')::int AS active,
       count(*) FILTER (WHERE status = 'failed')::int AS failed,
-      count(*) FILTER (WHERE status = 'inactive')::int AS gone,
-      count(*) FILTER (WHERE status = 'neverDeployed')::int AS fresh
+      count(*) FILTER (WHERE status = 'inactive')::int AS destroyed,
+      count(*) FILTER (WHERE status IN ('inactive', 'neverDeployed') AND NOT expected)::int AS unwanted
     FROM environments WHERE parent_id = ${run.environment_id} AND NOT detached AND NOT archived`.execute(tx);
-  const nodes = rows[0] ?? { total: 0, active: 0, failed: 0, gone: 0, fresh: 0 };
+  const nodes = rows[0];
+  if (nodes === undefined || nodes.total === 0) return singleStatus(tx, run);
   // What failed and was taken back altogether is as it was before the run.
   const failedNow =
     ending !== 'rolledBack' &&
     (await nodeStatusesOf(tx, run.id)).some(({ status, count }) => count > 0 && status === 'failed');
-  if (nodes.total === 0) return singleStatus(tx, run);
-  if (nodes.failed > 0 || failedNow) return 'failed';
-  if (nodes.active === 0) return nodes.gone > 0 ? 'inactive' : 'neverDeployed';
-  if (run.type === 'destroy' && nodes.active > 0) return 'failed';
-  return 'active';
+  return workflowStatus(nodes, failedNow);
 }
 
 /** A stack without a graph has its status from its own node. */

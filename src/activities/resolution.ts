@@ -1,11 +1,11 @@
 /** What every way of resolving a run shares: how records are read, and what comes out. */
 import { approvalNeeded } from '../definition/index.ts';
-import type { SelectableNode } from '../definition/index.ts';
-import type { NodeSnapshot, NodeStatus, Problem, RunNode } from '../model/index.ts';
+import type { Choice, SelectableNode } from '../definition/index.ts';
+import type { NodeSnapshot, Problem, RunNode } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
 import type { ActivityDeps } from './deps.ts';
-import { findDeployment, loadPastNodes } from './run-store.ts';
-import type { KnownEnvironment, NewNode, RunDefinition, RunRow } from './run-store.ts';
+import { findDeployment } from './run-store.ts';
+import type { FoundDeployment, KnownEnvironment, NewNode, PastNode, RunDefinition, RunRow } from './run-store.ts';
 
 /** Nodes at once when neither the file, the environment nor the project says how many. */
 const defaultMaxParallel = 200;
@@ -45,7 +45,7 @@ export function fromRecords(run: RunRow, known: readonly KnownEnvironment[], nod
       {
         name: record.name,
         environmentId: record.id,
-        snapshot: withApproval(run, node, record),
+        snapshot: fromLastRun(run, record),
         previousSnapshot: record.deployed_snapshot,
         run: node,
       },
@@ -53,12 +53,10 @@ export function fromRecords(run: RunRow, known: readonly KnownEnvironment[], nod
   });
 }
 
-/** Whether a destroy needs a person is decided anew: the deploy that made the snapshot may have waived it for itself alone. */
-function withApproval(run: RunRow, node: RunNode, record: KnownEnvironment): NodeSnapshot | null {
-  const snapshot = lastSnapshot(record);
-  if (snapshot === null || node.action !== 'destroy') return snapshot;
+/** Whether a node needs a person is decided anew: the deploy that made the snapshot may have waived it for itself alone. */
+export function withApproval(run: RunRow, record: KnownEnvironment, snapshot: NodeSnapshot): NodeSnapshot {
   const { needed } = approvalNeeded({
-    request: run.request.nodeApprovals?.[node.alias] ?? run.request.requiresApproval,
+    request: run.request.nodeApprovals?.[aliasOf(record)] ?? run.request.requiresApproval,
     file: snapshot.approvalInFile ?? undefined,
     saved: record.settings.requiresApproval,
   });
@@ -69,6 +67,12 @@ function withApproval(run: RunRow, node: RunNode, record: KnownEnvironment): Nod
 export function parallelOf(run: RunRow, wanted?: number): number {
   const said = [wanted, run.settings.maxParallel, ...run.limits].filter((limit) => typeof limit === 'number');
   return said.length === 0 ? defaultMaxParallel : Math.min(...said);
+}
+
+/** What a node that the file does not list any more is run with. */
+export function fromLastRun(run: RunRow, record: KnownEnvironment): NodeSnapshot | null {
+  const snapshot = lastSnapshot(record);
+  return snapshot === null ? null : withApproval(run, record, snapshot);
 }
 
 export function definitionOf(run: RunRow, over: Partial<RunDefinition> = {}): RunDefinition {
@@ -84,16 +88,27 @@ export function definitionOf(run: RunRow, over: Partial<RunDefinition> = {}): Ru
   };
 }
 
-export async function statusesOf(deps: ActivityDeps, run: RunRow, reference: string): Promise<Map<string, NodeStatus>> {
+/** The deployment of this environment that a run goes on from. Throws when it is none of its own. */
+export async function baseOf(deps: ActivityDeps, run: RunRow, reference: string): Promise<FoundDeployment> {
   const base = await findDeployment(deps.db.sql, run.environment_id, reference);
   if (base === null)
     throw new WindlassError('notFound', `deployment ${reference} is not one of "${run.environment_name}"`, {
       class: 'definition',
     });
-  return new Map((await loadPastNodes(deps.db.sql, base.id)).map((node) => [node.alias, node.status]));
+  return base;
 }
 
-export function refuse(problems: readonly Problem[], consequence: string): void {
+/** What becomes of a node in a run that goes on from the one it is a record of. */
+export function resumedChoice(node: PastNode, all: readonly PastNode[]): Choice {
+  if (node.status === 'succeeded' || node.action === 'keep') return 'keep';
+  if (node.engine.onlyOnChange !== true) return 'run';
+  // Left out because nothing it reads had changed: so it stays, unless that was never found out.
+  if (node.status === 'skipped' && node.reason?.kind === 'notSelected') return 'keep';
+  const changed = [...node.needs, ...(node.engine.reads ?? [])].some((index) => all[index]?.changed_outputs === true);
+  return changed ? 'run' : 'onChange';
+}
+
+export function refuse(problems: readonly Problem[], consequence: string, hint?: string): void {
   if (problems.length === 0) return;
   const first = problems[0]?.message ?? '';
   throw new WindlassError(
@@ -102,6 +117,7 @@ export function refuse(problems: readonly Problem[], consequence: string): void 
     {
       class: 'definition',
       problems,
+      hint,
     },
   );
 }

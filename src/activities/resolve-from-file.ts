@@ -1,26 +1,35 @@
 /** Runs whose graph comes from the workflow file at its commit. */
-import { approvalNeeded, checkAgainstProject, selectForDeploy, selectForReading } from '../definition/index.ts';
-import type { SelectableNode } from '../definition/index.ts';
-import type { NodeDefinition, NodeSnapshot } from '../model/index.ts';
+import {
+  approvalNeeded,
+  checkAgainstProject,
+  selectForDeploy,
+  selectForReading,
+  unknownAliases,
+} from '../definition/index.ts';
+import type { Choice, SelectableNode } from '../definition/index.ts';
+import type { NodeDefinition, NodeSnapshot, PartialRun } from '../model/index.ts';
 import { newId, WindlassError } from '../model/index.ts';
 import { listTemplateNames } from '../store/index.ts';
+import { variableProblems } from './check-variables.ts';
+import type { CheckedNode } from './check-variables.ts';
 import type { ActivityDeps } from './deps.ts';
-import { applyMoves, detectMoves } from './moves.ts';
+import { applyMoves, detectMoves, withMoves } from './moves.ts';
 import { readDefinition } from './read-definition.ts';
 import type { DefinitionAtCommit } from './read-definition.ts';
 import {
   aliasOf,
+  baseOf,
   definitionOf,
+  fromLastRun,
   isLive,
-  lastSnapshot,
   mayExist,
   parallelOf,
   refuse,
+  resumedChoice,
   selectableFromRecords,
-  statusesOf,
 } from './resolution.ts';
 import type { Resolution } from './resolution.ts';
-import { upsertSubEnvironments } from './run-store.ts';
+import { expectNodes, loadPastNodes, upsertSubEnvironments } from './run-store.ts';
 import type { KnownEnvironment, NewNode, RunRow } from './run-store.ts';
 import { besideFile, makeSnapshot } from './snapshots.ts';
 import type { NodeTemplate } from './snapshots.ts';
@@ -33,17 +42,22 @@ export async function resolveFromFile(
 ): Promise<Resolution> {
   const read = await readDefinition(deps, run, template);
   const templates = await listTemplateNames(deps.db.sql, run.project_id);
+  const runnable = deps.runners.supported();
   if (template.type === 'workflow')
     refuse(
-      checkAgainstProject(read.definition, { templateNames: templates, fileName: read.fileName }),
+      checkAgainstProject(read.definition, { templateNames: templates, fileName: read.fileName, runnable }),
       'nothing was run',
     );
+  refuse(
+    unknownAliases(run.request, { known: read.definition.nodes.map((node) => node.alias), of: run.environment_name }),
+    'nothing was run',
+  );
   const moves = detectMoves(run, read.definition, knownBefore);
-  const known = run.type === 'plan' ? knownBefore : await applyMoves(deps.db.sql, run, moves, knownBefore);
+  const known = run.type === 'plan' ? knownBefore : withMoves(moves, knownBefore);
   const byAlias = new Map(known.map((node) => [aliasOf(node), node]));
   const nodes = read.definition.nodes;
+  const listed = new Map(nodes.map((node) => [node.alias, node]));
   const prepared = await prepareNodes(deps, run, read, templates);
-  const ids = await ensureEnvironments(deps, run, template, nodes, prepared, byAlias);
 
   const selectable = nodes.map((node): SelectableNode => {
     return {
@@ -51,31 +65,56 @@ export async function resolveFromFile(
       needs: node.needs,
       disabled: node.disabled,
       live: isLive(byAlias.get(node.alias)),
+      reads: node.inputs.flatMap((input) => input.references.map((reference) => reference.alias)),
       timeoutSeconds: node.timeoutSeconds,
     };
   });
+  const resume = run.request.resume ? await resumeOf(deps, run, run.request.resume.deployment) : undefined;
   const removedKnown =
-    run.request.partial || template.type !== 'workflow'
+    run.request.partial || resume?.whole === false || template.type !== 'workflow'
       ? []
-      : known.filter((node) => !nodes.some((listed) => listed.alias === aliasOf(node)));
+      : known.filter((node) => !listed.has(aliasOf(node)));
   const settings = read.definition.settings;
   const destroyRemoved = settings.environmentRemovalStrategy === 'destroy';
   const removed = destroyRemoved ? removedKnown.filter(mayExist) : [];
-  const resumed = run.request.resume ? await statusesOf(deps, run, run.request.resume.deployment) : undefined;
   const selection =
     run.type === 'plan'
       ? { nodes: selectForReading(selectable, 'plan', run.request.partial?.node), problems: [] }
-      : selectForDeploy(selectable, { partial: run.request.partial, resumed, removed: selectableFromRecords(removed) });
+      : selectForDeploy(selectable, {
+          partial: run.request.partial ?? resume?.partial,
+          choose: resume?.choose,
+          removed: selectableFromRecords(removed),
+          others: removed.length > 0 ? selectableFromRecords(known) : [],
+        });
   refuse(selection.problems, 'nothing was run');
+  // One stack alone, or a disabled node that was asked for by its name.
+  const toRun = new Set(selection.nodes.flatMap((node) => (node.action === 'keep' ? [] : [node.alias])));
+  for (const [alias, { template: own }] of prepared) if (toRun.has(alias)) deps.runners.get(own.type);
 
+  const toCheck = selection.nodes.flatMap(({ alias, action }): CheckedNode[] => {
+    const node = listed.get(alias);
+    if (node === undefined || action === 'keep') return [];
+    const templateId = prepared.get(alias)?.template.id ?? null;
+    return [{ node, templateId, environmentId: byAlias.get(alias)?.id ?? null }];
+  });
+  const { fileName } = read;
+  refuse(
+    await variableProblems(deps, run, toCheck, { fileName, workflow: template.type === 'workflow' }),
+    'nothing was run',
+    `see where each value comes from: windlass variable list --environment ${run.environment_id} --effective`,
+  );
+
+  // Nothing is refused from here on, so the records may follow the file.
+  if (run.type !== 'plan') await applyMoves(deps.db.sql, run, moves);
+  const ids = await ensureEnvironments(deps, run, template, nodes, prepared, byAlias);
   const allKnown = new Map([...byAlias, ...removed.map((node) => [aliasOf(node), node] as const)]);
   return {
     nodes: selection.nodes.map((node): NewNode => {
       const record = allKnown.get(node.alias);
       return {
-        name: nodes.find((listed) => listed.alias === node.alias)?.name ?? record?.name ?? node.alias,
+        name: listed.get(node.alias)?.name ?? record?.name ?? node.alias,
         environmentId: ids.get(node.alias) ?? record?.id ?? run.environment_id,
-        snapshot: prepared.get(node.alias)?.snapshot ?? (record ? lastSnapshot(record) : null),
+        snapshot: prepared.get(node.alias)?.snapshot ?? (record ? fromLastRun(run, record) : null),
         previousSnapshot: record?.deployed_snapshot ?? null,
         run: node,
       };
@@ -90,6 +129,46 @@ export async function resolveFromFile(
     }),
     commit: read.file.commit,
   };
+}
+
+interface Resume {
+  /** The run that is resumed was for the whole graph. One for a part of it stays within that part. */
+  readonly whole: boolean;
+  /** The part it was for. */
+  readonly partial: PartialRun | undefined;
+  /** undefined when that run never knew its nodes: then everything it was for is run. */
+  readonly choose: ((alias: string) => Choice) | undefined;
+}
+
+/** What a resume does to each node of the refreshed file. */
+async function resumeOf(deps: ActivityDeps, run: RunRow, reference: string): Promise<Resume> {
+  let base = await baseOf(deps, run, reference);
+  let past = await loadPastNodes(deps.db.sql, base.id);
+  while (past.length === 0 && base.request.resume !== undefined) {
+    base = await baseOf(deps, run, base.request.resume.deployment);
+    past = await loadPastNodes(deps.db.sql, base.id);
+  }
+  let first = base;
+  while (first.request.resume !== undefined) first = await baseOf(deps, run, first.request.resume.deployment);
+  const { partial, restoreNodes } = first.request;
+  const destroys = past.some((node) => node.action === 'destroy' && node.engine.phase !== 1);
+  if (destroys || partial?.operation === 'single-node-destroy' || restoreNodes !== undefined) {
+    throw new WindlassError('conflict', `deployment ${base.number} does not deploy what the file says`, {
+      class: 'definition',
+      hint: 'resume it without the refreshed file',
+    });
+  }
+  const whole = partial === undefined;
+  if (past.length === 0) return { whole, partial, choose: undefined };
+  const byAlias = new Map(past.map((node) => [node.alias, node]));
+  const choose = (alias: string): Choice => {
+    const node = byAlias.get(alias);
+    if (node === undefined) return whole ? 'run' : 'keep';
+    // The file may have it enabled by now.
+    if (node.action === 'keep') return whole && node.reason?.kind === 'disabled' ? 'run' : 'keep';
+    return resumedChoice(node, past);
+  };
+  return { whole, partial, choose };
 }
 
 interface PreparedNode {
@@ -183,7 +262,7 @@ async function ensureEnvironments(
   known: ReadonlyMap<string, KnownEnvironment>,
 ): Promise<Map<string, string>> {
   if (template.type !== 'workflow') return new Map(nodes.map((node) => [node.alias, run.environment_id]));
-  return upsertSubEnvironments(
+  const ids = await upsertSubEnvironments(
     deps.db.sql,
     { id: run.environment_id, projectId: run.project_id },
     nodes.map((node) => {
@@ -199,4 +278,9 @@ async function ensureEnvironments(
       };
     }),
   );
+  if (run.type !== 'plan') {
+    const wanted = nodes.filter((node) => !node.disabled).map((node) => node.alias);
+    await expectNodes(deps.db.sql, run.environment_id, wanted);
+  }
+  return ids;
 }

@@ -6,6 +6,7 @@ import { WindlassError } from '../model/index.ts';
 import type { ActivityDeps } from './deps.ts';
 import {
   aliasOf,
+  baseOf,
   definitionOf,
   fromRecords,
   isLive,
@@ -13,23 +14,29 @@ import {
   mayExist,
   parallelOf,
   refuse,
+  resumedChoice,
   selectableFromRecords,
+  withApproval,
 } from './resolution.ts';
 import type { Resolution } from './resolution.ts';
-import { findDeployment, lastSuccessBefore, loadPastNodes, loadSnapshotsAsOf } from './run-store.ts';
+import { changedSince, findDeployment, lastSuccessBefore, loadPastNodes, loadSnapshotsAsOf } from './run-store.ts';
 import type { KnownEnvironment, NewNode, RunRow } from './run-store.ts';
 
 export function resolveDestroy(run: RunRow, known: readonly KnownEnvironment[]): Resolution {
   const existing = known.filter(mayExist);
+  const gone = known.filter((node) => !mayExist(node));
   return {
-    nodes: fromRecords(run, existing, selectForDestroy(selectableFromRecords(existing))),
+    nodes: fromRecords(run, existing, selectForDestroy(selectableFromRecords(existing), selectableFromRecords(gone))),
     definition: definitionOf(run),
     commit: null,
   };
 }
 
 export function resolveSingleDestroy(run: RunRow, known: readonly KnownEnvironment[]): Resolution {
-  const { nodes, problems } = selectForDeploy(selectableFromRecords(known), { partial: run.request.partial });
+  // A dependent that got stuck half-way has resources too.
+  const standing = new Set(known.filter(mayExist).map(aliasOf));
+  const selectable = selectableFromRecords(known).map((node) => ({ ...node, live: standing.has(node.alias) }));
+  const { nodes, problems } = selectForDeploy(selectable, { partial: run.request.partial });
   refuse(problems, 'nothing was destroyed');
   return { nodes: fromRecords(run, known, nodes), definition: definitionOf(run), commit: null };
 }
@@ -55,17 +62,11 @@ export function resolveRestore(
     strangers.map((alias) => ({ message: `"${alias}" is not deployed, so it cannot be restored` })),
     'nothing was run',
   );
-  const resumed = new Map(
-    known.map((node) => [aliasOf(node), wanted.has(aliasOf(node)) ? ('pending' as const) : ('succeeded' as const)]),
-  );
-  const { nodes } = selectForDeploy(selectableFromRecords(known), { resumed });
-  const asked = run.request.requiresApproval;
+  const { nodes } = selectForDeploy(selectableFromRecords(known), {
+    choose: (alias) => (wanted.has(alias) ? 'run' : 'keep'),
+  });
   return {
-    nodes: fromRecords(run, known, nodes).map((node) =>
-      asked === undefined || node.snapshot === null
-        ? node
-        : { ...node, snapshot: { ...node.snapshot, requiresApproval: asked } },
-    ),
+    nodes: fromRecords(run, known, nodes),
     definition: definitionOf(run),
     commit: null,
   };
@@ -77,33 +78,38 @@ export async function resolveResume(
   known: readonly KnownEnvironment[],
   reference: string,
 ): Promise<Resolution> {
-  const base = await findDeployment(deps.db.sql, run.environment_id, reference);
-  if (base === null)
-    throw new WindlassError('notFound', `deployment ${reference} is not one of "${run.environment_name}"`, {
-      class: 'definition',
-    });
+  const base = await baseOf(deps, run, reference);
   const past = await loadPastNodes(deps.db.sql, base.id);
   const knownById = new Map(known.map((node) => [node.id, node]));
   const nodes = past.map((node): NewNode => {
     const record = knownById.get(node.environment_id);
-    const keep = node.status === 'succeeded' || node.action === 'keep';
+    const choice = resumedChoice(node, past);
+    const { onlyOnChange: _, ...engine } = node.engine;
     return {
       name: record?.name ?? node.alias,
       environmentId: node.environment_id,
       snapshot: node.snapshot,
       previousSnapshot: record?.deployed_snapshot ?? null,
-      run: keep
-        ? {
-            alias: node.alias,
-            needs: node.needs,
-            action: 'keep',
-            satisfied: node.status === 'succeeded' || isLive(record),
-            keptBecause: { kind: 'notSelected', message: `done in deployment ${base.number}` },
-          }
-        : { alias: node.alias, needs: node.needs, action: node.action },
+      run:
+        choice === 'keep'
+          ? {
+              alias: node.alias,
+              needs: node.needs,
+              action: 'keep',
+              satisfied: node.status === 'succeeded' || isLive(record),
+              keptBecause: { kind: 'notSelected', message: `done in deployment ${base.number}` },
+            }
+          : { ...engine, ...(choice === 'onChange' ? { onlyOnChange: true as const } : {}) },
     };
   });
-  return { nodes, definition: definitionOf(run), commit: null, basedOn: base.id };
+  // What the file said for that run as a whole still holds.
+  const { onFailure, maxParallel, detach } = base.definition ?? {};
+  const kept = Object.fromEntries(
+    Object.entries({ onFailure: run.request.onFailure ?? onFailure, maxParallel, detach }).filter(
+      ([, value]) => value !== undefined,
+    ),
+  );
+  return { nodes, definition: definitionOf(run, kept), commit: null, basedOn: base.id };
 }
 
 export async function resolveRollback(
@@ -139,9 +145,21 @@ export async function resolveRollback(
       disabled: false,
       live: isLive(node),
     }));
+  // What no later run has touched is as it was then: a run of one node takes one node back.
+  const changed = await changedSince(deps.db.sql, run.environment_id, target.number);
+  const touched = new Set(
+    restored
+      .filter((node) => run.request.force || changed.has(node.id) || !isLive(node) || node.status === 'failed')
+      .map(aliasOf),
+  );
   const { nodes } = selectForDeploy(
     selectable(restored, (node) => asOf.get(node.id) ?? null),
-    { removed: selectable(created, lastSnapshot) },
+    {
+      choose: (alias) => (touched.has(alias) ? 'run' : 'keep'),
+      keptBecause: { kind: 'notSelected', message: `unchanged since deployment ${target.number}` },
+      removed: selectable(created, lastSnapshot),
+      others: selectable(restored, lastSnapshot),
+    },
   );
   const byAlias = new Map(known.map((node) => [aliasOf(node), node]));
   return {
@@ -153,7 +171,7 @@ export async function resolveRollback(
         {
           name: record.name,
           environmentId: record.id,
-          snapshot,
+          snapshot: snapshot === null ? null : withApproval(run, record, snapshot),
           previousSnapshot: record.deployed_snapshot,
           run: node,
         },

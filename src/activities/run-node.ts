@@ -26,6 +26,8 @@ import { applyPlan, keepReadablePlan, maskedPlan } from './node-plan.ts';
 /** How often Temporal hears that this worker lives; it gives up after 15 s. */
 const heartbeatEveryMs = 2000;
 const defaultTimeoutSeconds = 24 * 3600;
+/** How often the progress of a tool is written down; nodes that are done sooner write none. */
+const progressEveryMs = 1000;
 
 /** See RunActivities.runNode. */
 export async function runNode(deps: ActivityDeps, input: RunNodeInput): Promise<NodeOutcome> {
@@ -178,6 +180,7 @@ async function openCall(
   );
   const source = await deps.sources.checkout(snapshot.source, snapshot.commit, { credentials, signal: io.signal });
   let stage: Stage = 'prepare';
+  let progressKeptMs = Date.now();
   const run: StackRun = {
     id: `${key.deploymentId}/${key.index}`,
     environmentId: begin.environment_id,
@@ -198,7 +201,10 @@ async function openCall(
       await enterStage(deps.db.sql, key, next, evidenceOf);
     },
     progress: (text) => {
-      void announceProgress(deps.db.sql, key, begin.alias, begin.entity_id, text).catch(() => undefined);
+      const keep = Date.now() - progressKeptMs >= progressEveryMs;
+      if (keep) progressKeptMs = Date.now();
+      const node = { alias: begin.alias, entityId: begin.entity_id };
+      void announceProgress(deps.db.sql, key, node, { text, keep }).catch(() => undefined);
     },
     signal: io.signal,
   };

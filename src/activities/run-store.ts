@@ -100,10 +100,10 @@ const liveNodeSchema = z.object({
 });
 export type KnownEnvironment = z.infer<typeof liveNodeSchema>;
 
-/** The environment itself when it has no graph, else its sub-environments, with what was last deployed. */
+/** The environment itself, without an alias, when it has no graph, else its sub-environments, with what was last deployed. */
 export async function loadKnown(db: Db, environmentId: string, workflow: boolean): Promise<KnownEnvironment[]> {
   const { rows } = await sql`
-    SELECT e.id, e.alias, e.name, e.status, e.settings, e.deployed_snapshot, b.snapshot AS begun_snapshot
+    SELECT e.id, ${workflow ? sql`e.alias` : sql`NULL::text`} AS alias, e.name, e.status, e.settings, e.deployed_snapshot, b.snapshot AS begun_snapshot
     FROM environments e LEFT JOIN LATERAL (
       SELECT snapshot FROM node_runs nr WHERE nr.environment_id = e.id AND nr.began_change AND nr.snapshot IS NOT NULL AND nr.action <> 'destroy'
       ORDER BY nr.started_at DESC NULLS LAST LIMIT 1
@@ -120,12 +120,16 @@ const pastNodeSchema = z.object({
   status: z.enum(nodeStatuses),
   snapshot: nodeSnapshotSchema.nullable(),
   needs: z.array(z.number()),
+  changed_outputs: z.boolean(),
+  reason: z.object({ kind: z.string() }).nullable(),
+  /** What the engine was told of it. */
+  engine: z.custom<RunNode>((value) => typeof value === 'object' && value !== null),
 });
 export type PastNode = z.infer<typeof pastNodeSchema>;
 
 export async function loadPastNodes(db: Db, deploymentId: string): Promise<PastNode[]> {
   const { rows } = await sql`
-    SELECT alias, environment_id, action, status, snapshot, needs FROM node_runs
+    SELECT alias, environment_id, action, status, snapshot, needs, changed_outputs, reason, engine FROM node_runs
     WHERE deployment_id = ${deploymentId} AND NOT compensation ORDER BY index`.execute(db);
   return z.array(pastNodeSchema).parse(rows);
 }
@@ -150,6 +154,15 @@ export async function loadSnapshotsAsOf(
   );
 }
 
+/** Environments that a later run than this one has changed, or begun to change. */
+export async function changedSince(db: Db, environmentId: string, number: number): Promise<Set<string>> {
+  const { rows } = await sql<{ environment_id: string }>`
+    SELECT DISTINCT nr.environment_id FROM node_runs nr JOIN deployments d ON d.id = nr.deployment_id
+    WHERE d.environment_id = ${environmentId} AND d.number > ${number} AND nr.action IN ('deploy', 'destroy')
+      AND (nr.status = 'succeeded' OR nr.began_change)`.execute(db);
+  return new Set(rows.map((row) => row.environment_id));
+}
+
 /** The last deployment before the newest one that changed something, which ended well. */
 export async function lastSuccessBefore(
   db: Db,
@@ -166,15 +179,23 @@ export async function lastSuccessBefore(
   return rows[0] ?? null;
 }
 
+const foundDeploymentSchema = z.object({
+  id: z.string(),
+  number: z.number(),
+  request: deploymentRequestSchema,
+  definition: runDefinitionSchema.nullable(),
+});
+export type FoundDeployment = z.infer<typeof foundDeploymentSchema>;
+
 export async function findDeployment(
   db: Db,
   environmentId: string,
   reference: string,
-): Promise<{ id: string; number: number; status: string; type: string } | null> {
-  const { rows } = await sql<{ id: string; number: number; status: string; type: string }>`
-    SELECT id, number, status, type FROM deployments
+): Promise<FoundDeployment | null> {
+  const { rows } = await sql`
+    SELECT id, number, request, definition FROM deployments
     WHERE environment_id = ${environmentId} AND (id = ${reference} OR number::text = ${reference}) LIMIT 1`.execute(db);
-  return rows[0] ?? null;
+  return rows[0] === undefined ? null : foundDeploymentSchema.parse(rows[0]);
 }
 
 /** One node as it is written down for a run. */
@@ -241,6 +262,14 @@ export async function upsertSubEnvironments(
       workspace = COALESCE(EXCLUDED.workspace, environments.workspace), revision = EXCLUDED.revision, archived = false, updated_at = now()
     RETURNING id, alias`.execute(db);
   return new Map(rows.map((row) => [row.alias, row.id]));
+}
+
+/** Remembers which nodes have to be deployed for the graph to be whole. */
+export async function expectNodes(db: Db, parentId: string, aliases: readonly string[]): Promise<void> {
+  await sql`
+    UPDATE environments e SET expected = NOT expected
+    WHERE parent_id = ${parentId} AND NOT detached
+      AND expected <> (alias IN (SELECT jsonb_array_elements_text(${JSON.stringify(aliases)}::jsonb)))`.execute(db);
 }
 
 /** Moves a run on, and tells those who watch. Never takes an ended run back. */

@@ -437,6 +437,47 @@ describe('checking a file', () => {
     expect(missing.body.problems[0]?.message).toMatch('Nowhere');
   });
 
+  test('against a project, variables that are not there or do not fit are problems with their places', async () => {
+    await api.call('POST', 'projects', { body: { name: 'checked' } });
+    for (const body of [
+      { name: 'STAGE', kind: 'environment', value: 'prod' },
+      { name: 'TOKEN', kind: 'environment', value: 'hunter2', sensitive: true },
+      { name: 'size', required: true },
+      { name: 'zone', allowed: ['eu', 'us'], value: 'eu' },
+    ]) {
+      expect((await api.call('POST', 'variables?scope=project&scopeId=checked', { body })).status).toBe(201);
+    }
+    const file = (...lines: string[]) =>
+      ['environments:', '  db:', '    vcs: {type: opentofu, path: db}', ...lines].join('\n');
+    const check = async (text: string): Promise<string[]> =>
+      (await validate({ text, project: 'checked' })).body.problems.map(({ line, message }) => `${line} ${message}`);
+    expect(await check(file('    variables: {size: "${STAGE}", url: "${TOKEN}"}'))).toEqual([]);
+    expect(await check(file('    name: db-${STAGEE}', '    workspace: ${TOKEN}'))).toEqual([
+      '4 name of sub-environment "db": ${STAGEE} has no value; did you mean "STAGE"?',
+      expect.stringContaining('5 workspace of sub-environment "db": ${TOKEN} is sensitive'),
+    ]);
+    expect(await check(file('    variables: {zone: mars}'))).toEqual([
+      expect.stringContaining('2 sub-environment "db": variable "size" is required (project level)'),
+      expect.stringContaining('2 sub-environment "db": variable "zone" does not fit: the value "mars"'),
+    ]);
+    expect(await check(file('    disabled: true'))).toEqual([]);
+    expect(
+      await check(
+        file(
+          '    inputs: {size: "${environments.net.outputs.size}"}',
+          '    needs: [net]',
+          '  net: {vcs: {type: shell}, variables: {size: s}}',
+        ),
+      ),
+    ).toEqual([]);
+  });
+
+  test('code beside the file may lie as far up as its source reaches', async () => {
+    const text = 'environments:\n  db:\n    vcs: {type: opentofu, path: ../stacks/db}\n';
+    expect((await validate({ text })).body.problems[0]?.message).toContain('leads out of its source');
+    expect((await validate({ text, directory: 'live' })).body.problems).toEqual([]);
+  });
+
   test('a file larger than any real one is refused', async () => {
     expect((await validate({ text: 'x'.repeat(2 * 1024 * 1024) })).status).toBe(413);
     expect(

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { connect } from 'node:net';
 import { sql } from 'kysely';
-import type { Deployment, Environment, LogChunk } from '../model/index.ts';
+import type { Deployment, Environment, LogChunk, NodeRun } from '../model/index.ts';
 import { announceProgress, appendLog, createEnvironment, recordEvent } from '../store/index.ts';
 import { startHarness } from './api.test-support.ts';
 import type { Harness } from './api.test-support.ts';
@@ -215,9 +215,8 @@ describe('following a deployment', () => {
     await announceProgress(
       api.db.sql,
       { deploymentId: deployment.id, index: 0, compensation: false },
-      'vpc',
-      root.id,
-      '3 of 5 resources',
+      { alias: 'vpc', entityId: root.id },
+      { text: '3 of 5 resources', keep: true },
     );
     expect(await stream.next()).toEqual({
       id: null,
@@ -225,6 +224,13 @@ describe('following a deployment', () => {
       data: { index: 0, alias: 'vpc', progress: '3 of 5 resources' },
     });
     stream.close();
+    await api.db.sql
+      .updateTable('node_runs')
+      .set({ status: 'running' })
+      .where('deployment_id', '=', deployment.id)
+      .execute();
+    const nodes = await api.call<{ items: NodeRun[] }>('GET', `deployments/${deployment.id}/nodes`);
+    expect(nodes.body.items[0]?.progress).toBe('3 of 5 resources');
   });
 
   test('many followers share one listener on the database', async () => {

@@ -1,4 +1,13 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runCli } from './program.ts';
@@ -505,6 +514,23 @@ test('validate prints every problem with its place and ends with 1', async () =>
   expect(out).toContain(`${file}:3:`);
   expect(out).toContain('did you mean "eks"?');
   expect(out.trimEnd().endsWith('1 problem, nothing was run')).toBe(true);
+});
+
+test('validate takes the repository for the source, and refuses what leads out of it', async () => {
+  const repository = join(home, 'repository');
+  for (const path of ['.git', 'live', 'stacks/db']) mkdirSync(join(repository, path), { recursive: true });
+  const file = join(repository, 'live', 'shop.workflow.yml');
+  const stack = (path: string): void =>
+    writeFileSync(file, `environments:\n  db:\n    vcs: { type: opentofu, path: ${path} }\n`);
+  stack('../stacks/db');
+  expect((await run(`validate ${file}`)).code).toBe(0);
+  stack('../../elsewhere');
+  expect((await run(`validate ${file}`)).out).toContain('"../../elsewhere" leads out of its source');
+  symlinkSync(home, join(repository, 'out'));
+  stack('../out');
+  const { code, out } = await run(`validate ${file}`);
+  expect(code).toBe(1);
+  expect(out).toContain(`${file}:3:34  error  vcs of sub-environment "db": the path leads out of its source by a link`);
 });
 
 describe('deploying a directory', () => {

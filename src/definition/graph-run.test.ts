@@ -1,6 +1,7 @@
 import fc from 'fast-check';
-import type { RunNode } from '../model/orchestration.ts';
-import { compensationGraph, GraphRun } from './graph-run.ts';
+import type { NodeUpdate, RunNode } from '../model/orchestration.ts';
+import { compensationGraph } from './compensation-graph.ts';
+import { GraphRun } from './graph-run.ts';
 
 /** `a b:a c:a,b` → nodes in that order. */
 function graph(text: string, over: Partial<Record<string, Partial<RunNode>>> = {}): RunNode[] {
@@ -122,6 +123,115 @@ describe('a graph run', () => {
     expect(run.takeUpdates().at(1)?.reason?.kind).toBe('disabledAncestor');
   });
 
+  test('holds the order through a node that is left as it is', () => {
+    const nodes = graph('a b:a c:b', { b: { action: 'keep', satisfied: true } });
+    const run = open(nodes);
+    expect(startAll(run, nodes)).toEqual(['a']);
+    run.succeed(0, true);
+    expect(startAll(run, nodes)).toEqual(['c']);
+  });
+
+  test('skips what needs a failed node through one that is left as it is', () => {
+    const nodes = graph('a b:a c:b d:c', { b: { action: 'keep', satisfied: true } });
+    const run = open(nodes);
+    startAll(run, nodes);
+    run.takeUpdates();
+    run.fail(0);
+    expect(run.takeUpdates().map(({ index, reason }) => [index, reason?.alias])).toEqual([
+      [2, 'a'],
+      [3, 'a'],
+    ]);
+    run.retry(0);
+    startAll(run, nodes);
+    run.succeed(0, false);
+    expect(startAll(run, nodes)).toEqual(['c']);
+  });
+
+  test('runs what needs a deployed node although something further up is not there', () => {
+    const nodes = graph('a b:a c:b', {
+      a: { action: 'keep', satisfied: false },
+      b: { action: 'keep', satisfied: true },
+    });
+    expect(startAll(open(nodes), nodes)).toEqual(['c']);
+  });
+
+  test('holds the order through a node that a person left out before its turn', () => {
+    const nodes = graph('a b:a c:b');
+    const run = open(nodes);
+    startAll(run, nodes);
+    run.skip(1, 'ann');
+    expect(startAll(run, nodes)).toEqual([]);
+    run.succeed(0, true);
+    expect(startAll(run, nodes)).toEqual(['c']);
+  });
+
+  test('names another cause of a skip when the first one is tried again', () => {
+    const nodes = graph('a b c:a,b');
+    const run = open(nodes);
+    startAll(run, nodes);
+    run.fail(0);
+    run.fail(1);
+    run.takeUpdates();
+    run.retry(0);
+    expect(run.takeUpdates()).toEqual([
+      { index: 0, status: 'pending' },
+      {
+        index: 2,
+        status: 'skipped',
+        reason: { kind: 'failedAncestor', alias: 'b', message: 'needs "b", which failed' },
+      },
+    ]);
+  });
+
+  test('lets a change trickle to what reads it through others', () => {
+    const nodes = graph('a b:a c:b d:b', {
+      b: { onlyOnChange: true },
+      c: { onlyOnChange: true, reads: [0] },
+      d: { onlyOnChange: true },
+    });
+    const run = open(nodes);
+    startAll(run, nodes);
+    run.succeed(0, true);
+    startAll(run, nodes);
+    run.succeed(1, false);
+    expect(startAll(run, nodes)).toEqual(['c']);
+  });
+
+  test('leaves out a whole chain when nothing it reads runs', () => {
+    const nodes = graph('a b:a c:b', {
+      a: { action: 'keep', satisfied: true },
+      b: { onlyOnChange: true },
+      c: { onlyOnChange: true },
+    });
+    expect(open(nodes).finished).toBe(true);
+  });
+
+  test('keeps removed nodes when a deploy was left out, since it may still need them', () => {
+    const nodes = graph('a old', { old: { action: 'destroy', phase: 1 } });
+    const run = open(nodes);
+    startAll(run, nodes);
+    run.fail(0);
+    run.skip(0, 'ann');
+    expect(run.finished).toBe(true);
+    expect(run.takeUpdates()).toContainEqual(
+      expect.objectContaining({ index: 1, status: 'skipped', reason: expect.objectContaining({ kind: 'keptAlive' }) }),
+    );
+  });
+
+  test('destroys removed nodes after a retry although a branch without its base stays skipped', () => {
+    const nodes = graph('base top:base a old', {
+      base: { action: 'keep', satisfied: false },
+      old: { action: 'destroy', phase: 1 },
+    });
+    const run = open(nodes);
+    startAll(run, nodes);
+    run.fail(2);
+    run.retry(2);
+    startAll(run, nodes);
+    run.succeed(2, true);
+    expect(startAll(run, nodes)).toEqual(['old']);
+  });
+
   test('trickles down only while outputs change', () => {
     const nodes = graph('a b:a c:b d:a', {
       b: { onlyOnChange: true },
@@ -210,6 +320,28 @@ const randomGraph = fc
       .map((needs) => needs.map((list, index): RunNode => ({ alias: `n${index}`, action: 'deploy', needs: list }))),
   );
 
+/** As above, with some nodes that are kept, deployed or not, some that run only on a change, and some removed ones. */
+const mixedGraph = randomGraph
+  .chain((nodes) =>
+    fc.tuple(...nodes.map(() => fc.nat(9))).map((rolls) =>
+      nodes.map((node, index): RunNode => {
+        const roll = rolls[index] ?? 9;
+        if (roll <= 1) return { ...node, action: 'keep', satisfied: true };
+        if (roll === 2) return { ...node, action: 'keep', satisfied: false };
+        return roll === 3 ? { ...node, onlyOnChange: true } : node;
+      }),
+    ),
+  )
+  .map((nodes) => [
+    ...nodes,
+    ...[0, 1].map((need): RunNode => ({
+      alias: `old${need}`,
+      action: 'destroy',
+      phase: 1,
+      needs: need === 0 ? [] : [nodes.length],
+    })),
+  ]);
+
 /** Whether `from` needs `to`, directly or through others. */
 function reaches(nodes: readonly RunNode[], from: number, to: number): boolean {
   return (nodes[from]?.needs ?? []).some((need) => need === to || reaches(nodes, need, to));
@@ -261,6 +393,86 @@ describe('any graph', () => {
         },
       ),
       { numRuns: 300 },
+    );
+  });
+
+  test('with nodes that are kept keeps its order, ends each node once and names the true cause of each skip', () => {
+    fc.assert(
+      fc.property(mixedGraph, fc.array(fc.nat(11), { minLength: 40, maxLength: 150 }), (nodes, dice) => {
+        let run = new GraphRun(nodes, { maxParallel: 4 });
+        const upstream: number[][] = [];
+        for (const { needs } of nodes)
+          upstream.push([...new Set(needs.flatMap((need) => [need, ...(upstream[need] ?? [])]))]);
+        const status = nodes.map((): string => 'pending');
+        const reasons = new Map<number, NodeUpdate['reason']>();
+        const record = (): void => {
+          for (const update of run.takeUpdates()) {
+            const before = status[update.index] ?? '';
+            const allowed =
+              update.status === 'pending'
+                ? ['skipped', 'failed', 'cancelled']
+                : update.reason?.kind === 'skippedByUser'
+                  ? ['pending', 'failed', 'cancelled']
+                  : ['pending', 'skipped'];
+            expect(allowed).toContain(before);
+            status[update.index] = update.status;
+            reasons.set(update.index, update.reason);
+          }
+        };
+        const leftAsIs = (index: number): boolean =>
+          ['skippedByUser', 'notSelected', 'disabled'].includes(reasons.get(index)?.kind ?? '');
+        let again = 0;
+        record();
+        for (let step = 0; step < 2000 && !run.finished; step++) {
+          const roll = dice[step % dice.length] ?? 0;
+          for (const index of run.startable()) {
+            expect(status[index]).toBe('pending');
+            for (const ancestor of upstream[index] ?? [])
+              expect(status[ancestor] === 'succeeded' || (status[ancestor] === 'skipped' && leftAsIs(ancestor))).toBe(
+                true,
+              );
+            run.start(index);
+            status[index] = 'running';
+          }
+          const running = run.runningIndexes();
+          const next = running[roll % Math.max(1, running.length)];
+          if (next === undefined) break;
+          if (roll <= 2) {
+            run.fail(next);
+            status[next] = 'failed';
+          } else if (roll === 3) {
+            run.cancel(next);
+            status[next] = 'cancelled';
+          } else {
+            run.succeed(next, roll % 2 === 0);
+            status[next] = 'succeeded';
+          }
+          record();
+          if (roll === 1 && again++ < 20) run.retry(next);
+          if (roll === 2) run.skip(next, 'ann');
+          if (roll === 5) {
+            const waiting = status.indexOf('pending');
+            if (waiting !== -1) run.skip(waiting, 'ann');
+          }
+          record();
+          if (roll === 6) run = new GraphRun(nodes, { maxParallel: 4, state: structuredClone(run.state()) });
+        }
+        expect(run.finished).toBe(true);
+        const ended = ['succeeded', 'failed', 'skipped', 'cancelled'];
+        nodes.forEach((_, index) => {
+          expect(ended).toContain(status[index]);
+          const reason = reasons.get(index);
+          if (status[index] !== 'skipped' || reason?.alias === undefined) return;
+          const cause = nodes.findIndex((node) => node.alias === reason.alias);
+          if (reason.kind !== 'keptAlive') expect(upstream[index]).toContain(cause);
+          expect(status[cause]).toBe(
+            { failedAncestor: 'failed', stopped: 'cancelled', disabledAncestor: 'skipped', keptAlive: status[cause] }[
+              reason.kind as 'failedAncestor'
+            ],
+          );
+        });
+      }),
+      { numRuns: 500 },
     );
   });
 

@@ -8,8 +8,9 @@ import type { GraphState, NodeUpdate, RunNode } from '../model/orchestration.ts'
  */
 type Letter = 'p' | 'r' | 's' | 'u' | 'k' | 'x' | 'f' | 'c' | 'd' | 'z' | 'h';
 
-const satisfied: ReadonlySet<Letter> = new Set(['s', 'u', 'k', 'z']);
-const blocking: ReadonlySet<Letter> = new Set(['f', 'c', 'd', 'x', 'h']);
+/** Nodes that this run leaves as they are. Order holds through them: what needs one waits for all that it needs. */
+const passed: ReadonlySet<Letter> = new Set(['k', 'x', 'z']);
+const blocking: ReadonlySet<Letter> = new Set(['f', 'c', 'd', 'h']);
 
 /** Counts for summaries. */
 export interface GraphCounts {
@@ -32,8 +33,10 @@ export class GraphRun {
   private readonly dependents: number[][];
   private readonly letters: Letter[];
   private readonly causes = new Map<number, number>();
-  /** Needs of each node that are not satisfied yet. */
+  /** Needs of each node that are not over yet. */
   private readonly missing: number[];
+  /** Every node after all it needs. */
+  private readonly order: readonly number[];
   private ready: number[] = [];
   private updates: NodeUpdate[] = [];
   private runningCount = 0;
@@ -47,6 +50,7 @@ export class GraphRun {
     nodes.forEach((node, index) => {
       for (const need of new Set(node.needs)) this.dependentsOf(need).push(index);
     });
+    this.order = this.topological();
     this.letters = nodes.map((node, index) => initialLetter(node, options.state?.letters[index]));
     for (const [index, cause] of Object.entries(options.state?.causes ?? {})) this.causes.set(Number(index), cause);
     this.missing = nodes.map(() => 0);
@@ -117,6 +121,7 @@ export class GraphRun {
     this.expect(index, ['f', 'c', 'p']);
     this.set(index, 'z');
     this.updates.push({ index, status: 'skipped', reason: { kind: 'skippedByUser', message: `left out by ${by}` } });
+    this.holdSecondPhase(index);
     this.reviveSkipped();
   }
 
@@ -224,15 +229,21 @@ export class GraphRun {
       if (letter === 'r') this.runningCount++;
       if (letter === 'f') this.failedCount++;
       if (this.nodeOf(index).phase !== 1 && isOpen(letter)) this.openInFirstPhase++;
-      this.missing[index] = new Set(this.nodeOf(index).needs).size - this.satisfiedNeeds(index);
+    });
+    for (const index of this.order) {
+      let missing = 0;
+      for (const need of new Set(this.nodeOf(index).needs)) if (!this.isOver(need)) missing++;
+      this.missing[index] = missing;
+    }
+    this.letters.forEach((letter, index) => {
       if (letter === 'p' && this.missing[index] === 0) this.ready.push(index);
     });
   }
 
-  private satisfiedNeeds(index: number): number {
-    let count = 0;
-    for (const need of new Set(this.nodeOf(index).needs)) if (satisfied.has(this.letterOf(need))) count++;
-    return count;
+  /** Nobody has to wait for it any longer; needs what it needs to be counted already. */
+  private isOver(index: number): boolean {
+    const letter = this.letterOf(index);
+    return letter === 's' || letter === 'u' || (passed.has(letter) && this.missing[index] === 0);
   }
 
   /** Records why kept nodes are kept, and what that means for those that need them. */
@@ -247,7 +258,7 @@ export class GraphRun {
       if (node.satisfied !== true) this.skipDependents(index);
     });
     this.ready = this.ready.filter((index) => this.letterOf(index) === 'p');
-    for (const index of [...this.ready]) this.leaveOutUnchanged(index);
+    for (const index of [...this.ready]) if (this.leaveOutUnchanged(index)) this.satisfyDependents(index);
   }
 
   private satisfyDependents(index: number): void {
@@ -256,9 +267,10 @@ export class GraphRun {
       for (const dependent of this.dependentsOf(next)) {
         const missing = (this.missing[dependent] ?? 0) - 1;
         this.missing[dependent] = missing;
-        if (missing !== 0 || this.letterOf(dependent) !== 'p') continue;
-        this.ready.push(dependent);
-        if (this.leaveOutUnchanged(dependent)) waiting.push(dependent);
+        if (missing !== 0) continue;
+        const letter = this.letterOf(dependent);
+        if (letter === 'p') this.ready.push(dependent);
+        if (passed.has(letter) || (letter === 'p' && this.leaveOutUnchanged(dependent))) waiting.push(dependent);
       }
     }
   }
@@ -266,7 +278,8 @@ export class GraphRun {
   /** A trickled node whose needs changed nothing it could see is left as it is. */
   private leaveOutUnchanged(index: number): boolean {
     const node = this.nodeOf(index);
-    if (node.onlyOnChange !== true || node.needs.some((need) => this.letterOf(need) === 's')) return false;
+    if (node.onlyOnChange !== true) return false;
+    if ([...node.needs, ...(node.reads ?? [])].some((need) => this.letterOf(need) === 's')) return false;
     this.set(index, 'k');
     this.updates.push({
       index,
@@ -276,34 +289,48 @@ export class GraphRun {
     return true;
   }
 
+  /** Skips all that needs the node, also through nodes that are left as they are: they only hold the order. */
   private skipDependents(index: number): void {
     const waiting = [index];
+    const seen = new Set(waiting);
     for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
       for (const dependent of this.dependentsOf(next)) {
-        if (this.letterOf(dependent) !== 'p') continue;
-        const cause = this.causes.get(next) ?? next;
-        this.set(dependent, 'd');
-        this.causes.set(dependent, cause);
-        this.updates.push({ index: dependent, status: 'skipped', reason: this.skipReason(dependent, cause) });
+        if (seen.has(dependent)) continue;
+        const letter = this.letterOf(dependent);
+        // What is deployed carries its dependents, though something it was made with is not there.
+        if (letter !== 'p' && (!passed.has(letter) || (next === index && this.letterOf(index) === 'x'))) continue;
+        seen.add(dependent);
+        if (letter === 'p') this.setSkipped(dependent, index);
         waiting.push(dependent);
       }
     }
     this.holdSecondPhase(index);
   }
 
+  private setSkipped(index: number, cause: number): void {
+    this.set(index, 'd');
+    this.causes.set(index, cause);
+    this.updates.push({ index, status: 'skipped', reason: this.skipReason(index, cause) });
+  }
+
   /** Removed nodes are destroyed only after every deploy succeeded. */
   private holdSecondPhase(cause: number): void {
     if (this.nodeOf(cause).phase === 1 || this.letterOf(cause) === 'x') return;
     this.nodes.forEach((node, index) => {
-      if (node.phase !== 1 || this.letterOf(index) !== 'p') return;
-      this.set(index, 'd');
-      this.causes.set(index, cause);
-      this.updates.push({ index, status: 'skipped', reason: this.skipReason(index, cause) });
+      if (node.phase === 1 && this.letterOf(index) === 'p') this.setSkipped(index, cause);
     });
   }
 
   private skipReason(index: number, cause: number): SkipReason {
     const alias = this.nodeOf(cause).alias;
+    if (this.nodeOf(index).action === 'destroy') {
+      const why = { c: 'was stopped', z: 'was left out and may still need it' }[this.letterOf(cause) as string];
+      return {
+        kind: 'keptAlive',
+        alias,
+        message: `kept, because "${alias}" ${why ?? 'could not be brought to its end'}`,
+      };
+    }
     switch (this.letterOf(cause)) {
       case 'x':
         return {
@@ -314,31 +341,47 @@ export class GraphRun {
       case 'c':
         return { kind: 'stopped', alias, message: `needs "${alias}", which was stopped` };
       default:
-        return this.nodeOf(index).action === 'destroy'
-          ? { kind: 'keptAlive', alias, message: `kept, because "${alias}" could not be brought to its end` }
-          : { kind: 'failedAncestor', alias, message: `needs "${alias}", which failed` };
+        return { kind: 'failedAncestor', alias, message: `needs "${alias}", which failed` };
     }
   }
 
-  /** Takes back every skip whose cause is gone. */
+  /** Takes back every skip whose cause is gone; what is still skipped names a cause that still holds. */
   private reviveSkipped(): void {
-    for (const index of this.topological()) {
-      if (this.letterOf(index) !== 'd') continue;
+    /** Why a dependent that is to run may not, for each node that is not over and will not be. */
+    const causes = new Map<number, number>();
+    const goneWrong = this.firstGoneWrong();
+    for (const index of this.order) {
+      const letter = this.letterOf(index);
+      if (blocking.has(letter) && letter !== 'd') causes.set(index, index);
+      if (letter !== 'd' && !passed.has(letter)) continue;
       const node = this.nodeOf(index);
-      const blockedByNeed = node.needs.some((need) => blocking.has(this.letterOf(need)));
-      const blockedByPhase = node.phase === 1 && this.firstPhaseWentWrong();
-      if (blockedByNeed || blockedByPhase) continue;
-      this.set(index, 'p');
-      this.updates.push({ index, status: 'pending' });
+      const inherited = node.needs.flatMap((need) => causes.get(need) ?? [])[0];
+      if (letter !== 'd') {
+        if (inherited !== undefined) causes.set(index, inherited);
+        continue;
+      }
+      const cause =
+        node.needs.find((need) => this.letterOf(need) === 'x') ??
+        inherited ??
+        (node.phase === 1 ? goneWrong : undefined);
+      if (cause === undefined) {
+        this.set(index, 'p');
+        this.updates.push({ index, status: 'pending' });
+        continue;
+      }
+      causes.set(index, cause);
+      if (this.causes.get(index) !== cause) this.setSkipped(index, cause);
     }
     this.recount();
     for (const index of [...this.ready]) if (this.leaveOutUnchanged(index)) this.satisfyDependents(index);
   }
 
-  private firstPhaseWentWrong(): boolean {
-    return this.letters.some(
-      (letter, index) => this.nodeOf(index).phase !== 1 && ['f', 'c', 'd', 'h'].includes(letter),
+  /** A node of the first phase that keeps removed nodes from being destroyed. */
+  private firstGoneWrong(): number | undefined {
+    const found = this.letters.findIndex(
+      (letter, index) => this.nodeOf(index).phase !== 1 && ['f', 'c', 'h', 'z'].includes(letter),
     );
+    return found === -1 ? undefined : found;
   }
 
   private topological(): number[] {
@@ -363,51 +406,4 @@ function initialLetter(node: RunNode, saved: string | undefined): Letter {
   if (saved !== undefined) return saved as Letter;
   if (node.action !== 'keep') return 'p';
   return node.satisfied === true ? 'k' : 'x';
-}
-
-/** The nearest dependents that are undone too, also through nodes that are kept as they are. */
-function undoneFirst(
-  from: number,
-  dependents: readonly number[][],
-  undo: ReadonlyMap<number, RunNode['action']>,
-): number[] {
-  const found: number[] = [];
-  const seen = new Set<number>();
-  const waiting = [...(dependents[from] ?? [])];
-  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-    if (seen.has(next)) continue;
-    seen.add(next);
-    if ((undo.get(next) ?? 'keep') !== 'keep') found.push(next);
-    else waiting.push(...(dependents[next] ?? []));
-  }
-  return found;
-}
-
-/**
- * The graph that undoes part of a run: what needed a node is undone before it.
- * Indexes stay those of the run; nodes that are not undone are kept and hold nobody up.
- */
-export function compensationGraph(nodes: readonly RunNode[], undo: ReadonlyMap<number, RunNode['action']>): RunNode[] {
-  const dependents: number[][] = nodes.map(() => []);
-  nodes.forEach((node, index) => {
-    for (const need of node.needs) dependents[need]?.push(index);
-  });
-  return nodes.map((node, index) => {
-    const action = undo.get(index) ?? 'keep';
-    if (action === 'keep')
-      return {
-        alias: node.alias,
-        needs: [],
-        action,
-        satisfied: true,
-        keptBecause: { kind: 'notSelected', message: 'nothing to undo' },
-      };
-    return {
-      alias: node.alias,
-      // A destroy in the run already stands in reverse: what it needed is undone first all the same.
-      needs: undoneFirst(index, dependents, undo),
-      action,
-      ...(node.timeoutSeconds === undefined ? {} : { timeoutSeconds: node.timeoutSeconds }),
-    };
-  });
 }

@@ -2,6 +2,7 @@ export { approvalNeeded, insideEnvelope } from './approval.ts';
 export type { ApprovalAnswer, ApprovalSources, EnvelopeAnswer } from './approval.ts';
 export { resolveBinding, parseInputTemplate } from './bindings.ts';
 export type { OutputValue, ParsedTemplate, ResolvableBinding, ResolvedBinding } from './bindings.ts';
+export { compensationGraph } from './compensation-graph.ts';
 export { cronProblem, nextRuns, timezoneProblem } from './cron.ts';
 export { hookSteps, parseCustomFlow } from './custom-flow.ts';
 export type {
@@ -15,9 +16,11 @@ export type {
 } from './custom-flow.ts';
 export { formatDuration, parseDuration } from './duration.ts';
 export type { ParsedDuration } from './duration.ts';
+export { workflowStatus } from './environment-status.ts';
+export type { NodeTally } from './environment-status.ts';
 export { diffGraphs } from './graph-diff.ts';
 export type { DiffNode, GraphDiff, Rename } from './graph-diff.ts';
-export { compensationGraph, GraphRun } from './graph-run.ts';
+export { GraphRun } from './graph-run.ts';
 export type { GraphCounts } from './graph-run.ts';
 export {
   areUpstream,
@@ -31,16 +34,18 @@ export {
 } from './graph.ts';
 export type { GraphNode, LongestPath, TopologicalOrder } from './graph.ts';
 export { canonicalJson, inputHash } from './input-hash.ts';
-export { interpolate } from './interpolation.ts';
+export { interpolate, textsOf } from './interpolation.ts';
 export type { Interpolated } from './interpolation.ts';
 export { matchPattern, patternProblem } from './pattern.ts';
+export { positionOf } from './positions.ts';
 export { formatProblem, formatProblems } from './problems.ts';
 export { checkAgainstProject } from './project-checks.ts';
 export type { TemplateName } from './project-checks.ts';
+export { unknownAliases } from './request-aliases.ts';
 export { neverRetried, retriedByDefault, retryDecision } from './retry.ts';
 export type { FailedTry, RetryDecision } from './retry.ts';
 export { selectForDeploy, selectForDestroy, selectForReading } from './run-selection.ts';
-export type { SelectableNode, Selection } from './run-selection.ts';
+export type { Choice, SelectableNode, Selection } from './run-selection.ts';
 export { checkSourcePath, repositoryProblem } from './source-path.ts';
 export type { CheckedPath } from './source-path.ts';
 export { didYouMean, listed, nearest, quote } from './text.ts';
@@ -48,6 +53,7 @@ export { expiryAfterDeploy, nextTtlMoment, restartsTtl, ttlProblem, ttlWarningsM
 export type { TtlLimits, TtlMoment } from './ttl.ts';
 export { describeType, readValue, typeOfValue, writeValue } from './values.ts';
 export type { TypedValue } from './values.ts';
+export { checkNodeVariables } from './variable-checks.ts';
 export { resolveVariables } from './variables.ts';
 export type { LevelVariable, ResolvedVariables, VariableLayer } from './variables.ts';
 export { isEnv0FileName, parseWorkflowFile } from './workflow-file.ts';

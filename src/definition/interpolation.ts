@@ -1,6 +1,7 @@
 /** `${…}` in texts: environment variables, and references to outputs of other nodes. `$${` writes `${` itself. */
-import type { OutputReference } from '../model/index.ts';
+import type { EffectiveVariable, OutputReference } from '../model/index.ts';
 import { quote } from './text.ts';
+import { writeValue } from './values.ts';
 
 /** A text cut at its `${…}`. */
 export type TextPart =
@@ -115,4 +116,18 @@ export function interpolate(text: string, variables: Readonly<Record<string, str
 /** The value of a variable; the names of `Object.prototype` have none. */
 export function valueOf(variables: Readonly<Record<string, string>> | undefined, name: string): string | undefined {
   return variables !== undefined && Object.hasOwn(variables, name) ? variables[name] : undefined;
+}
+
+/** The environment variables in force as texts for a workflow file. */
+export function textsOf(effective: readonly EffectiveVariable[]): {
+  readonly variables: Record<string, string>;
+  readonly secrets: Record<string, string>;
+} {
+  const texts = (sensitive: boolean): Record<string, string> =>
+    Object.fromEntries(
+      effective
+        .filter((variable) => variable.kind === 'environment' && variable.sensitive === sensitive)
+        .map((variable) => [variable.name, writeValue(variable.value)]),
+    );
+  return { variables: texts(false), secrets: texts(true) };
 }

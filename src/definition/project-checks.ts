@@ -12,7 +12,12 @@ export interface TemplateName {
 /** What a definition needs of the project it runs in: its templates exist, are meant clearly, and are no workflows themselves. */
 export function checkAgainstProject(
   definition: WorkflowDefinition,
-  options: { readonly templateNames: readonly TemplateName[]; readonly fileName: string },
+  options: {
+    readonly templateNames: readonly TemplateName[];
+    readonly fileName: string;
+    /** Types that this version has a runner for. */
+    readonly runnable: readonly TemplateType[];
+  },
 ): Problem[] {
   const problems = makeProblemList(options.fileName);
   const byName = new Map<string, TemplateName[]>();
@@ -24,11 +29,20 @@ export function checkAgainstProject(
   const names = [...byName.keys()];
   const hints = new Map<string, string>();
   for (const node of definition.nodes) {
-    const { templateName } = node;
+    const { templateName, inline } = node;
+    const of = `sub-environment ${quote(node.alias)}`;
+    // What is disabled is left as it is.
+    const cannotRun = (type: TemplateType): boolean => !node.disabled && !options.runnable.includes(type);
+    const runs = `it runs ${listed(options.runnable, 'and')}`;
+    if (inline !== undefined && cannotRun(inline.type)) {
+      problems.add(
+        positionOf(node, 'vcs.type'),
+        `${of} has the type ${inline.type}, which this version of Windlass cannot run; ${runs}`,
+      );
+    }
     if (templateName === undefined || templateName.includes('${')) continue;
     const position = positionOf(node, 'templateName');
     const found = byName.get(templateName) ?? [];
-    const of = `sub-environment ${quote(node.alias)}`;
     const [template] = found;
     if (template === undefined) {
       const hint = hints.get(templateName) ?? candidates(templateName, names);
@@ -46,6 +60,11 @@ export function checkAgainstProject(
       problems.add(
         position,
         `${of} uses the template ${quote(templateName)}, which is a workflow; a workflow cannot stand inside a workflow`,
+      );
+    } else if (cannotRun(template.type)) {
+      problems.add(
+        position,
+        `${of} uses the template ${quote(templateName)} of the type ${template.type}, which this version of Windlass cannot run; ${runs}`,
       );
     }
   }

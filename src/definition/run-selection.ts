@@ -1,4 +1,4 @@
-import type { NodeStatus, PartialRun, SkipReason } from '../model/deployment.ts';
+import type { PartialRun, SkipReason } from '../model/deployment.ts';
 import type { RunNode } from '../model/orchestration.ts';
 import type { Problem } from '../model/errors.ts';
 
@@ -9,6 +9,8 @@ export interface SelectableNode {
   readonly disabled: boolean;
   /** Deployed now, so that others may build on it. */
   readonly live: boolean;
+  /** Whose outputs it reads; all of them are upstream. */
+  readonly reads?: readonly string[] | undefined;
   readonly timeoutSeconds?: number | undefined;
 }
 
@@ -16,6 +18,9 @@ export interface Selection {
   readonly nodes: RunNode[];
   readonly problems: Problem[];
 }
+
+/** `onChange`: only when what it needs or reads has changed its outputs. */
+export type Choice = 'run' | 'onChange' | 'keep';
 
 const notSelected: SkipReason = { kind: 'notSelected', message: 'not part of this run' };
 const disabled: SkipReason = { kind: 'disabled', message: 'disabled in the workflow file' };
@@ -25,13 +30,17 @@ export function selectForDeploy(
   nodes: readonly SelectableNode[],
   options: {
     readonly partial?: PartialRun | undefined;
-    /** Endings of the run that is resumed, by alias. */
-    readonly resumed?: ReadonlyMap<string, NodeStatus> | undefined;
+    /** Decides for each node, instead of the part that was asked for. */
+    readonly choose?: ((alias: string) => Choice) | undefined;
+    /** Why nodes that are not chosen are kept. */
+    readonly keptBecause?: SkipReason | undefined;
     /** Sub-environments the file no longer lists, to be destroyed at the end. */
     readonly removed?: readonly SelectableNode[] | undefined;
+    /** What else the records know: removed nodes may need each other through it. */
+    readonly others?: readonly SelectableNode[] | undefined;
   },
 ): Selection {
-  const { partial, resumed } = options;
+  const { partial, choose } = options;
   if (partial !== undefined && !nodes.some((node) => node.alias === partial.node)) {
     return {
       nodes: [],
@@ -43,11 +52,8 @@ export function selectForDeploy(
   if (partial?.operation === 'single-node-destroy') return selectSingleDestroy(nodes, partial);
   const index = indexByAlias(nodes);
   const below = partial === undefined ? null : downstream(nodes, partial.node);
-  const chosen = (node: SelectableNode): 'run' | 'onChange' | 'keep' => {
-    if (resumed !== undefined) {
-      const status = resumed.get(node.alias);
-      return status === 'succeeded' ? 'keep' : 'run';
-    }
+  const chosen = (node: SelectableNode): Choice => {
+    if (choose !== undefined) return choose(node.alias);
     if (partial === undefined) return 'run';
     if (node.alias === partial.node) return 'run';
     if (below?.has(node.alias) !== true) return 'keep';
@@ -56,23 +62,29 @@ export function selectForDeploy(
   };
   const forward = nodes.map((node): RunNode => {
     const choice = chosen(node);
-    const common = { alias: node.alias, needs: needIndexes(node, index) };
+    const needs = needIndexes(node.needs, index);
+    const common = { alias: node.alias, needs };
     // Asking for one node by name runs it although the file has it disabled.
     if (node.disabled && partial?.node !== node.alias)
       return { ...common, action: 'keep', satisfied: node.live, keptBecause: disabled };
-    if (choice === 'keep') return { ...common, action: 'keep', satisfied: node.live, keptBecause: notSelected };
+    if (choice === 'keep')
+      return { ...common, action: 'keep', satisfied: node.live, keptBecause: options.keptBecause ?? notSelected };
     return {
       ...common,
       action: 'deploy',
-      ...(choice === 'onChange' ? { onlyOnChange: true as const } : {}),
+      ...(choice === 'onChange' ? onlyOnChange(node, needs, index) : {}),
       ...(node.timeoutSeconds === undefined ? {} : { timeoutSeconds: node.timeoutSeconds }),
     };
   });
-  return { nodes: [...forward, ...selectRemoved(options.removed ?? [], forward.length)], problems: [] };
+  return {
+    nodes: [...forward, ...selectRemoved(needsThrough(options.removed ?? [], options.others), forward.length)],
+    problems: [],
+  };
 }
 
-/** Destroys everything that is live, each node when all that needs it is gone. */
-export function selectForDestroy(nodes: readonly SelectableNode[]): RunNode[] {
+/** Destroys all the nodes, each when all that needs it is gone, also through what is `gone` already. */
+export function selectForDestroy(existing: readonly SelectableNode[], gone: readonly SelectableNode[] = []): RunNode[] {
+  const nodes = needsThrough(existing, gone);
   const index = indexByAlias(nodes);
   const dependents = reversedNeeds(nodes, index);
   return nodes.map((node, position) => ({
@@ -87,7 +99,7 @@ export function selectForDestroy(nodes: readonly SelectableNode[]): RunNode[] {
 export function selectForReading(nodes: readonly SelectableNode[], action: 'plan' | 'drift', only?: string): RunNode[] {
   const index = indexByAlias(nodes);
   return nodes.map((node): RunNode => {
-    const needs = action === 'plan' ? needIndexes(node, index) : [];
+    const needs = action === 'plan' ? needIndexes(node.needs, index) : [];
     if (only !== undefined && node.alias !== only)
       return { alias: node.alias, needs, action: 'keep', satisfied: true, keptBecause: notSelected };
     if (node.disabled) return { alias: node.alias, needs, action: 'keep', satisfied: true, keptBecause: disabled };
@@ -108,7 +120,11 @@ function selectSingleDestroy(
   nodes: readonly SelectableNode[],
   partial: Extract<PartialRun, { operation: 'single-node-destroy' }>,
 ): Selection {
-  const live = nodes.filter((node) => node.live && node.alias !== partial.node && node.needs.includes(partial.node));
+  const stands = (node: SelectableNode): boolean => node.live || node.alias === partial.node;
+  const gone = nodes.filter((node) => !stands(node));
+  const live = needsThrough(nodes.filter(stands), gone).filter(
+    (node) => node.alias !== partial.node && node.needs.includes(partial.node),
+  );
   if (live.length > 0 && !partial.force) {
     return {
       nodes: [],
@@ -143,14 +159,47 @@ function indexByAlias(nodes: readonly SelectableNode[]): Map<string, number> {
   return new Map(nodes.map((node, position) => [node.alias, position]));
 }
 
-function needIndexes(node: SelectableNode, index: ReadonlyMap<string, number>): number[] {
-  return [...new Set(node.needs)].flatMap((need) => index.get(need) ?? []);
+function needIndexes(aliases: readonly string[], index: ReadonlyMap<string, number>): number[] {
+  return [...new Set(aliases)].flatMap((alias) => index.get(alias) ?? []);
+}
+
+function onlyOnChange(
+  node: SelectableNode,
+  needs: readonly number[],
+  index: ReadonlyMap<string, number>,
+): Pick<RunNode, 'onlyOnChange' | 'reads'> {
+  const reads = needIndexes(node.reads ?? [], index).filter((read) => !needs.includes(read));
+  return { onlyOnChange: true, ...(reads.length > 0 ? { reads } : {}) };
+}
+
+/** The nodes with the needs they have through `others` as needs of their own. */
+function needsThrough(
+  nodes: readonly SelectableNode[],
+  others: readonly SelectableNode[] = [],
+): readonly SelectableNode[] {
+  if (others.length === 0) return nodes;
+  const between = new Map(others.map((node) => [node.alias, node]));
+  for (const { alias } of nodes) between.delete(alias);
+  return nodes.map((node) => {
+    const needs = new Set<string>();
+    const passed = new Set<string>();
+    const waiting = [...node.needs];
+    for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+      const other = between.get(next);
+      if (other === undefined) needs.add(next);
+      else if (!passed.has(next)) {
+        passed.add(next);
+        waiting.push(...other.needs);
+      }
+    }
+    return { ...node, needs: [...needs] };
+  });
 }
 
 function reversedNeeds(nodes: readonly SelectableNode[], index: ReadonlyMap<string, number>): number[][] {
   const dependents: number[][] = nodes.map(() => []);
   nodes.forEach((node, position) => {
-    for (const need of needIndexes(node, index)) dependents[need]?.push(position);
+    for (const need of needIndexes(node.needs, index)) dependents[need]?.push(position);
   });
   return dependents;
 }

@@ -345,6 +345,60 @@ describe('a hostile file', () => {
   });
 });
 
+describe('variables in values of variables', () => {
+  const lines = [
+    'environments:',
+    '  db:',
+    '    templateName: Database',
+    '    variables:',
+    '      bare: db.${ZONE}',
+    '      port: {value: "${PORT}", type: number}',
+    '      tags: {value: {zone: ["${ZONE}"]}, type: map}',
+    '      url: "postgres://app:${PASSWORD}@db.${ZONE}"',
+    '      literal: $${ZONE}',
+  ];
+  const variables = { ZONE: 'eu', PORT: '5432' };
+  const secrets = { PASSWORD: 'hunter2' };
+
+  it('are put in before the type is looked at; a sensitive one makes the whole sensitive', () => {
+    const [db] = parse(lines, { variables, secrets }).nodes;
+    expect(db?.variables.map(({ name, type, value, sensitive }) => [name, type, value, sensitive])).toEqual([
+      ['bare', 'text', 'db.eu', false],
+      ['port', 'number', 5432, false],
+      ['tags', 'map', { zone: ['eu'] }, false],
+      ['url', 'text', 'postgres://app:hunter2@db.eu', true],
+      ['literal', 'text', '${ZONE}', false],
+    ]);
+  });
+
+  it('stay open without the variables of a run', () => {
+    expect(parse(lines).nodes[0]?.variables[1]).toMatchObject({ type: 'number', value: '${PORT}' });
+  });
+
+  it('have to be there, and what is wrong never shows a secret', () => {
+    const bad = [
+      'environments:',
+      '  db:',
+      '    templateName: Database',
+      '    name: ${PASSWORD}',
+      '    variables:',
+      '      bare: db.${ZON}',
+      '      port: {value: "${PASSWORD}", type: number}',
+      '      rest: "${a-b}"',
+    ];
+    const found = formatProblems(parseWorkflowFile(bad.join('\n'), { fileName: 'w.yml', variables, secrets }).problems);
+    expect(found).toEqual([
+      'w.yml:4:11  error  name of sub-environment "db": ${PASSWORD} is sensitive; only values under variables can use it, since this one is shown',
+      'w.yml:6:13  error  variable "bare" of sub-environment "db": ${ZON} has no value; did you mean "ZONE"?',
+      'w.yml:7:21  error  variable "port" of sub-environment "db" has to be a number, but is other text',
+      expect.stringContaining(
+        'w.yml:8:13  error  variable "rest" of sub-environment "db": "${a-b}" is not the name of a variable',
+      ),
+    ]);
+    expect(found.join()).not.toContain('hunter2');
+  });
+});
+
 describe('against a project', () => {
   const templateNames = [
     { id: 'tpl_1', name: 'VPC', type: 'opentofu' },
@@ -352,7 +406,9 @@ describe('against a project', () => {
     { id: 'tpl_3', name: 'Twin', type: 'shell' },
     { id: 'tpl_4', name: 'Twin', type: 'shell' },
     { id: 'tpl_5', name: 'Shop', type: 'workflow' },
+    { id: 'tpl_6', name: 'Chart', type: 'helm' },
   ] as const;
+  const runnable = ['opentofu', 'shell'] as const;
   const definition = parse([
     'environments:',
     '  vpc: {templateName: VPC}',
@@ -365,16 +421,32 @@ describe('against a project', () => {
   ]);
 
   it('templates have to exist once and be no workflows', () => {
-    expect(formatProblems(checkAgainstProject(definition, { templateNames, fileName: 'w.yml' }))).toEqual([
+    expect(formatProblems(checkAgainstProject(definition, { templateNames, runnable, fileName: 'w.yml' }))).toEqual([
       'w.yml:3:22  error  sub-environment "db" uses the template "Databse", which does not exist; did you mean "Database"?',
-      'w.yml:4:25  error  sub-environment "cache" uses the template "Redis", which does not exist; the project has "VPC", "Database", "Twin" and "Shop"',
+      'w.yml:4:25  error  sub-environment "cache" uses the template "Redis", which does not exist; the project has "VPC", "Database", "Twin", "Shop" and "Chart"',
       'w.yml:5:24  error  sub-environment "twin" uses the template "Twin", and 2 have that name: tpl_3 and tpl_4; rename all but one',
       'w.yml:7:19  error  sub-environment "shop" uses the template "Shop", which is a workflow; a workflow cannot stand inside a workflow',
     ]);
   });
 
+  it('types that nothing can run are refused, all at once, unless the node is disabled', () => {
+    const file = parse([
+      'environments:',
+      '  chart: {templateName: Chart}',
+      '  web:',
+      '    vcs:',
+      '      type: pulumi',
+      '  off: {templateName: Chart, disabled: true}',
+      '  own: {vcs: {type: shell}}',
+    ]);
+    expect(formatProblems(checkAgainstProject(file, { templateNames, runnable, fileName: 'w.yml' }))).toEqual([
+      'w.yml:2:25  error  sub-environment "chart" uses the template "Chart" of the type helm, which this version of Windlass cannot run; it runs opentofu and shell',
+      'w.yml:5:13  error  sub-environment "web" has the type pulumi, which this version of Windlass cannot run; it runs opentofu and shell',
+    ]);
+  });
+
   it('a project without templates says how to make one', () => {
-    const [first] = checkAgainstProject(definition, { templateNames: [], fileName: 'w.yml' });
+    const [first] = checkAgainstProject(definition, { templateNames: [], runnable, fileName: 'w.yml' });
     expect(first?.message).toBe(
       'sub-environment "vpc" uses the template "VPC", which does not exist; the project has no templates yet; make one with windlass template create',
     );

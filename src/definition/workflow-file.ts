@@ -17,6 +17,8 @@ export interface WorkflowFileOptions {
   readonly fileName: string;
   /** Environment variables in force, without sensitive ones. Absent: `${VAR}` stays open, and open `disabled` is false. */
   readonly variables?: Readonly<Record<string, string>> | undefined;
+  /** Sensitive environment variables in force. They are put into values of variables alone, which become sensitive. */
+  readonly secrets?: Readonly<Record<string, string>> | undefined;
   /** The file's directory inside its source; code beside the file may lie as far up as the source's root. `.` when absent. */
   readonly directory?: string | undefined;
 }
@@ -32,10 +34,10 @@ export type ParsedWorkflowFile =
  * Never throws for what is in the file.
  */
 export function parseWorkflowFile(text: string, options: WorkflowFileOptions): ParsedWorkflowFile {
-  const { fileName, variables, directory = '.' } = options;
+  const { fileName, variables, secrets, directory = '.' } = options;
   const problems = makeProblemList(fileName);
   const windlass = !isEnv0FileName(fileName);
-  const definition = read(text, { problems, variables, windlass, directory });
+  const definition = read(text, { problems, variables, secrets, windlass, directory });
   if (definition !== null && problems.count === 0) return { definition, problems: [] };
   return { definition: null, problems: problems.sorted() };
 }

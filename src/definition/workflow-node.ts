@@ -105,7 +105,12 @@ export function readNode(context: FileContext, entry: YamlEntry): ReadNode {
     barriers: readBarriers(context, fields, of),
     position: entry.keyPosition,
   };
-  recordPositions(definition, new Map([...fields.values()].map((field) => [field.key, field.value.position])));
+  const positions = new Map([...fields.values()].map((field) => [field.key, field.value.position]));
+  const block = vcs?.value;
+  if (block?.kind === 'map') {
+    for (const { key, value } of block.entries) positions.set(`vcs.${key}`, value.position);
+  }
+  recordPositions(definition, positions);
   return { definition, needs };
 }
 

@@ -9,11 +9,21 @@ import type {
 } from '../model/index.ts';
 import { variableNameSchema } from '../model/index.ts';
 import { makeBinding, parseInputTemplate } from './bindings.ts';
-import { splitText } from './interpolation.ts';
+import { splitText, valueOf } from './interpolation.ts';
 import { quote } from './text.ts';
 import { readValue, typeOfValue } from './values.ts';
 import type { FileContext } from './workflow-context.ts';
-import { isAbsent, readBoolean, readFields, readJson, readMap, readOneOf, readPlain, wrong } from './yaml-reader.ts';
+import {
+  isAbsent,
+  readBoolean,
+  readFields,
+  readJson,
+  readMap,
+  readOneOf,
+  readPlain,
+  unresolved,
+  wrong,
+} from './yaml-reader.ts';
 import type { Fields } from './yaml-reader.ts';
 import type { YamlEntry, YamlMap, YamlNode } from './yaml-tree.ts';
 import { valueAt } from './yaml-tree.ts';
@@ -60,10 +70,10 @@ function readBare(context: FileContext, entry: YamlEntry, what: string): NodeVar
     context.problems.add(entry.keyPosition, `${what} has no value; write "" for an empty text`);
     return null;
   }
-  const value = readConstant(context, entry.value, what);
-  return value === undefined
-    ? null
-    : { name: entry.key, kind: 'tool', type: typeOfValue(value), value, sensitive: false };
+  const constant = readConstant(context, entry.value, what);
+  if (constant === undefined) return null;
+  const { value, secret } = constant;
+  return { name: entry.key, kind: 'tool', type: typeOfValue(value), value, sensitive: secret };
 }
 
 function readSpec(context: FileContext, entry: YamlEntry, what: string): NodeVariable | null {
@@ -80,9 +90,16 @@ function readSpec(context: FileContext, entry: YamlEntry, what: string): NodeVar
     );
     return null;
   }
-  const value = typedConstant(context, valueEntry.value, { type, what });
-  if (value === undefined || kind === null || type === null || sensitive === null) return null;
-  return { name: entry.key, kind: kind ?? 'tool', type: type ?? typeOfValue(value), value, sensitive };
+  const constant = typedConstant(context, valueEntry.value, { type, what });
+  if (constant === undefined || kind === null || type === null || sensitive === null) return null;
+  const { value, secret } = constant;
+  return {
+    name: entry.key,
+    kind: kind ?? 'tool',
+    type: type ?? typeOfValue(value),
+    value,
+    sensitive: sensitive || secret,
+  };
 }
 
 function readKindAndType(
@@ -98,29 +115,76 @@ function readKindAndType(
   };
 }
 
+/** A value of the file with its variables put in. */
+interface Constant {
+  readonly value: VariableValue;
+  /** A sensitive variable is part of it. */
+  readonly secret: boolean;
+  /** Some variables are not known yet. */
+  readonly open: boolean;
+}
+
 function typedConstant(
   context: FileContext,
   node: YamlNode,
   { type, what }: { readonly type: VariableType | null | undefined; readonly what: string },
-): VariableValue | undefined {
+): Constant | undefined {
   // `{value: 1.10, type: text}` means 1.10, not 1.1.
   if (type === 'text' && node.kind === 'scalar' && node.value !== null)
     return readConstant(context, { ...node, value: node.text }, what);
-  const value = readConstant(context, node, what);
-  if (value === undefined || type === null || type === undefined) return value;
-  const read = readValue(type, value);
-  if (read.problem === null) return read.value;
+  const constant = readConstant(context, node, what);
+  if (constant === undefined || type === null || type === undefined) return constant;
+  if (constant.open) return constant;
+  const read = readValue(type, constant.value);
+  if (read.problem === null) return { ...constant, value: read.value };
   context.problems.add(node.position, `${what} ${read.problem}`);
   return undefined;
 }
 
-function readConstant(context: FileContext, node: YamlNode, what: string): VariableValue | undefined {
+function readConstant(context: FileContext, node: YamlNode, what: string): Constant | undefined {
   const before = context.problems.count;
-  const value = readJson(context, node, what);
-  if (typeof value === 'string' && splitText(value).some((part) => part.kind === 'output')) {
-    context.problems.add(node.position, `${what} reads an output of another sub-environment; move it to inputs`);
+  const found = { secret: false, open: false };
+  const value = readJson(context, node, what, (text, position) => {
+    const resolved = resolveConstant(context, text, { what, position });
+    found.secret ||= resolved.secret;
+    found.open ||= resolved.open;
+    return resolved.text;
+  });
+  return context.problems.count > before || value === undefined ? undefined : { value, ...found };
+}
+
+function resolveConstant(
+  context: FileContext,
+  text: string,
+  { what, position }: { readonly what: string; readonly position: Position },
+): { text: string; secret: boolean; open: boolean } {
+  const { problems, variables, secrets } = context;
+  let result = '';
+  let secret = false;
+  let open = false;
+  for (const part of splitText(text)) {
+    switch (part.kind) {
+      case 'literal':
+        result += part.text;
+        break;
+      case 'variable': {
+        const hidden = valueOf(secrets, part.name);
+        const value = valueOf(variables, part.name) ?? hidden;
+        if (hidden !== undefined) secret = true;
+        if (value === undefined && variables === undefined) open = true;
+        else if (value === undefined) problems.add(position, unresolved(context, { what, name: part.name }));
+        result += value ?? part.source;
+        break;
+      }
+      case 'output':
+        problems.add(position, `${what} reads an output of another sub-environment; move it to inputs`);
+        break;
+      case 'broken':
+        problems.add(position, `${what}: ${part.problem}`);
+        break;
+    }
   }
-  return context.problems.count > before ? undefined : value;
+  return { text: result, secret, open };
 }
 
 export function readInputs(context: FileContext, node: YamlNode, of: string): NodeInputBinding[] {

@@ -12,6 +12,8 @@ export interface ReaderContext {
   readonly problems: ProblemList;
   /** Absent: `${VAR}` stays open. */
   readonly variables: Readonly<Record<string, string>> | undefined;
+  /** Sensitive ones; only values of variables may use them, which are then sensitive too. */
+  readonly secrets?: Readonly<Record<string, string>> | undefined;
 }
 
 /** The values of a mapping by key. Absent and empty (`key:` and nothing more) are the same. */
@@ -91,16 +93,11 @@ export function resolveText(
 ): string | null {
   const { problems, variables } = context;
   const { what, position } = options;
-  const { text, unresolved, problems: broken } = interpolate(plain, variables);
+  const { text, unresolved: open, problems: broken } = interpolate(plain, variables);
   for (const message of broken) problems.add(position, `${what}: ${message}`);
   if (variables !== undefined) {
-    for (const name of unresolved) {
-      problems.add(
-        position,
-        `${what}: \${${name}} has no value${problems.suggest(name, Object.keys(variables)) || '; set the environment variable, or correct the name'}`,
-      );
-    }
-    if (unresolved.length > 0) return null;
+    for (const name of open) problems.add(position, unresolved(context, { what, name }));
+    if (open.length > 0) return null;
   }
   if (broken.length > 0) return null;
   if (text.trim() === '' && options.mayBeEmpty !== true) {
@@ -117,6 +114,17 @@ export function resolveText(
     return null;
   }
   return text;
+}
+
+/** Says that a variable of a text is not there. */
+export function unresolved(
+  { problems, variables = {}, secrets = {} }: ReaderContext,
+  { what, name }: { readonly what: string; readonly name: string },
+): string {
+  if (Object.hasOwn(secrets, name))
+    return `${what}: \${${name}} is sensitive; only values under variables can use it, since this one is shown`;
+  const hint = problems.suggest(name, Object.keys(variables)) || '; set the environment variable, or correct the name';
+  return `${what}: \${${name}} has no value${hint}`;
 }
 
 export function readBoolean(context: ReaderContext, node: YamlNode, what: string): boolean | null {
@@ -202,8 +210,13 @@ export function readTexts(
   });
 }
 
-/** A value as JSON. Keys such as `__proto__` become plain own properties. */
-export function readJson(context: ReaderContext, node: YamlNode, what: string): VariableValue | undefined {
+/** A value as JSON, with every text in it as `onText` gives it. Keys such as `__proto__` become plain own properties. */
+export function readJson(
+  context: ReaderContext,
+  node: YamlNode,
+  what: string,
+  onText: (text: string, position: Position) => string = (text) => text,
+): VariableValue | undefined {
   switch (node.kind) {
     case 'scalar':
       if (
@@ -216,10 +229,12 @@ export function readJson(context: ReaderContext, node: YamlNode, what: string): 
         );
         return undefined;
       }
-      return node.value;
+      return typeof node.value === 'string' ? onText(node.value, node.position) : node.value;
     case 'list':
-      return node.items.map((item) => readJson(context, item, what) ?? null);
+      return node.items.map((item) => readJson(context, item, what, onText) ?? null);
     case 'map':
-      return Object.fromEntries(node.entries.map((entry) => [entry.key, readJson(context, entry.value, what) ?? null]));
+      return Object.fromEntries(
+        node.entries.map((entry) => [entry.key, readJson(context, entry.value, what, onText) ?? null]),
+      );
   }
 }

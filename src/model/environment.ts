@@ -7,6 +7,8 @@ export const environmentStatuses = [
   'deployInProgress',
   'destroyInProgress',
   'active',
+  /** Some nodes are deployed, others are not, and none failed. */
+  'partlyDeployed',
   'inactive',
   'failed',
 ] as const;

@@ -110,8 +110,10 @@ export interface RunNode {
   readonly satisfied?: boolean;
   /** Runs after every node of phase 0 has succeeded: removed nodes. */
   readonly phase?: 1;
-  /** Runs only when a node it needs changed its outputs in this run. */
+  /** Runs only when a node it needs or reads changed its outputs in this run. */
   readonly onlyOnChange?: true;
+  /** Nodes it reads outputs of and needs through others only; given where `onlyOnChange` is. */
+  readonly reads?: readonly number[];
   /** Reason recorded when it is kept. */
   readonly keptBecause?: SkipReason;
   readonly timeoutSeconds?: number;

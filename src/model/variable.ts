@@ -1,7 +1,15 @@
 import { z } from 'zod';
 
-/** From the farthest level to the nearest; the nearest value wins (SEMANTICS: variables). */
-export const variableLevels = ['organization', 'project', 'template', 'environment', 'node', 'deployment'] as const;
+/** From the farthest level to the nearest; the nearest value wins. `file` is what the workflow file says of a node. */
+export const variableLevels = [
+  'organization',
+  'project',
+  'template',
+  'environment',
+  'node',
+  'file',
+  'deployment',
+] as const;
 export type VariableLevel = (typeof variableLevels)[number];
 
 /** Levels that variables can be stored at. `environment` on a workflow environment is "workflow-wide"; on a node it is "node". */

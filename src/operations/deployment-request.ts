@@ -1,4 +1,4 @@
-import { formatProblem, readValue } from '../definition/index.ts';
+import { formatProblem, listed, quote, readValue, unknownAliases } from '../definition/index.ts';
 import type {
   Actor,
   Deployment,
@@ -113,23 +113,36 @@ function typeFor(request: DeploymentRequest, partial: PartialRun | undefined): D
   return request.type;
 }
 
-async function requireAlias(
+/** What acts on what is there can only name nodes that are there. */
+async function requireAliases(
   db: Db,
   place: Place,
   request: DeploymentRequest,
   partial: PartialRun | undefined,
 ): Promise<void> {
-  // What a deploy or plan may name is in the file, which is read when the run begins; the others act on what is there.
+  const single = place.root.type !== 'workflow';
+  // What a deploy or plan may name is in the file, which is read when the run begins.
   const fromFile =
-    (request.type === 'deploy' || request.type === 'plan') && partial?.operation !== 'single-node-destroy';
-  if (partial === undefined || fromFile) return;
-  const nodes = await listSubEnvironments(db, place.root.id);
-  if (nodes.some((node) => node.alias === partial.node)) return;
-  const aliases = nodes.map((node) => `"${node.alias}"`);
-  throw new WindlassError('notFound', `"${place.root.name}" has no node "${partial.node}"`, {
-    problems: [{ path: 'partial.node', message: 'no such node' }],
-    hint: aliases.length > 0 ? `it has ${aliases.slice(0, 20).join(', ')}` : 'it was never deployed',
-  });
+    (request.type === 'deploy' || request.type === 'plan') &&
+    partial?.operation !== 'single-node-destroy' &&
+    request.restoreNodes === undefined &&
+    (request.resume === undefined || request.resume.refresh);
+  if (fromFile && !single) return;
+  const named = request.variables.some(({ alias }) => alias !== undefined) || request.nodeApprovals !== undefined;
+  if (partial === undefined && !named && request.restoreNodes === undefined) return;
+  const known = single ? ['main'] : (await listSubEnvironments(db, place.root.id)).flatMap((node) => node.alias ?? []);
+  if (partial !== undefined && !known.includes(partial.node)) {
+    throw new WindlassError('notFound', `"${place.root.name}" has no node "${partial.node}"`, {
+      problems: [{ path: 'partial.node', message: 'no such node' }],
+      hint: known.length > 0 ? `it has ${listed(known.map(quote), 'and')}` : 'it was never deployed',
+    });
+  }
+  const problems = unknownAliases(request, { known, of: place.root.name });
+  const [first] = problems;
+  if (first !== undefined) {
+    const more = problems.length > 1 ? `, and ${problems.length - 1} more` : '';
+    throw new WindlassError('invalidInput', `${first.message}${more}`, { problems });
+  }
 }
 
 async function checkResume(db: Db, place: Place, request: DeploymentRequest): Promise<Deployment | null> {
@@ -161,6 +174,18 @@ async function checkResume(db: Db, place: Place, request: DeploymentRequest): Pr
         hint: 'deploy again instead',
       },
     );
+  }
+  if (base.counts.total === 0 && !request.resume.refresh) {
+    throw new WindlassError(
+      'conflict',
+      `Deployment ${base.number} of "${base.environmentName}" ended before it knew its nodes: nothing is there to resume`,
+      { hint: 'resume it with the file read again: --refresh' },
+    );
+  }
+  if (request.resume.refresh && (base.type !== 'deploy' || base.request.partial?.operation === 'single-node-destroy')) {
+    throw new WindlassError('conflict', `Deployment ${base.number} does not deploy what the file says`, {
+      hint: 'resume it without the refreshed file',
+    });
   }
   if (base.type === 'plan' || base.type === 'drift')
     throw new WindlassError('conflict', `A ${base.type} cannot be resumed`, { hint: 'ask for another' });
@@ -198,7 +223,7 @@ function requireLiveTtl(environment: Environment, type: DeploymentType, nowMs: n
   if (type !== 'deploy' && type !== 'rollback') return;
   const { ttl } = environment.settings;
   const passed = ttl?.kind === 'date' && Date.parse(ttl.at) <= nowMs;
-  if (!passed || environment.status === 'active') return;
+  if (!passed || environment.status === 'active' || environment.status === 'partlyDeployed') return;
   throw new WindlassError(
     'conflict',
     `The time to live of "${environment.name}" ended at ${new Date(ttl.at).toISOString()}: set a new one first`,
@@ -270,7 +295,7 @@ export async function checkDeploymentRequest(
   requireLiveTtl(place.root, type, ask.nowMs);
   requireScheduled(place.root, type, trigger);
   checkVariables(request.variables);
-  await requireAlias(db, place, request, partial);
+  await requireAliases(db, place, request, partial);
   const resumed = await checkResume(db, place, request);
   const target = await checkRollback(db, place, request);
   return {

@@ -82,7 +82,7 @@ export function resendOperations(context: Context) {
         ORDER BY a.decided_at LIMIT ${limit}`.execute(db.sql);
       const expiring = await sql<{ id: string }>`
         SELECT id FROM environments WHERE expires_at < now() + interval '2 minutes' AND NOT archived AND parent_id IS NULL
-          AND status IN ('active', 'failed')
+          AND status IN ('active', 'partlyDeployed', 'failed')
         ORDER BY expires_at LIMIT ${limit}`.execute(db.sql);
       const work = [
         ...queued.rows.map((row) => () => resendQueued(context, row.id)),

@@ -1,6 +1,13 @@
-import { checkAgainstProject, parseWorkflowFile } from '../definition/index.ts';
-import type { Graph, Problem } from '../model/index.ts';
-import { findProject, listTemplateNames } from '../store/index.ts';
+import {
+  checkAgainstProject,
+  checkNodeVariables,
+  parseWorkflowFile,
+  resolveVariables,
+  textsOf,
+} from '../definition/index.ts';
+import type { Graph, Problem, Project } from '../model/index.ts';
+import { runnableTypes } from '../runners/index.ts';
+import { findProject, listTemplateNames, loadLayersOfAll, loadVariableLayers } from '../store/index.ts';
 import { authorize } from './context.ts';
 import type { Asked, Context } from './context.ts';
 
@@ -8,7 +15,9 @@ export interface ValidateAsk extends Asked {
   readonly text: string;
   /** Decides which format the file has, and stands before each problem. */
   readonly fileName: string;
-  /** Name or id: its templates are checked too. */
+  /** The file's directory inside its source: code beside it may lie as far up as the source's root. */
+  readonly directory?: string | undefined;
+  /** Name or id: its templates and variables are checked too. */
   readonly project?: string | undefined;
 }
 
@@ -19,17 +28,49 @@ export interface Validation {
 }
 
 /** Checking files without running anything. */
-export function validateOperations({ db }: Context) {
+export function validateOperations({ db, secrets }: Context) {
+  /** What a run in the project would refuse. Variables of an environment are not there yet, so they count as missing. */
+  async function againstProject(
+    scope: Project,
+    text: string,
+    options: { readonly fileName: string; readonly directory?: string | undefined },
+  ): Promise<Problem[]> {
+    const { fileName } = options;
+    const base = {
+      organizationId: scope.organizationId,
+      projectId: scope.id,
+      templateId: null,
+      workflowEnvironmentId: null,
+      nodeEnvironmentId: null,
+      alias: null,
+    };
+    const layers = await loadVariableLayers(db.sql, secrets, base);
+    const parsed = parseWorkflowFile(text, { ...options, ...textsOf(resolveVariables(layers).effective) });
+    if (parsed.definition === null) return [...parsed.problems];
+    const templateNames = await listTemplateNames(db.sql, scope.id);
+    const problems = checkAgainstProject(parsed.definition, { templateNames, fileName, runnable: runnableTypes });
+    if (problems.length > 0) return problems;
+    const byName = new Map(templateNames.map((template) => [template.name, template.id]));
+    const nodes = parsed.definition.nodes.filter((node) => !node.disabled);
+    const layersOfAll = await loadLayersOfAll(
+      db.sql,
+      secrets,
+      nodes.map((node) => ({ ...base, templateId: byName.get(node.templateName ?? '') ?? null })),
+    );
+    return checkNodeVariables(
+      nodes.map((node, index) => ({ node, layers: layersOfAll[index] ?? [] })),
+      { fileName },
+    );
+  }
+
   return {
-    async validate({ actor, text, fileName, project }: ValidateAsk): Promise<Validation> {
+    async validate({ actor, text, fileName, directory, project }: ValidateAsk): Promise<Validation> {
       const scope = project === undefined ? undefined : await findProject(db.sql, project);
       if (scope) authorize(actor, 'view', scope.id);
-      const { definition, problems } = parseWorkflowFile(text, { fileName });
+      const { definition, problems } = parseWorkflowFile(text, { fileName, directory });
       if (definition === null) return { problems: [...problems], graph: null };
-      const missing = scope
-        ? checkAgainstProject(definition, { templateNames: await listTemplateNames(db.sql, scope.id), fileName })
-        : [];
-      if (missing.length > 0) return { problems: missing, graph: null };
+      const more = scope ? await againstProject(scope, text, { fileName, directory }) : [];
+      if (more.length > 0) return { problems: more, graph: null };
       return {
         problems: [],
         graph: {

@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { resolveVariables } from '../definition/index.ts';
 import type { VariableLayer } from '../definition/index.ts';
 import type {
@@ -9,7 +10,7 @@ import type {
   VariableLevel,
   VariableScope,
 } from '../model/index.ts';
-import { WindlassError, assertNever } from '../model/index.ts';
+import { WindlassError, assertNever, nodeSnapshotSchema, variableValueSchema } from '../model/index.ts';
 import {
   deleteVariable as removeVariable,
   findEnvironment,
@@ -20,6 +21,7 @@ import {
   getVariable,
   listVariables as readVariables,
   loadVariableLayers,
+  secretContexts,
   toNullableJson,
   upsertVariable,
 } from '../store/index.ts';
@@ -103,6 +105,36 @@ async function layersOf(context: Context, environment: Environment, alias: strin
     nodeEnvironmentId: parent ? environment.id : null,
     alias: alias ?? environment.alias,
   });
+}
+
+/** What the workflow file says of a node, as its last run has read it; its inputs are known only while it runs. */
+async function fileLayer(context: Context, environment: Environment, alias: string | null): Promise<VariableLayer> {
+  const { rows } = await sql<{ variables: unknown }>`
+    SELECT n.snapshot -> 'variables' AS variables FROM node_runs n JOIN environments e ON e.id = n.environment_id
+    WHERE ${
+      alias !== null && environment.parentId === null
+        ? sql`e.parent_id = ${environment.id} AND e.alias = ${alias} AND NOT e.detached`
+        : sql`e.id = ${environment.id}`
+    } AND NOT n.compensation AND n.snapshot IS NOT NULL
+    ORDER BY n.deployment_id DESC LIMIT 1`.execute(context.db.sql);
+  const stored = nodeSnapshotSchema.shape.variables.parse(rows[0]?.variables ?? []);
+  const place = secretContexts.snapshot(environment.projectId);
+  return {
+    level: 'file',
+    variables: stored.flatMap(({ from, value, ...variable }) =>
+      from === 'file'
+        ? [
+            {
+              ...variable,
+              value:
+                variable.sensitive && typeof value === 'string'
+                  ? variableValueSchema.parse(JSON.parse(context.secrets.open(value, place)))
+                  : value,
+            },
+          ]
+        : [],
+    ),
+  };
 }
 
 const levelOf: Readonly<Record<VariableScope, VariableLevel>> = {
@@ -328,7 +360,10 @@ export function variableOperations(context: Context) {
     }: Asked & { ref: string; alias?: string | undefined }): Promise<Page<EffectiveVariable>> {
       const environment = await findEnvironment(db.sql, ref);
       authorize(actor, 'view', environment.projectId);
-      const { effective } = resolveVariables(await layersOf(context, environment, alias ?? null));
+      const { effective } = resolveVariables([
+        ...(await layersOf(context, environment, alias ?? null)),
+        await fileLayer(context, environment, alias ?? null),
+      ]);
       return {
         items: effective.map((variable) => (variable.sensitive ? { ...variable, value: null } : variable)),
         next: null,

@@ -1,5 +1,5 @@
 export { forgetOutput } from './forget-output.ts';
-export { createRunners } from './registry.ts';
+export { createRunners, runnableTypes } from './registry.ts';
 export type { RunnerRegistry } from './registry.ts';
 export type { RunnerOptions } from './options.ts';
 export type { ToolLocator, ToolName } from './tools.ts';

@@ -1,4 +1,4 @@
-import { createRunners } from './index.ts';
+import { createRunners, runnableTypes } from './index.ts';
 
 test('types without a runner are refused with the list of those that have one', () => {
   const runners = createRunners({
@@ -6,6 +6,7 @@ test('types without a runner are refused with the list of those that have one', 
     cacheDirectory: '/nowhere',
   });
   expect(runners.supported()).toEqual(['opentofu', 'terraform', 'shell']);
+  expect(runners.supported()).toEqual(runnableTypes);
   expect(runners.get('shell').types).toContain('shell');
   expect(() => runners.get('pulumi')).toThrow(
     expect.objectContaining({

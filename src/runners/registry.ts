@@ -11,6 +11,9 @@ export interface RunnerRegistry {
   supported(): TemplateType[];
 }
 
+/** Types that this version can run; what asks for another is refused before anything runs. */
+export const runnableTypes: readonly TemplateType[] = ['opentofu', 'terraform', 'shell'];
+
 export function createRunners(options: RunnerOptions): RunnerRegistry {
   const runners = new Map<TemplateType, StackRunner>();
   for (const runner of [createOpenTofuRunner(options), createShellRunner(options)]) {

@@ -13,6 +13,7 @@ export interface FullDeploymentRow extends DeploymentRow {
   readonly total: number;
   readonly succeeded: number;
   readonly failed: number;
+  readonly cancelled: number;
   readonly skipped: number;
   readonly running: number;
   readonly pending: number;
@@ -37,9 +38,10 @@ export async function selectDeployments(
     FROM chosen d CROSS JOIN LATERAL (
       SELECT count(*) AS total,
         count(*) FILTER (WHERE status = 'succeeded') AS succeeded,
-        count(*) FILTER (WHERE status IN ('failed', 'cancelled', 'aborted')) AS failed,
+        count(*) FILTER (WHERE status = 'failed') AS failed,
+        count(*) FILTER (WHERE status IN ('cancelled', 'aborted')) AS cancelled,
         count(*) FILTER (WHERE status = 'skipped') AS skipped,
-        count(*) FILTER (WHERE status IN ('running', 'waitingForApproval', 'retrying')) AS running,
+        count(*) FILTER (WHERE status IN ('running', 'waitingForApproval', 'retrying', 'paused')) AS running,
         count(*) FILTER (WHERE status = 'pending') AS pending,
         count(*) FILTER (WHERE status = 'waitingForApproval') AS waiting_for_approval
       FROM node_runs WHERE deployment_id = d.id AND NOT compensation
@@ -64,7 +66,7 @@ const { shape } = deploymentSchema;
 /** `temporalUrl` is null: only the API knows where the Temporal Web UI is. */
 export function toDeployment(row: FullDeploymentRow): Deployment {
   const place = `deployment ${row.id}`;
-  const { total, succeeded, failed, skipped, running, pending } = row;
+  const { total, succeeded, failed, cancelled, skipped, running, pending } = row;
   return {
     id: row.id,
     environmentId: row.environment_id,
@@ -80,7 +82,7 @@ export function toDeployment(row: FullDeploymentRow): Deployment {
     error: fromJson(shape.error, row.error, place),
     basedOn: row.based_on,
     queuePosition: row.queue_position,
-    counts: { total, succeeded, failed, skipped, running, pending },
+    counts: { total, succeeded, failed, cancelled, skipped, running, pending },
     waitingForApproval: row.waiting_for_approval,
     temporalUrl: null,
     queuedAt: iso(row.queued_at),

@@ -35,8 +35,8 @@ function toNodeRun(row: ListedRow, aliases: ReadonlyMap<number, string>): NodeRu
     action: fromJson(shape.action, row.action, place),
     status: fromJson(shape.status, row.status, place),
     stage: fromJson(shape.stage, row.stage, place),
-    // Announced while it runs and not kept.
-    progress: null,
+    // What it came to at last is in its plan and its error.
+    progress: row.status === 'running' ? row.progress : null,
     try: row.try,
     reason: fromJson(shape.reason, row.reason, place),
     error: fromJson(shape.error, row.error, place),
@@ -65,7 +65,7 @@ function normalizeTimes(times: z.infer<typeof stageTimesSchema>): NodeRun['stage
 
 async function selectNodeRuns(db: Db, where: RawBuilder<boolean>): Promise<ListedRow[]> {
   const { rows } = await sql<ListedRow>`
-    SELECT n.deployment_id, n.index, n.compensation, n.alias, n.name, n.environment_id, n.needs, n.action, n.status, n.stage, n.try,
+    SELECT n.deployment_id, n.index, n.compensation, n.alias, n.name, n.environment_id, n.needs, n.action, n.status, n.stage, n.progress, n.try,
       n.reason, n.error, n.began_change, n.changed_outputs, n.ran, n.stage_times, n.started_at, n.finished_at,
       n.snapshot->>'templateName' AS template_name, n.snapshot->>'type' AS template_type, n.snapshot->>'commit' AS commit,
       NULLIF(n.plan->'counts', 'null') AS counts, a.id AS approval_id

@@ -149,7 +149,7 @@ export async function beginNode(
 export async function enterStage(db: Db, key: NodeKey, stage: Stage, journal: Journal): Promise<void> {
   await sql`
     WITH r AS (
-      UPDATE node_runs SET stage = ${stage}, journal = ${JSON.stringify(journal)}::jsonb,
+      UPDATE node_runs SET stage = ${stage}, progress = NULL, journal = ${JSON.stringify(journal)}::jsonb,
         began_change = began_change OR ${journal.changes},
         stage_times = jsonb_set(
           CASE WHEN stage IS NOT NULL AND stage_times ? stage AND stage <> ${stage}
@@ -161,16 +161,19 @@ export async function enterStage(db: Db, key: NodeKey, stage: Stage, journal: Jo
     SELECT count(*) FROM n`.execute(db);
 }
 
-/** Tells followers how far the tool is. Not kept. */
+/** Tells followers how far the tool is. `keep` writes it down for those who ask later. */
 export async function announceProgress(
   db: Db,
   key: NodeKey,
-  alias: string,
-  entityId: string,
-  text: string,
+  node: { readonly alias: string; readonly entityId: string },
+  { text, keep }: { readonly text: string; readonly keep: boolean },
 ): Promise<void> {
-  const payload = { entityId, deploymentId: key.deploymentId, index: key.index, alias, progress: text.slice(0, 200) };
-  await sql`SELECT pg_notify('windlass_progress', ${JSON.stringify(payload)})`.execute(db);
+  const progress = text.slice(0, 200);
+  const payload = JSON.stringify({ ...node, deploymentId: key.deploymentId, index: key.index, progress });
+  const notify = sql`SELECT pg_notify('windlass_progress', ${payload})`;
+  await (
+    keep ? sql`WITH r AS (UPDATE node_runs SET progress = ${progress} WHERE ${where(key)}) ${notify}` : notify
+  ).execute(db);
 }
 
 export interface NodeEnding {

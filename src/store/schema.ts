@@ -60,6 +60,8 @@ export interface EnvironmentsTable {
   deployed_snapshot: NullableJson;
   input_hash: string | null;
   detached: Generated<boolean>;
+  /** The file that was read last has the node, and not as disabled. */
+  expected: Generated<boolean>;
   archived: Generated<boolean>;
   deployment_counter: Generated<number>;
   created_at: Timestamp;
@@ -115,6 +117,7 @@ export interface NodeRunsTable {
   engine: DefaultJson;
   status: Generated<string>;
   stage: string | null;
+  progress: Generated<string | null>;
   try: Generated<number>;
   reason: NullableJson;
   error: NullableJson;

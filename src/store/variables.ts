@@ -154,7 +154,8 @@ export interface VariableSubject {
   readonly templateId: string | null;
   /** Template of the workflow environment, whose variables hold for all nodes; absent for what is no node. */
   readonly workflowTemplateId?: string | null | undefined;
-  readonly workflowEnvironmentId: string;
+  /** null when there is none yet: a file is checked against a project. */
+  readonly workflowEnvironmentId: string | null;
   /** null when asked for the workflow environment, or an environment without nodes, itself. */
   readonly nodeEnvironmentId: string | null;
   readonly alias: string | null;
@@ -171,7 +172,59 @@ export interface StoredLayer {
  * may come as several layers: what is given for one alias is nearer than what is given for all.
  */
 export async function loadVariableLayers(db: Db, secrets: Secrets, subject: VariableSubject): Promise<StoredLayer[]> {
-  const places: { level: VariableLevel; scope: VariableScope; scopeId: string; alias: string }[] = [];
+  const [layers = []] = await loadLayersOfAll(db, secrets, [subject]);
+  return layers;
+}
+
+/** The same for many at once, in their order, with one query for all. */
+export async function loadLayersOfAll(
+  db: Db,
+  secrets: Secrets,
+  subjects: readonly VariableSubject[],
+): Promise<StoredLayer[][]> {
+  const placesOfAll = subjects.map(placesOfSubject);
+  const scopeIds = [...new Set(placesOfAll.flatMap((places) => places.map((place) => place.scopeId)))];
+  const aliases = ['', ...new Set(subjects.flatMap(({ alias }) => alias ?? []))];
+  const rows = await db
+    .selectFrom('variables')
+    .selectAll()
+    .where(sql<boolean>`scope_id IN (SELECT jsonb_array_elements_text(${JSON.stringify(scopeIds)}::jsonb))`)
+    .where(sql<boolean>`alias IN (SELECT jsonb_array_elements_text(${JSON.stringify(aliases)}::jsonb))`)
+    .orderBy('name')
+    .execute();
+  const byPlace = new Map<string, VariableRow[]>();
+  for (const row of rows) {
+    const key = keyOfPlace({ scope: row.scope, scopeId: row.scope_id, alias: row.alias });
+    const list = byPlace.get(key);
+    if (list === undefined) byPlace.set(key, [row]);
+    else list.push(row);
+  }
+  const opened = new Map<string, readonly Variable[]>();
+  const variablesOf = (key: string): readonly Variable[] => {
+    const known = opened.get(key) ?? (byPlace.get(key) ?? []).map((row) => openVariable(secrets, row));
+    opened.set(key, known);
+    return known;
+  };
+  return placesOfAll.map((places) =>
+    places.flatMap((place) => {
+      const variables = variablesOf(keyOfPlace(place));
+      return variables.length === 0 ? [] : [{ level: place.level, variables }];
+    }),
+  );
+}
+
+interface LayerPlace extends VariablePlace {
+  readonly level: VariableLevel;
+  readonly alias: string;
+}
+
+function keyOfPlace({ scope, scopeId, alias }: { scope: string; scopeId: string; alias: string }): string {
+  return JSON.stringify([scope, scopeId, alias]);
+}
+
+/** Where variables of a subject may be, from the farthest to the nearest. */
+function placesOfSubject(subject: VariableSubject): LayerPlace[] {
+  const places: LayerPlace[] = [];
   const add = (
     level: VariableLevel,
     scope: VariableScope,
@@ -190,20 +243,7 @@ export async function loadVariableLayers(db: Db, secrets: Secrets, subject: Vari
   places.sort((a, b) => Number(isAliasDefault(a)) - Number(isAliasDefault(b)));
   add('environment', 'environment', subject.workflowEnvironmentId, 'node');
   add('node', 'environment', subject.nodeEnvironmentId);
-
-  const rows = await db
-    .selectFrom('variables')
-    .selectAll()
-    .where('scope_id', 'in', [...new Set(places.map((place) => place.scopeId))])
-    .where('alias', 'in', subject.alias === null ? [''] : ['', subject.alias])
-    .orderBy('name')
-    .execute();
-  return places.flatMap((place) => {
-    const variables = rows
-      .filter((row) => row.scope === place.scope && row.scope_id === place.scopeId && row.alias === place.alias)
-      .map((row) => openVariable(secrets, row));
-    return variables.length === 0 ? [] : [{ level: place.level, variables }];
-  });
+  return places;
 }
 
 function isAliasDefault(place: { level: VariableLevel; alias: string }): boolean {

@@ -14,7 +14,8 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
-import { compensationGraph, GraphRun } from '../definition/graph-run.ts';
+import { compensationGraph } from '../definition/compensation-graph.ts';
+import { GraphRun } from '../definition/graph-run.ts';
 import type { DeploymentStatus } from '../model/deployment.ts';
 import type {
   ControlRequest,

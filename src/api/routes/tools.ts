@@ -10,7 +10,12 @@ const validateSchema = z
   .strictObject({
     text: z.string().max(validateBodyLimit),
     fileName: z.string().min(1).max(300).default('windlass.workflow.yml').describe('Decides which format the file has'),
-    project: reference.optional().describe('Checks templates of this project too'),
+    directory: z
+      .string()
+      .max(1000)
+      .optional()
+      .describe('Of the file inside its source; code beside it may lie as far up as the root of the source'),
+    project: reference.optional().describe('Checks templates and variables of this project too'),
   })
   .meta({ id: 'ValidateInput' });
 

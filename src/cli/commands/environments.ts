@@ -311,7 +311,7 @@ export async function printEffective(call: Invocation<unknown>, reference: strin
       { title: 'name', value: (item) => item.name, keep: true },
       { title: 'kind', value: (item) => item.kind },
       { title: 'value', value: (item) => (item.sensitive ? '(sensitive)' : showValue(item.value)) },
-      { title: 'from', value: (item) => item.level },
+      { title: 'from', value: (item) => (item.level === 'file' ? 'workflow file' : item.level) },
       { title: 'overrides', value: (item) => item.overrides.join(', ') },
     ],
     'No variables.',

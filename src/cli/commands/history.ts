@@ -187,7 +187,8 @@ function tookOf(node: NodeRun): string | null {
 }
 
 function countsOf({ counts }: Deployment): string {
-  return `${counts.succeeded}/${counts.total}${counts.failed > 0 ? `, ${counts.failed} failed` : ''}`;
+  const stopped = counts.cancelled > 0 ? `, ${counts.cancelled} stopped` : '';
+  return `${counts.succeeded}/${counts.total}${counts.failed > 0 ? `, ${counts.failed} failed` : ''}${stopped}`;
 }
 
 const units = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const;

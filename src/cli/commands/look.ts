@@ -113,7 +113,7 @@ function nextSteps(environment: Environment): string[] {
   if (environment.currentDeploymentId)
     return [`windlass deployment watch ${environment.currentDeploymentId}`, `windlass cancel ${name}`];
   if (environment.status === 'failed') return [`windlass resume ${name}`, `windlass logs ${name}`];
-  if (environment.status === 'active')
+  if (environment.status === 'active' || environment.status === 'partlyDeployed')
     return [`windlass logs ${name}`, `windlass deploy ${name}`, `windlass destroy ${name}`];
   return [`windlass deploy ${name}`];
 }

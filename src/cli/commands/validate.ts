@@ -1,9 +1,9 @@
-import { statSync, readFileSync } from 'node:fs';
-import { basename } from 'node:path';
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { z } from 'zod';
-import { formatProblems, parseWorkflowFile } from '../../definition/index.ts';
+import { formatProblems, parseWorkflowFile, positionOf, quote } from '../../definition/index.ts';
 import { problemSchema } from '../../model/index.ts';
-import type { Problem } from '../../model/index.ts';
+import type { Problem, WorkflowDefinition } from '../../model/index.ts';
 import type { Registry } from '../cli.ts';
 import { exitCodes, usageError } from '../exit.ts';
 import { plural } from '../text/format.ts';
@@ -19,7 +19,7 @@ export function addValidate({ add }: Registry): void {
     usage: 'validate <file>',
     summary: 'Check a workflow file without running anything',
     description:
-      'Checks the file alone, without a server. With --project it also checks that templates exist and required variables have values.',
+      'Checks the file alone, without a server. Code beside it may lie as far up as the root of the git repository it is in. With --project it also checks that templates exist, and the variables of the project: that ${VAR} and required ones have values.',
     examples: [
       ['windlass validate windlass.workflow.yml', 'the file alone; no server needed'],
       ['windlass validate env0.workflow.yml --project shop', 'and the templates and variables of a project'],
@@ -31,13 +31,16 @@ export function addValidate({ add }: Registry): void {
       const path = call.argument(0);
       const file = resolveFile(path);
       const text = readFileSync(file, 'utf8');
-      const parsed = parseWorkflowFile(text, { fileName: file });
-      let problems: readonly Problem[] = parsed.problems;
-      if (call.options.project && parsed.definition !== null) {
+      const place = placeInSource(file);
+      const parsed = parseWorkflowFile(text, { fileName: file, directory: place.directory });
+      let problems: readonly Problem[] =
+        parsed.definition === null ? parsed.problems : linksOut(parsed.definition, place, file);
+      if (call.options.project && problems.length === 0) {
         const { client } = await call.connect();
         // The server must not learn where the file lies; the name decides which format it has.
         const answer = await client.post('validate', answerSchema, {
           fileName: basename(file),
+          directory: place.directory,
           text,
           project: call.options.project,
         });
@@ -60,6 +63,42 @@ export function addValidate({ add }: Registry): void {
       }
       return problems.length === 0 ? exitCodes.done : exitCodes.failed;
     },
+  });
+}
+
+interface PlaceInSource {
+  readonly root: string;
+  /** Of the file, relative to the root. */
+  readonly directory: string;
+}
+
+/** The repository that the file lies in is its source; without one, its own directory. */
+function placeInSource(file: string): PlaceInSource {
+  const own = dirname(resolve(file));
+  for (let root = own; ; root = dirname(root)) {
+    if (existsSync(join(root, '.git'))) return { root, directory: relative(root, own).split(sep).join('/') || '.' };
+    if (dirname(root) === root) return { root: own, directory: '.' };
+  }
+}
+
+/** Paths that stay inside the source by their letters, and lead out of it by a link: a run refuses them, too. */
+function linksOut(definition: WorkflowDefinition, { root, directory }: PlaceInSource, file: string): Problem[] {
+  const realRoot = realpathSync(root);
+  return definition.nodes.flatMap((node): Problem[] => {
+    const source = node.inline?.source;
+    const path = source?.kind === 'own' ? join(root, directory, source.path) : null;
+    if (path === null || !existsSync(path)) return [];
+    const outside = relative(realRoot, realpathSync(path)).split(sep)[0] === '..';
+    if (!outside) return [];
+    const { line, column } = positionOf(node, 'vcs.path') ?? {};
+    return [
+      {
+        file,
+        line,
+        column,
+        message: `vcs of sub-environment ${quote(node.alias)}: the path leads out of its source by a link`,
+      },
+    ];
   });
 }
 

@@ -22,6 +22,22 @@ test('a run that went well: what has become of the environment, how long, and wh
   ]);
 });
 
+test('a run that went well says beside it when the environment is not whole', () => {
+  const view = createView({
+    deployment: makeDeployment({ status: 'succeeded', finishedAt: at(1) }),
+    nodes: shopNodes({ vpc: { status: 'succeeded', startedAt: at(0), finishedAt: at(1) } }).slice(0, 1),
+  });
+  const lineWith = (status: typeof view.environmentStatus): string | undefined => {
+    view.environmentStatus = status;
+    return renderSummary(view, plainStyle)[0];
+  };
+  expect(lineWith('partlyDeployed')).toBe('✔ Succeeded · 1 deployed · 1.0 s · environment partly deployed');
+  expect(lineWith('failed')).toBe('✔ Succeeded · 1 deployed · 1.0 s · environment failed');
+  expect(lineWith('active')).toBe('✔ Active · 1 deployed · 1.0 s');
+  // The next run of the environment has begun.
+  expect(lineWith('destroyInProgress')).toBe('✔ Active · 1 deployed · 1.0 s');
+});
+
 test('a run that failed: what, where, why, and the commands that come next', () => {
   const reason = { kind: 'failedAncestor', alias: 'db', message: 'need DB' };
   const view = createView({

@@ -1,4 +1,4 @@
-import type { DeploymentType, NodeRun } from '../../model/index.ts';
+import type { DeploymentType, EnvironmentStatus, NodeRun } from '../../model/index.ts';
 import { assertNever, isTerminalDeployment } from '../../model/index.ts';
 import { formatCounts, formatDuration, formatNumber, someOf } from '../text/format.ts';
 import type { Style } from '../text/style.ts';
@@ -22,6 +22,7 @@ function summaryLine(view: RunView, { colors, glyphs }: Style): string {
   }
   const path = criticalPath(view.nodes);
   const good = deployment.status === 'succeeded';
+  const unusual = unusualStatus(view);
   const open = !isTerminalDeployment(deployment.status);
   const parts = [
     outcomeWord(view),
@@ -31,6 +32,7 @@ function summaryLine(view: RunView, { colors, glyphs }: Style): string {
     ...(deployment.startedAt && deployment.finishedAt
       ? [formatDuration(Date.parse(deployment.finishedAt) - Date.parse(deployment.startedAt))]
       : []),
+    ...(unusual === null ? [] : [`environment ${environmentStatusWord(unusual)}`]),
     ...(good && path.length > 1 ? [`longest path ${shorten(path).join(` ${glyphs.arrow} `)}`] : []),
   ];
   const [outcome = '', ...rest] = parts;
@@ -57,15 +59,29 @@ function outcomeWord(view: RunView): string {
     case 'drift':
       return 'Checked';
     case 'rollback':
-      return environmentStatus && environmentStatus !== 'active'
-        ? capitalize(environmentStatusWord(environmentStatus))
-        : 'Rolled back';
+      return 'Rolled back';
     case 'deploy':
     case 'destroy':
-      return capitalize(environmentStatusWord(environmentStatus ?? usual(deployment.type)));
+      if (unusualStatus(view) !== null) return 'Succeeded';
+      return capitalize(
+        environmentStatusWord(
+          environmentStatus === null || environmentStatus.endsWith('InProgress')
+            ? usual(deployment.type)
+            : environmentStatus,
+        ),
+      );
     default:
       return assertNever(deployment.type, 'deployment type');
   }
+}
+
+/** What the environment is when the run went well and did not make it whole or gone, such as a run of one node. */
+function unusualStatus({ deployment, environmentStatus }: RunView): EnvironmentStatus | null {
+  if (deployment.status !== 'succeeded' || deployment.type === 'plan' || deployment.type === 'drift') return null;
+  if (environmentStatus === null || environmentStatus.endsWith('InProgress')) return null;
+  // Destroying one node is a deploy that keeps the rest.
+  const expected = [usual(deployment.type), ...(deployment.type === 'deploy' ? ['inactive'] : [])];
+  return expected.includes(environmentStatus) ? null : environmentStatus;
 }
 
 function usual(type: DeploymentType): 'active' | 'inactive' {

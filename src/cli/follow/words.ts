@@ -144,6 +144,8 @@ export function environmentStatusWord(status: EnvironmentStatus): string {
       return 'deploy in progress';
     case 'destroyInProgress':
       return 'destroy in progress';
+    case 'partlyDeployed':
+      return 'partly deployed';
     case 'active':
     case 'inactive':
     case 'failed':

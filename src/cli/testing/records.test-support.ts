@@ -52,7 +52,7 @@ export function makeDeployment(changes: Partial<Deployment> = {}): Deployment {
     error: null,
     basedOn: null,
     queuePosition: null,
-    counts: { total: 6, succeeded: 0, failed: 0, skipped: 0, running: 0, pending: 6 },
+    counts: { total: 6, succeeded: 0, failed: 0, cancelled: 0, skipped: 0, running: 0, pending: 6 },
     waitingForApproval: 0,
     temporalUrl: null,
     queuedAt: at(0),

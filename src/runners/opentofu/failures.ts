@@ -60,7 +60,7 @@ const hints: Readonly<Record<ErrorClass, string>> = {
   provider: 'The provider or the service behind it failed. It may pass by itself; the log has the whole message.',
   tool: 'The log has everything the tool said.',
   timeout: 'Give the node a longer timeout, or find out what it waits for in the log.',
-  cancelled: 'Resume the run to finish what was stopped.',
+  cancelled: 'What it had begun may be half-made: a resume finishes it, a rollback takes it back.',
   internal: 'This is a fault of Windlass; the server log has more.',
 };
 
@@ -150,7 +150,7 @@ export function describeFailure(failure: Failure, managed = false): RunError {
     };
   }
   if (stopped !== null) {
-    const message = `${stage} was stopped, because the run was ${stopped === 'abort' ? 'aborted' : 'cancelled'}`;
+    const message = `${stage} was interrupted, because the run was stopped`;
     return { class: 'cancelled', message, hint: hints.cancelled, ...problems };
   }
   const classed = all.map((diagnostic) => ({ diagnostic, class: classOf(diagnostic) }));

@@ -1,0 +1,45 @@
+import type { SelectableNode } from './run-selection.ts';
+import { selectForDeploy, selectForDestroy } from './run-selection.ts';
+
+/** `a b:a c:a,b` → nodes in that order, all deployed. */
+function graph(text: string, over: Readonly<Record<string, Partial<SelectableNode>>> = {}): SelectableNode[] {
+  return text.split(' ').map((part) => {
+    const [alias = '', needs = ''] = part.split(':');
+    return { alias, needs: needs === '' ? [] : needs.split(','), disabled: false, live: true, ...over[alias] };
+  });
+}
+
+test('what is gone already still holds the order of a destroy', () => {
+  const nodes = selectForDestroy(graph('a c:b d:c'), graph('b:a'));
+  expect(nodes.map(({ alias, needs }) => [alias, needs])).toEqual([
+    ['a', [1]],
+    ['c', [2]],
+    ['d', []],
+  ]);
+});
+
+test('removed nodes are destroyed in the order they need each other through nodes that stay', () => {
+  const { nodes } = selectForDeploy(graph('b'), {
+    removed: graph('a c:b'),
+    others: graph('a b:a c:b'),
+  });
+  expect(nodes.filter((node) => node.phase === 1).map(({ alias, needs }) => [alias, needs])).toEqual([
+    ['a', [2]],
+    ['c', []],
+  ]);
+});
+
+test('a node is not destroyed alone while something needs it through one that is gone', () => {
+  const nodes = graph('a b:a c:b', { b: { live: false } });
+  const { problems } = selectForDeploy(nodes, {
+    partial: { operation: 'single-node-destroy', node: 'a', force: false },
+  });
+  expect(problems).toEqual([{ message: expect.stringContaining('"a" is needed by "c"') }]);
+});
+
+test('a node that trickles remembers what it reads through others', () => {
+  const { nodes } = selectForDeploy(graph('a b:a c:b', { c: { reads: ['a', 'b'] } }), {
+    partial: { operation: 'single-node-deploy', node: 'a', trickleDown: 'changed-outputs' },
+  });
+  expect(nodes[2]).toMatchObject({ onlyOnChange: true, needs: [1], reads: [0] });
+});
