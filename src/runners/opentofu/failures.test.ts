@@ -214,7 +214,7 @@ test('stopped and killed runs say so', () => {
   expect(describeFailure({ ...failure([]), stopped: 'timeout' })).toMatchObject({ class: 'timeout' });
   expect(describeFailure({ ...failure([]), stopped: 'abort' })).toMatchObject({
     class: 'cancelled',
-    message: expect.stringContaining('aborted'),
+    message: expect.stringContaining('interrupted'),
   });
   expect(describeFailure({ ...failure([]), code: 137 })).toMatchObject({
     class: 'tool',
