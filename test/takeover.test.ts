@@ -61,6 +61,8 @@ async function expectWhole(run: Deployment): Promise<void> {
     const logs = new Set(cluster.workers.map((worker) => tailOf(worker.logFile)));
     throw new Error(`${JSON.stringify([ended, await client().nodes(run.id)])}\n${[...logs].join('\n')}`);
   }
+  // Nothing of it runs for ever: no node, no environment, no lock, no process.
+  expect(await client().statuses(run.id)).toEqual({ quick: 'succeeded', slow: 'succeeded', after: 'succeeded' });
   expect((await client().environment(environment.id)).status).toBe('active');
   for (const name of names) {
     const ref = encodeURIComponent(`${environment.name}/${name}`);
@@ -91,6 +93,23 @@ it('a worker that is killed in an apply: another takes the tool over, and nothin
   await expectWhole(run);
   expect(linesOfAll()).toEqual(once);
   cluster.startWorker();
+});
+
+it('an abort while the worker of the tool is dead stops the tool all the same, and leaves no lock', async () => {
+  await shop(3600);
+  const run = await inSlow();
+  await workerOfSlow().kill();
+  // Until Temporal has noticed that the worker is gone, it is said that nobody answered.
+  await client().until(async () => (await client().raw('POST', `/deployments/${run.id}/abort`, {})).status < 300);
+  cluster.startWorker();
+  expect((await client().ended(run.id)).status).toBe('aborted');
+  expect(await client().statuses(run.id)).toMatchObject({ slow: 'aborted', after: 'cancelled' });
+  await client().until(() => Promise.resolve(processesOf(project.journal).length === 0));
+  const state = await client().request<{ lock: unknown } | null>(
+    'GET',
+    `/environments/${encodeURIComponent(`${environment.name}/slow`)}/state`,
+  );
+  expect(state?.lock ?? null).toBeNull();
 });
 
 it('a worker that is asked to stop in an apply leaves the tool running, and another one goes on with it', async () => {

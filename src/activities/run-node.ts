@@ -36,7 +36,7 @@ export async function runNode(deps: ActivityDeps, input: RunNodeInput): Promise<
   const beating = setInterval(() => context.heartbeat(), heartbeatEveryMs);
   context.cancellationSignal.addEventListener('abort', () => stop.abort(stopReason(context)));
   try {
-    return await execute(deps, input, stop.signal);
+    return await execute(deps, input, stop);
   } finally {
     clearInterval(beating);
   }
@@ -50,7 +50,7 @@ function stopReason(context: Context): StopReason {
   return 'abort';
 }
 
-async function execute(deps: ActivityDeps, input: RunNodeInput, signal: AbortSignal): Promise<NodeOutcome> {
+async function execute(deps: ActivityDeps, input: RunNodeInput, stop: AbortController): Promise<NodeOutcome> {
   const key: NodeKey = {
     deploymentId: input.deploymentId,
     index: input.index,
@@ -61,6 +61,8 @@ async function execute(deps: ActivityDeps, input: RunNodeInput, signal: AbortSig
     return { status: 'failed', class: 'internal', message: 'the record of this node is gone', changedState: false };
   const ended = endedBefore(begin);
   if (ended !== null) return ended;
+  if (input.stop === true && begin.journal?.open !== true)
+    return { status: 'aborted', message: 'stopped before the tool began', changedState: begin.began_change };
 
   const masker = new Masker();
   const log = openLog({
@@ -74,9 +76,11 @@ async function execute(deps: ActivityDeps, input: RunNodeInput, signal: AbortSig
   const failing = { deps, input, key, begin, masker, log };
   let call: NodeCall | undefined;
   try {
-    const opened = await openCall(deps, input, key, begin, { masker, log, signal });
+    const opened = await openCall(deps, input, key, begin, { masker, log, signal: stop.signal });
     if (opened.status === 'over') return opened.outcome;
     call = opened.call;
+    // What is there is opened all the same: only then can it be stopped.
+    if (input.stop === true) stop.abort('abort' satisfies StopReason);
     const outcome = await perform(call);
     await forgetOutput(call.run.workDirectory);
     return outcome;

@@ -221,6 +221,8 @@ export interface RunNodeInput extends NodeWorkflowInput {
   readonly mode: 'run' | 'apply';
   /** Counts the tries that the retry rules allow, from 1. */
   readonly try: number;
+  /** Begin nothing: stop what an earlier call, whose end nobody heard of, has left running. */
+  readonly stop?: true;
 }
 
 /** A node whose status the workflow decides, because no tool ran for it. */

@@ -5,11 +5,13 @@ import {
   defineSignal,
   defineUpdate,
   isCancellation,
+  patched,
   proxyActivities,
   rootCause,
   setHandler,
   sleep,
   ApplicationFailure,
+  TimeoutFailure,
 } from '@temporalio/workflow';
 import type { NodeResult } from '../model/deployment.ts';
 import type {
@@ -93,6 +95,11 @@ export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResu
     try {
       return await interruption.run(() => runNode({ ...input, mode, try: attempt }));
     } catch (error) {
+      // Temporal lets go of a call whose worker died when it is to be stopped, and the tool may live on.
+      const letGo =
+        isCancellation(error) || (error instanceof ActivityFailure && error.cause instanceof TimeoutFailure);
+      if (letGo && interruption.consideredCancelled && patched('stop-lost-tools'))
+        return CancellationScope.nonCancellable(() => runNode({ ...input, mode, try: attempt, stop: true }));
       if (isCancellation(error))
         return { status: 'aborted', message: 'stopped before the tool began', changedState: false };
       if (error instanceof ActivityFailure) {
