@@ -1,11 +1,9 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import type { Logger } from 'pino';
-import { authenticate, createKey } from './access/index.ts';
+import { provideAdministratorKey } from './access/index.ts';
 import { createApi } from './api/index.ts';
 import type { Config } from './config.ts';
 import { createToolLocator, startEmbedded } from './embedded/index.ts';
@@ -15,18 +13,22 @@ import { messageOf, WindlassError, workflowIds, workflowTypes, taskQueues } from
 import { createOperations, createTemporalGateway } from './operations/index.ts';
 import { openRooms } from './rooms.ts';
 import type { Rooms } from './rooms.ts';
-import type { Db } from './store/index.ts';
 import { startWorkers } from './worker.ts';
 
 /** What a started server tells its caller. */
 export interface RunningWindlass {
   readonly url: string;
-  /** An administrator's key. */
-  readonly token: string;
+  /** The administrator's key of the data directory; null when the database has one that is kept elsewhere. */
+  readonly token: string | null;
   readonly temporalUrl: string | null;
   /** `host:port`. */
   readonly temporalAddress: string;
   stop(): Promise<void>;
+}
+
+export interface StartOptions {
+  /** Make an administrator's key although the database has one: the last way in when it was lost. */
+  readonly newAdministratorKey?: boolean | undefined;
 }
 
 interface ProcessParts extends AppParts {
@@ -35,17 +37,21 @@ interface ProcessParts extends AppParts {
 }
 
 /** Everything in this process and below it: database, Temporal, API and worker. */
-export async function startWindlass(config: Config, onProgress?: OnToolProgress): Promise<RunningWindlass> {
+export async function startWindlass(
+  config: Config,
+  onProgress?: OnToolProgress,
+  options: StartOptions = {},
+): Promise<RunningWindlass> {
   const log = createLogger(config);
   installTemporalRuntime(log);
-  let token = '';
+  let token: string | null = null;
   const embedded = await startEmbedded({
     config,
     onProgress,
     onEvent: (message) => log.warn(message),
     startApp: async (chosen, parts) => {
       const app = await startProcess(chosen, { ...parts, api: true, worker: true }, log);
-      token = await administratorToken(app.rooms.db.sql, config.dataDirectory);
+      token = await keyOfOwner(app.rooms, config, log, options);
       return app;
     },
   });
@@ -59,8 +65,8 @@ export async function startWindlass(config: Config, onProgress?: OnToolProgress)
 }
 
 /** `windlass server`: the API, on a database and a Temporal that run elsewhere. */
-export async function runServer(config: Config): Promise<RunningApp> {
-  return startAlone(config, { api: true, worker: false });
+export async function runServer(config: Config, options: StartOptions = {}): Promise<RunningApp> {
+  return startAlone(config, { api: true, worker: false }, options);
 }
 
 /** `windlass worker`: workflows and tools, as many processes as wanted. */
@@ -68,7 +74,11 @@ export async function runWorker(config: Config): Promise<RunningApp> {
   return startAlone(config, { api: false, worker: true });
 }
 
-async function startAlone(config: Config, what: { api: boolean; worker: boolean }): Promise<RunningApp> {
+async function startAlone(
+  config: Config,
+  what: { api: boolean; worker: boolean },
+  options: StartOptions = {},
+): Promise<RunningApp> {
   const log = createLogger(config);
   installTemporalRuntime(log);
   const { address, uiUrl } = config.temporal;
@@ -78,11 +88,25 @@ async function startAlone(config: Config, what: { api: boolean; worker: boolean 
     });
   const tools = createToolLocator(config);
   const app = await startProcess(config, { temporalAddress: address, temporalUiUrl: uiUrl, tools, ...what }, log);
-  if (what.api)
-    await administratorToken(app.rooms.db.sql, config.dataDirectory, (token) =>
-      log.info(`first start: administrator key ${token}`),
-    );
+  if (what.api) await keyOfOwner(app.rooms, config, log, options);
   return app;
+}
+
+/** Says where the administrator's key is, never what it is: logs are read by many and kept for long. */
+async function keyOfOwner(
+  { db }: Rooms,
+  { dataDirectory }: Config,
+  log: Logger,
+  { newAdministratorKey }: StartOptions,
+): Promise<string | null> {
+  const { token, created, file } = await provideAdministratorKey(db, { dataDirectory, anew: newAdministratorKey });
+  if (created) log.info({ file }, 'an administrator key was made and stored in a file that its owner alone can read');
+  else if (token === null)
+    log.info(
+      { file },
+      'the database has an administrator key, which is not in this data directory; none was made (--new-administrator-key makes one)',
+    );
+  return token;
 }
 
 /** Starts the asked-for parts of one process; what was started is stopped again when a later part fails. */
@@ -177,28 +201,4 @@ function close(server: Server): Promise<void> {
     // Followers keep their streams open for ever; they come back when the server does.
     server.closeAllConnections();
   });
-}
-
-/** The key of whoever owns the data directory: made at the first start, and again when its file is gone. */
-async function administratorToken(
-  db: Db,
-  dataDirectory: string,
-  onCreated: (token: string) => void = () => undefined,
-): Promise<string> {
-  const file = join(dataDirectory, 'administrator.token');
-  const known = readIfThere(file);
-  if (known !== null && (await authenticate(db, known, null).catch(() => null)) !== null) return known;
-  const { token } = await createKey(db, { name: 'administrator', permissions: ['*'] });
-  mkdirSync(dataDirectory, { recursive: true, mode: 0o700 });
-  writeFileSync(file, `${token}\n`, { mode: 0o600 });
-  onCreated(token);
-  return token;
-}
-
-function readIfThere(file: string): string | null {
-  try {
-    return readFileSync(file, 'utf8').trim();
-  } catch {
-    return null;
-  }
 }

@@ -179,6 +179,26 @@ it('follows the request before the file, and the request for one node before the
   expect((await server.ended(run.id)).status).toBe('succeeded');
 });
 
+it('holds for every node when it is saved for the whole environment, unless the file or the node says otherwise', async () => {
+  const save = (ref: string, requiresApproval: boolean | null): Promise<Environment> =>
+    server.request('PATCH', `/environments/${encodeURIComponent(ref)}`, { settings: { requiresApproval } });
+  expect((await server.run(environment.id, { requiresApproval: false })).status).toBe('succeeded');
+  await save(environment.id, true);
+  await save(`${environment.name}/a`, false);
+  project.stack('c', { value: 'two' });
+  project.stack('a', { value: 'two' });
+  const changed = await server.start(environment.id);
+  const approval = await pending(changed);
+  expect(approval.alias).toBe('c');
+  await decide(approval, 'approve');
+  expect((await server.ended(changed.id)).status).toBe('succeeded');
+  expect(project.lines('a').filter((line) => line === 'apply')).toHaveLength(2);
+  const destroyed = await server.start(environment.id, { type: 'destroy' });
+  expect(['c', 'd']).toContain((await pending(destroyed)).alias);
+  await server.request('POST', `/deployments/${destroyed.id}/cancel`, {});
+  await server.ended(destroyed.id);
+});
+
 it('asks before a destroy, too', async () => {
   expect((await server.run(environment.id, { requiresApproval: false })).status).toBe('succeeded');
   const { run, approval } = await waiting({ type: 'destroy' });

@@ -171,7 +171,7 @@ beforeAll(async () => {
   dataDirectory = mkdtempSync(join(tmpdir(), 'windlass-secrets-'));
   const running = await startWindlass(loadConfig({ ...testEnvironment(dataDirectory), WINDLASS_LOG_LEVEL: 'debug' }));
   stopServer = () => running.stop();
-  client = createTestClient(running.url, running.token);
+  client = createTestClient(running.url, running.token ?? '');
   temporalAddress = running.temporalAddress;
   project = makeProject('secrets');
   project.write('../journal/print.cjs', printer);

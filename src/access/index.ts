@@ -1,3 +1,5 @@
+export { administratorKeyFile, provideAdministratorKey } from './administrator-key.ts';
+export type { AdministratorKey } from './administrator-key.ts';
 export { authenticate, createKey, listKeys, revokeKey } from './keys.ts';
 export type { KeyRecord } from './keys.ts';
 export { Masker } from './masker.ts';

@@ -95,7 +95,8 @@ export async function readDefinition(
     file,
     single: null,
     credentialsFor,
-    savedApproval: (alias) => saved.get(alias),
+    // What is saved for the whole environment holds for each of its nodes that has nothing saved itself.
+    savedApproval: (alias) => saved.get(alias) ?? run.settings.requiresApproval,
   };
 }
 

@@ -58,7 +58,7 @@ export function withApproval(run: RunRow, record: KnownEnvironment, snapshot: No
   const { needed } = approvalNeeded({
     request: run.request.nodeApprovals?.[aliasOf(record)] ?? run.request.requiresApproval,
     file: snapshot.approvalInFile ?? undefined,
-    saved: record.settings.requiresApproval,
+    saved: record.settings.requiresApproval ?? run.settings.requiresApproval,
   });
   return { ...snapshot, requiresApproval: needed };
 }

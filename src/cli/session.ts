@@ -29,7 +29,11 @@ export interface ServerChoice {
 
 export interface SessionDependencies {
   /** Starts everything in this process. */
-  readonly start: (config: Config, onProgress: (progress: StartProgress) => void) => Promise<RunningServer>;
+  readonly start: (
+    config: Config,
+    onProgress: (progress: StartProgress) => void,
+    options: { readonly newAdministratorKey?: boolean | undefined },
+  ) => Promise<RunningServer>;
   /** The embedded server that uses a data directory now. */
   readonly findRunning: (
     dataDirectory: string,
@@ -38,9 +42,9 @@ export interface SessionDependencies {
 
 /** The real ones are loaded when they are needed: they bring Temporal and the database, and most commands need neither. */
 export const realDependencies: SessionDependencies = {
-  start: async (config, onProgress) => {
+  start: async (config, onProgress, options) => {
     const { startWindlass } = await import('../server.ts');
-    return startWindlass(config, onProgress);
+    return startWindlass(config, onProgress, options);
   },
   findRunning: async (dataDirectory) => {
     const { findRunning } = await import('../embedded/index.ts');
@@ -122,11 +126,30 @@ async function startEmbeddedSession(options: OpenOptions, config: Config, token:
   printer.remark('No server is running: starting one for this command (`windlass up` keeps one running).');
   // Nothing of the start belongs to the result of the command.
   const server = await startEmbedded({ ...options, config, output: options.io.stderr, brief: true });
+  return sessionOf(options.io, server, { token, close: () => server.stop() });
+}
+
+/** Talks to the embedded server that this process runs. Stops it again when there is no key for it. */
+export async function sessionOf(
+  io: Io,
+  server: RunningServer,
+  { token, close }: { readonly token?: string | undefined; readonly close: () => Promise<void> },
+): Promise<Session> {
+  const profile = readProfile(io.env);
+  const key = token ?? server.token ?? (profile?.embedded === true ? profile.token : null);
+  if (key === null) {
+    await close();
+    throw new CliError('the database has an administrator key already, and it is not on this machine', {
+      exitCode: exitCodes.notAllowed,
+      code: 'unauthenticated',
+      hint: 'set WINDLASS_TOKEN to a key, or make another administrator key: windlass up --new-administrator-key',
+    });
+  }
   return {
-    client: createClient({ url: server.url, token: token ?? server.token }),
+    client: createClient({ url: server.url, token: key }),
     embedded: true,
     temporalUrl: server.temporalUrl,
-    close: () => server.stop(),
+    close,
   };
 }
 
@@ -137,6 +160,7 @@ interface StartOptions {
   readonly dependencies: SessionDependencies;
   readonly output: Output;
   readonly brief: boolean;
+  readonly newAdministratorKey?: boolean | undefined;
 }
 
 /** Starts the embedded server, shows the start, and keeps its key in the profile for the commands that follow. */
@@ -146,19 +170,20 @@ export async function startEmbedded(options: StartOptions): Promise<RunningServe
   const reporter = reportStart(output, { style, json: printer.format !== 'table' && !brief, brief });
   const step = (tool: string, detail: string): void =>
     reporter.onProgress({ tool, phase: 'ready', elapsedMs: 0, detail });
-  let server: RunningServer;
   try {
     step(`Node ${process.versions.node}`, '');
     step('database', config.database.kind === 'pglite' ? `embedded, ${config.dataDirectory}` : 'PostgreSQL');
-    server = await options.dependencies.start(config, reporter.onProgress);
+    const { newAdministratorKey } = options;
+    const server = await options.dependencies.start(config, reporter.onProgress, { newAdministratorKey });
+    const profile = readProfile(io.env);
+    if (server.token !== null && (!profile || profile.embedded) && !sameProfile(profile, server)) {
+      const file = writeProfile(io.env, { url: server.url, token: server.token, embedded: true });
+      if (profile?.token !== server.token) step('administrator key', `stored in ${file}`);
+    }
+    return server;
   } finally {
     reporter.close();
   }
-  const profile = readProfile(io.env);
-  if (server.token && (!profile || profile.embedded) && !sameProfile(profile, server)) {
-    writeProfile(io.env, { url: server.url, token: server.token, embedded: true });
-  }
-  return server;
 }
 
 /** The embedded server of this machine that is running already; null when there is none. */

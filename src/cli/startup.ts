@@ -16,8 +16,8 @@ export interface StartProgress {
 
 export interface RunningServer {
   readonly url: string;
-  /** An administrator's key. */
-  readonly token: string;
+  /** An administrator's key; null when there is one already, and the data directory does not hold it. */
+  readonly token: string | null;
   readonly temporalUrl: string | null;
   stop(): Promise<void>;
 }

@@ -129,7 +129,7 @@ export async function startTestServer(variables: Record<string, string> = {}): P
   const dataDirectory = mkdtempSync(join(tmpdir(), 'windlass-test-'));
   const running = await startWindlass(loadConfig({ ...testEnvironment(dataDirectory), ...variables }));
   return {
-    ...createTestClient(running.url, running.token),
+    ...createTestClient(running.url, running.token ?? ''),
     dataDirectory,
     temporalUrl: running.temporalUrl,
     temporalAddress: running.temporalAddress,

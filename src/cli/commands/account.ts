@@ -24,7 +24,7 @@ export function addAccount({ add }: Registry): void {
     options: z.object({ token: z.string().optional() }),
     async run(call) {
       const url = checkUrl(call.argument(0));
-      const token = (call.options.token ?? (await createSecretReader(call.io)('WINDLASS_TOKEN'))).trim();
+      const token = (call.options.token ?? (await createSecretReader(call.io)(['WINDLASS_TOKEN']))[0] ?? '').trim();
       if (!/^[\x21-\x7e]{8,500}$/.test(token))
         throw usageError('this does not look like a key', 'a key is one word; make one with: windlass key create NAME');
       if (new URL(url).protocol === 'http:' && !/^http:\/\/(127\.|localhost|\[::1\])/.test(url)) {

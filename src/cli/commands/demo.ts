@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { createClient } from '../client/api-client.ts';
 import type { Invocation, Registry } from '../cli.ts';
+import { sessionOf } from '../session.ts';
 import type { Session } from '../session.ts';
 import { packageRoot } from '../package-root.ts';
 import { exitCodes } from '../exit.ts';
@@ -32,12 +32,7 @@ export function addDemo({ add }: Registry): void {
       const named = call.url !== undefined ? await call.connect() : await call.connectLocal(config.dataDirectory);
       if (named) return deployDemo(call, named);
       const server = await startHere(call, config);
-      const session: Session = {
-        client: createClient(server),
-        embedded: true,
-        temporalUrl: server.temporalUrl,
-        close: () => stopHere(call.printer, server),
-      };
+      const session = await sessionOf(call.io, server, { close: () => stopHere(call.printer, server) });
       try {
         const code = await deployDemo(call, session);
         if (!call.options.exit && code !== exitCodes.detached) {

@@ -17,10 +17,12 @@ import { formatRelative, shellQuote } from '../text/format.ts';
 import { renderTable } from '../text/table.ts';
 import type { Column } from '../text/table.ts';
 import { environmentFields } from './look.ts';
+import { allSettings, findInherited, settingsFields } from './settings.ts';
 import { addEnvironmentVerbs } from './ttl-lock.ts';
 import { getEnvironment, pathWith, printDone, printItem, printList } from './shared.ts';
 import {
   confirmDelete,
+  dropNone,
   limitFlag,
   limitOption,
   readSettings,
@@ -94,7 +96,7 @@ export function addEnvironments({ add, group }: Registry): void {
   add(
     {
       usage: 'show <environment>',
-      summary: 'Show one environment',
+      summary: 'Show one environment and its settings',
       examples: [
         ['windlass environment show shop', ''],
         ['windlass environment show shop/eks', 'one node'],
@@ -103,7 +105,17 @@ export function addEnvironments({ add, group }: Registry): void {
       async run(call) {
         const { client } = await call.connect();
         const item = await getEnvironment(client, call.argument(0));
-        printItem(call, item, environmentFields(item, call.io.now()));
+        const nowMs = call.io.now();
+        if (call.printer.format !== 'table') return printItem(call, { ...item, settings: allSettings(item) }, []);
+        const inherited = await findInherited(client, item);
+        const fields = environmentFields(item, nowMs).filter(
+          ([name]) => name !== 'deploys at' && name !== 'destroys at',
+        );
+        return printItem(call, item, [
+          ...fields.filter(([name]) => name !== 'id'),
+          ...settingsFields(item, inherited, nowMs),
+          ['id', item.id],
+        ]);
       },
     },
     environment,
@@ -134,7 +146,7 @@ export function addEnvironments({ add, group }: Registry): void {
         const { template, project, revision, workspace } = call.options;
         const name = call.argument(0);
         if (!template) throw usageError('--template is missing', 'those there are: windlass template list');
-        const settings = environmentSettingsSchema.parse(readSettings(call.options));
+        const settings = environmentSettingsSchema.parse(dropNone(readSettings(call.options)));
         const { client } = await call.connect();
         const item = await client.post(pathWith('environments', { project }), environmentSchema, {
           name,
@@ -153,7 +165,9 @@ export function addEnvironments({ add, group }: Registry): void {
       usage: 'update <environment>',
       summary: 'Change the saved settings of an environment',
       examples: [
-        ['windlass environment update shop --require-approval true', 'ask before every apply'],
+        ['windlass environment update shop --require-approval true', 'ask before every apply of every node'],
+        ['windlass environment update shop/eks --require-approval true', 'of one node; none takes it away'],
+        ['windlass environment update shop --approval-expiry 3d', 'a decision that nobody makes cancels the run'],
         ['windlass environment update shop --name online-shop', 'give it another name'],
         ['windlass environment update shop --revision v2', 'deploy another revision from now on'],
       ],

@@ -14,7 +14,7 @@ import { noOptions } from '../cli.ts';
 import { renderFinal } from '../follow/render.ts';
 import { renderSummary } from '../follow/summary.ts';
 import { createView } from '../follow/view.ts';
-import { deploymentStatusWord, wordOf } from '../follow/words.ts';
+import { deploymentStatusWord, kindOf, wordOf } from '../follow/words.ts';
 import { describeCounts, formatCounts, formatDuration, shellQuote } from '../text/format.ts';
 import { renderTable } from '../text/table.ts';
 import { oneLine } from '../text/width.ts';
@@ -72,7 +72,7 @@ export function addDeployments({ add, group }: Registry): void {
               ? []
               : [{ title: 'environment', value: (item: Deployment) => item.environmentName, keep: true }]),
             { title: 'number', value: (item) => item.number, align: 'right' },
-            { title: 'type', value: (item) => item.type },
+            { title: 'type', value: kindOf },
             { title: 'status', value: (item) => deploymentStatusWord(item.status) },
             { title: 'nodes', value: countsOf },
             {

@@ -42,8 +42,12 @@ export function addKeys({ add, group }: Registry): void {
       usage: 'create <name>',
       summary: 'Create an API key; it is shown once',
       examples: [
-        ['windlass key create ci --permission execute --expires-days 90', ''],
-        ['windlass key create viewer --permission view', ''],
+        [
+          'windlass key create ci --permission view --permission execute --expires-days 90',
+          'deploys, and sees what it does',
+        ],
+        ['windlass key create viewer --permission view', 'looks and changes nothing'],
+        ['windlass key create team --permission view@prj_… --permission execute@prj_…', 'one project alone'],
       ],
       flags: [
         { flags: '--permission <permission>', description: 'what it may do; several times for several', repeat: true },

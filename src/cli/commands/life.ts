@@ -1,13 +1,19 @@
 import { z } from 'zod';
 import { cronProblem, nextRuns, timezoneProblem } from '../../definition/index.ts';
-import { driftResultSchema, environmentDriftSchema, environmentScheduleSchema } from '../../model/index.ts';
-import type { EnvironmentDrift, EnvironmentSchedule } from '../../model/index.ts';
+import {
+  driftResultSchema,
+  environmentDriftSchema,
+  environmentScheduleSchema,
+  environmentSchema,
+} from '../../model/index.ts';
+import type { Environment, EnvironmentDrift, EnvironmentSchedule } from '../../model/index.ts';
 import { ref } from '../client/api-client.ts';
 import type { ApiClient } from '../client/api-client.ts';
 import type { Invocation, Registry } from '../cli.ts';
 import { noOptions } from '../cli.ts';
 import { CliError, usageError } from '../exit.ts';
 import { formatRelative, shellQuote } from '../text/format.ts';
+import { oneLine } from '../text/width.ts';
 import { followFlags, followOptions, startRun } from './runs.ts';
 import { findPlace, getEnvironment, printDone, printItem } from './shared.ts';
 
@@ -170,14 +176,18 @@ export function addDrift({ add, group }: Registry): void {
     {
       usage: 'show <environment>',
       summary: 'Show the last check, and when checks run',
-      examples: [['windlass drift show shop', 'what drifted, node after node']],
-      options: noOptions,
+      examples: [
+        ['windlass drift show shop', 'what drifted, node after node'],
+        ['windlass drift show shop --history', 'what earlier checks found, too'],
+      ],
+      flags: [{ flags: '--history', description: 'results of earlier checks too, newest first' }],
+      options: z.object({ history: z.boolean().default(false) }),
       async run(call) {
         const { client } = await call.connect();
         const environment = await getEnvironment(client, call.argument(0));
-        const answer = await client.get(`environments/${ref(environment.id)}/drift`, z.unknown());
-        const results = readResults(answer);
-        if (call.printer.format !== 'table') return printItem(call, answer, []);
+        const answer = await fetchDrift(client, environment.id);
+        const results = call.options.history ? answer.results : await currentResults(client, environment, answer);
+        if (call.printer.format !== 'table') return printItem(call, { ...answer, results }, []);
         const { settings, flags } = environment;
         printItem(call, null, [
           ['drift', flags.drift === 'neverRun' ? 'never checked' : flags.drift],
@@ -190,12 +200,13 @@ export function addDrift({ add, group }: Registry): void {
           ],
           ['then', settings.drift && settings.drift.remediation !== 'none' ? settings.drift.remediation : null],
         ]);
-        for (const result of results.filter(({ status }) => status === 'drifted' || status === 'error')) {
-          call.printer.line(
-            `  ${result.alias ?? environment.name}: ${result.status}${result.message ? `: ${result.message}` : ''}`,
-          );
+        const { history } = call.options;
+        for (const result of results.filter(({ status }) => history || status === 'drifted' || status === 'error')) {
+          const when = history ? `${formatRelative(result.at, call.io.now())}  ` : '';
+          const why = result.message ? `: ${result.message}` : '';
+          call.printer.line(`  ${when}${oneLine(`${result.alias ?? environment.name}: ${result.status}${why}`)}`);
           for (const resource of result.resources.slice(0, 50))
-            call.printer.line(`    ${resource.action} ${resource.address}`);
+            call.printer.line(`    ${resource.action} ${oneLine(resource.address)}`);
         }
         const name = shellQuote(environment.name);
         call.printer.line(`\nNext:  windlass drift check ${name} · windlass deploy ${name}`);
@@ -297,13 +308,33 @@ export function addDrift({ add, group }: Registry): void {
   );
 }
 
-/** Results, wherever the answer carries them. */
-function readResults(answer: unknown): z.output<typeof driftResultSchema>[] {
-  const list = z
-    .object({ items: z.array(driftResultSchema) })
-    .or(z.object({ results: z.array(driftResultSchema) }))
-    .safeParse(answer);
-  if (list.success) return 'items' in list.data ? list.data.items : list.data.results;
-  const bare = z.array(driftResultSchema).safeParse(answer);
-  return bare.success ? bare.data : [];
+/** The answer of the route; what else is in it is kept for machines. */
+const driftAnswerSchema = z.looseObject({
+  results: z.array(driftResultSchema),
+  nextCursor: z.string().nullable(),
+});
+type DriftAnswer = z.output<typeof driftAnswerSchema>;
+type DriftResult = z.output<typeof driftResultSchema>;
+
+/** What is known of each node now: the newest result of those whose status still says so. A deploy makes older ones void. */
+async function currentResults(client: ApiClient, environment: Environment, first: DriftAnswer): Promise<DriftResult[]> {
+  const { items: nodes } =
+    environment.type === 'workflow'
+      ? await client.list(`environments/${ref(environment.id)}/children`, environmentSchema)
+      : { items: [environment] };
+  const checked = nodes.filter(({ flags }) => flags.drift !== 'neverRun');
+  const newest = new Map<string, DriftResult>();
+  for (let page = first; ;) {
+    for (const result of page.results) if (!newest.has(result.environmentId)) newest.set(result.environmentId, result);
+    if (page.nextCursor === null || checked.every(({ id }) => newest.has(id))) break;
+    page = await fetchDrift(client, environment.id, page.nextCursor);
+  }
+  return checked.flatMap((node) => {
+    const result = newest.get(node.id);
+    return result !== undefined && result.status === node.flags.drift ? [result] : [];
+  });
+}
+
+function fetchDrift(client: ApiClient, id: string, cursor?: string): Promise<DriftAnswer> {
+  return client.get(`environments/${ref(id)}/drift`, driftAnswerSchema, { limit: 200, cursor });
 }

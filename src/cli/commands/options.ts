@@ -3,6 +3,7 @@ import type { Flag, Invocation } from '../cli.ts';
 import { usageError } from '../exit.ts';
 import { oneLine } from '../text/width.ts';
 import { canAsk, confirm } from './shared.ts';
+import { readHours } from './times.ts';
 
 export const limitFlag: Flag = { flags: '--limit <n>', description: 'at most this many (default 100)' };
 export const limitOption = {
@@ -26,35 +27,57 @@ const flag = z
   .enum(['true', 'false'], 'expected true or false')
   .transform((text) => text === 'true')
   .optional();
+/** `none` takes a setting away. */
+const flagOrNone = z
+  .enum(['true', 'false', 'none'], 'expected true, false or none')
+  .transform((text) => (text === 'none' ? null : text === 'true'))
+  .optional();
+const wholeOrNone = z
+  .string()
+  .regex(/^([1-9]\d{0,5}|none)$/, 'expected a whole number, or none')
+  .transform((text) => (text === 'none' ? null : Number(text)))
+  .optional();
 const whole = z.coerce.number('expected a whole number').int('expected a whole number').positive().optional();
 
 export const settingsFlags: readonly Flag[] = [
-  { flags: '--require-approval <true|false>', description: 'ask before every apply' },
+  {
+    flags: '--require-approval <true|false|none>',
+    description: 'ask before every apply; of a whole graph for each of its nodes; none leaves it to the file',
+  },
   { flags: '--required-approvals <n>', description: 'how many people have to approve' },
+  { flags: '--approval-expiry <time>', description: 'a decision not made in this time cancels the run: 8h, 14d' },
   { flags: '--forbid-self-approval <true|false>', description: 'whoever asked for a run may not approve it' },
   { flags: '--coalesce <true|false>', description: 'keep only the newest queued deploy' },
-  { flags: '--max-parallel <n>', description: 'nodes at once' },
+  { flags: '--max-parallel <n>', description: 'nodes at once, or none' },
   { flags: '--ttl-hours <hours>', description: 'destroys itself this long after a deploy' },
 ];
 export const settingsOptions = {
-  requireApproval: flag,
+  requireApproval: flagOrNone,
   requiredApprovals: whole,
   forbidSelfApproval: flag,
   coalesce: flag,
-  maxParallel: whole,
+  maxParallel: wholeOrNone,
+  approvalExpiry: z.string().optional(),
   ttlHours: z.coerce.number('expected hours').positive().optional(),
 };
 
 /** Only the settings that were given. */
 export function readSettings(options: z.output<z.ZodObject<typeof settingsOptions>>): Record<string, unknown> {
-  const { requireApproval, requiredApprovals, forbidSelfApproval, coalesce, maxParallel, ttlHours } = options;
+  const { requireApproval, requiredApprovals, approvalExpiry, forbidSelfApproval, coalesce, maxParallel, ttlHours } =
+    options;
   const all = {
     requiresApproval: requireApproval,
     requiredApprovals,
+    approvalExpirySeconds: approvalExpiry === undefined ? undefined : Math.round(readHours(approvalExpiry) * 3600),
     forbidSelfApproval,
     coalesceDeploys: coalesce,
     maxParallel,
     ttl: ttlHours === undefined ? undefined : { kind: 'hours', hours: ttlHours },
   };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+}
+
+/** For a thing that is made anew, where nothing can be taken away. */
+export function dropNone(settings: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== null));
 }

@@ -1,10 +1,13 @@
 import { z } from 'zod';
 import { organizationSchema, projectSchema } from '../../model/index.ts';
+import type { Organization } from '../../model/index.ts';
 import { ref } from '../client/api-client.ts';
 import type { Registry } from '../cli.ts';
 import { noOptions } from '../cli.ts';
+import { usageError } from '../exit.ts';
 import { confirmDelete, limitFlag, limitOption, yesFlag, yesOption } from './options.ts';
-import { ago, printDone, printItem, printList } from './shared.ts';
+import { changeScopeSettings, scopeSettingsFields, scopeSettingsFlags, scopeSettingsOptions } from './settings.ts';
+import { ago, findOrganization, printDone, printItem, printList } from './shared.ts';
 
 export function addProjects({ add, group }: Registry): void {
   const project = group('project', 'Projects: templates and environments that belong together', ['projects']);
@@ -44,7 +47,7 @@ export function addProjects({ add, group }: Registry): void {
         const item = await client.get(`projects/${ref(call.argument(0))}`, projectSchema);
         printItem(call, item, [
           ['name', item.name],
-          ['settings', JSON.stringify(item.settings)],
+          ...scopeSettingsFields(item.settings),
           ['made', ago(call, item.createdAt)],
           ['organization', item.organizationId],
           ['id', item.id],
@@ -78,33 +81,21 @@ export function addProjects({ add, group }: Registry): void {
       summary: 'Change a project',
       examples: [
         ['windlass project update staging --name test', ''],
-        ['windlass project update staging --default-ttl-hours 24 --maximum-ttl-hours 72', ''],
+        ['windlass project update staging --default-ttl 24h --maximum-ttl 3d', 'how long its environments live'],
+        ['windlass project update staging --maximum-ttl none', 'take a setting away'],
       ],
-      flags: [
-        { flags: '--name <name>', description: 'new name' },
-        { flags: '--default-ttl-hours <hours>', description: 'of environments that say nothing else' },
-        { flags: '--maximum-ttl-hours <hours>', description: 'no environment lives longer after a deploy' },
-        { flags: '--max-parallel <n>', description: 'nodes at once over all runs' },
-      ],
-      options: z.object({
-        name: z.string().optional(),
-        defaultTtlHours: z.coerce.number('expected hours').positive().optional(),
-        maximumTtlHours: z.coerce.number('expected hours').positive().optional(),
-        maxParallel: z.coerce.number('expected a whole number').int().positive().optional(),
-      }),
+      flags: [{ flags: '--name <name>', description: 'new name' }, ...scopeSettingsFlags],
+      options: z.object({ ...scopeSettingsOptions, name: z.string().optional() }),
       async run(call) {
-        const { name, defaultTtlHours, maximumTtlHours, maxParallel } = call.options;
+        const { name, ...given } = call.options;
         const { client } = await call.connect();
         const known = await client.get(`projects/${ref(call.argument(0))}`, projectSchema);
-        const settings = {
-          ...known.settings,
-          ...(defaultTtlHours ? { defaultTtl: { kind: 'hours', hours: defaultTtlHours } } : {}),
-          ...(maximumTtlHours ? { maximumTtlHours } : {}),
-          ...(maxParallel ? { maxParallel } : {}),
-        };
+        const settings = changeScopeSettings(known.settings, given);
+        if (!name && !settings)
+          throw usageError('nothing to change was given', 'windlass project update --help shows what can be');
         const item = await client.patch(`projects/${ref(known.id)}`, projectSchema, {
           ...(name ? { name } : {}),
-          settings,
+          ...(settings ? { settings } : {}),
         });
         printDone(call, `Updated project ${item.name}.`, item);
       },
@@ -152,4 +143,46 @@ export function addProjects({ add, group }: Registry): void {
     },
     organization,
   );
+  add(
+    {
+      usage: 'show [organization]',
+      summary: 'Show an organization and its settings',
+      examples: [['windlass organization show', 'the only one']],
+      options: noOptions,
+      async run(call) {
+        const { client } = await call.connect();
+        const item = await findOrganization(client, call.optional(0));
+        printItem(call, item, organizationFields(call, item));
+      },
+    },
+    organization,
+  );
+  add(
+    {
+      usage: 'update [organization]',
+      summary: 'Change the settings of an organization; a project may set its own instead',
+      examples: [['windlass organization update --default-ttl 3d --maximum-ttl 30d', 'of every project']],
+      flags: scopeSettingsFlags,
+      options: z.object(scopeSettingsOptions),
+      async run(call) {
+        const { client } = await call.connect();
+        const known = await findOrganization(client, call.optional(0));
+        const settings = changeScopeSettings(known.settings, call.options);
+        if (!settings)
+          throw usageError('nothing to change was given', 'windlass organization update --help shows what can be');
+        const item = await client.patch(`organizations/${ref(known.id)}`, organizationSchema, { settings });
+        printItem(call, item, organizationFields(call, item));
+      },
+    },
+    organization,
+  );
+}
+
+function organizationFields(call: Parameters<typeof ago>[0], item: Organization): [string, string | number | null][] {
+  return [
+    ['name', item.name],
+    ...scopeSettingsFields(item.settings),
+    ['made', ago(call, item.createdAt)],
+    ['id', item.id],
+  ];
 }

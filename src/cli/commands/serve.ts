@@ -15,12 +15,17 @@ const serverOptions = z.object({
   port: z.coerce.number('expected a port').int().min(0).max(65_535).optional(),
   data: z.string().optional(),
   logLevel: z.enum(logLevels).optional(),
+  newAdministratorKey: z.boolean().optional(),
 });
 export const serverFlags = [
   { flags: '--host <address>', description: 'address to listen on (default 127.0.0.1)' },
   { flags: '--port <port>', description: 'port of the API (default 8080; 0 takes any free one)' },
   { flags: '--data <directory>', description: 'data directory of the embedded server' },
   { flags: '--log-level <level>', description: 'how much is logged', choices: logLevels },
+  {
+    flags: '--new-administrator-key',
+    description: 'make an administrator key although there is one, when the other was lost; it is stored, not shown',
+  },
 ];
 
 type ServerCall = Pick<Invocation<z.output<typeof serverOptions>>, 'io' | 'options'>;
@@ -48,12 +53,13 @@ export function untilInterrupted(io: Io): Promise<void> {
 
 /** Starts the embedded server for `up` and `demo`. */
 export async function startHere(
-  call: Pick<Invocation<unknown>, 'io' | 'printer' | 'dependencies'>,
+  call: Pick<Invocation<z.output<typeof serverOptions>>, 'io' | 'printer' | 'dependencies' | 'options'>,
   config: Config,
 ): Promise<RunningServer> {
-  const { io, printer, dependencies } = call;
+  const { io, printer, dependencies, options } = call;
+  const { newAdministratorKey } = options;
   if (printer.format === 'table') printer.line(`Windlass ${ownVersion()}`);
-  return startEmbedded({ io, printer, config, dependencies, output: io.stdout, brief: false });
+  return startEmbedded({ io, printer, config, dependencies, output: io.stdout, brief: false, newAdministratorKey });
 }
 
 /** Stops it, and says so when that takes its time. */
@@ -113,7 +119,7 @@ export function addServe({ add }: Registry): void {
       async run(call) {
         const config = readConfig(call, mode);
         const { runServer, runWorker } = await import('../../server.ts');
-        const running = await (mode === 'server' ? runServer(config) : runWorker(config));
+        const running = await (mode === 'server' ? runServer(config, call.options) : runWorker(config));
         await untilInterrupted(call.io);
         await running.stop();
       },

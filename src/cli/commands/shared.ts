@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 import { stringify } from 'yaml';
-import { environmentSchema } from '../../model/index.ts';
-import type { Environment } from '../../model/index.ts';
+import { environmentSchema, organizationSchema } from '../../model/index.ts';
+import type { Environment, Organization } from '../../model/index.ts';
 import type { ApiClient, Listing, Query } from '../client/api-client.ts';
 import { ref } from '../client/api-client.ts';
 import type { Invocation } from '../cli.ts';
@@ -66,6 +66,23 @@ export function getEnvironment(client: ApiClient, reference: string): Promise<En
   return client.get(`environments/${ref(reference)}`, environmentSchema);
 }
 
+/** By name or id; the only one when absent. */
+export async function findOrganization(client: ApiClient, reference: string | undefined): Promise<Organization> {
+  const { items } = await client.list('organizations', organizationSchema);
+  const [only] = items;
+  const found =
+    reference === undefined
+      ? items.length === 1
+        ? only
+        : undefined
+      : items.find(({ id, name }) => id === reference || name === reference);
+  if (found) return found;
+  throw usageError(
+    reference === undefined ? 'which organization?' : `there is no organization "${reference}"`,
+    `there are: ${items.map(({ name }) => name).join(', ')}`,
+  );
+}
+
 /** An environment that is run as part of its parent's graph. */
 export interface NodePlace {
   readonly environment: Environment;
@@ -104,23 +121,45 @@ async function ask(io: Io, printer: Printer, question: string): Promise<string |
   }
 }
 
-/** A secret, typed without being shown; or the next line of what is piped in. */
-export function createSecretReader(io: Io): (name: string) => Promise<string> {
-  let piped: string[] | undefined;
-  return async (name) => {
-    const fromEnvironment = io.env[name];
-    if (fromEnvironment !== undefined && fromEnvironment !== '') return fromEnvironment;
-    if (io.stdin.isTTY) return typeHidden(io, name);
-    piped ??= (await readAll(io)).split(/\r?\n/);
-    const line = piped.shift();
-    if (line === undefined || line === '') {
-      throw usageError(
-        `there is no value for the secret ${name}`,
-        `set the environment variable ${name}, or pipe the value in`,
-      );
+/** Reads the values of secrets, in the order of their names. */
+export type SecretReader = (names: readonly string[]) => Promise<string[]>;
+
+/**
+ * Secrets come from environment variables of their names, else from what is piped in, else they are typed without being
+ * shown. What is piped in belongs whole to a single secret, line ends too, since keys have several lines; for several
+ * secrets it is a line for each.
+ */
+export function createSecretReader(io: Io, { mayBeEmpty = false }: { mayBeEmpty?: boolean } = {}): SecretReader {
+  const given = (name: string): string | undefined => io.env[name] || undefined;
+  return async (names) => {
+    const missing = [...new Set(names.filter((name) => given(name) === undefined))];
+    const read = new Map<string, string>();
+    if (missing.length > 0 && io.stdin.isTTY) {
+      for (const name of missing) read.set(name, await typeHidden(io, name));
+    } else if (missing.length > 0) {
+      const values = splitSecrets(await readAll(io), missing, mayBeEmpty);
+      missing.forEach((name, index) => read.set(name, values[index] ?? ''));
     }
-    return line;
+    return names.map((name) => given(name) ?? read.get(name) ?? '');
   };
+}
+
+function splitSecrets(text: string, names: readonly string[], mayBeEmpty: boolean): string[] {
+  const whole = text.replace(/\r?\n$/, '');
+  const values = names.length === 1 ? [whole] : whole.split(/\r?\n/);
+  if (names.length > 1 && whole !== '' && values.length !== names.length) {
+    throw usageError(
+      `${names.length} secrets are read from standard input (${names.join(', ')}), a line for each, but ${values.length === 1 ? 'there is one line' : `there are ${values.length} lines`}`,
+      'give those with several lines through environment variables of their names',
+    );
+  }
+  const empty = mayBeEmpty ? undefined : names.find((_name, index) => (values[index] ?? '') === '');
+  if (empty !== undefined)
+    throw usageError(
+      `there is no value for the secret ${empty}`,
+      `set the environment variable ${empty}, or pipe the value in`,
+    );
+  return values;
 }
 
 const largestInput = 1_000_000;
@@ -144,6 +183,17 @@ async function typeHidden(io: Io, name: string): Promise<string> {
     return await new Promise((resolve, reject) => {
       let value = '';
       const onData = (piece: string): void => {
+        const firstLine = piece.search(/[\r\n]/);
+        if (firstLine !== -1 && piece.slice(firstLine).trim() !== '') {
+          stdin.off('data', onData);
+          reject(
+            usageError(
+              `more than one line was pasted for ${name}; nothing was kept`,
+              'pipe a value of several lines in, from a file: … < FILE',
+            ),
+          );
+          return;
+        }
         for (const letter of piece) {
           if (letter === '\u0003' || letter === '\u0004') {
             stdin.off('data', onData);

@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import type { ttlSchema } from '../../model/index.ts';
 import { ref } from '../client/api-client.ts';
 import type { ApiClient } from '../client/api-client.ts';
 import type { Invocation, Registry } from '../cli.ts';
@@ -7,6 +6,7 @@ import { noOptions } from '../cli.ts';
 import { usageError } from '../exit.ts';
 import { formatRelative, shellQuote } from '../text/format.ts';
 import { getEnvironment, printDone, printItem } from './shared.ts';
+import { readHours, readTtl } from './times.ts';
 
 export function addTtl({ add, group }: Registry): void {
   const ttl = group('ttl', 'Time to live: environments that destroy themselves');
@@ -80,23 +80,6 @@ function describeExpiry(name: string, expiresAt: string | null, nowMs: number): 
   return expiresAt === null
     ? `${name} has no end set.`
     : `${name} destroys itself ${formatRelative(expiresAt, nowMs)}, at ${expiresAt}.`;
-}
-
-/** `8h`, `3d`, a bare number of hours. */
-export function readHours(text: string): number {
-  const match = /^(\d{1,6}(?:\.\d+)?)\s*(h|d|w)?$/.exec(text);
-  const hours = match ? Number(match[1]) * (match[2] === 'w' ? 168 : match[2] === 'd' ? 24 : 1) : 0;
-  if (hours > 0) return hours;
-  throw usageError(`"${text}" is no time`, 'expected hours such as 8h, or days such as 3d');
-}
-
-export function readTtl(text: string): z.output<typeof ttlSchema> {
-  if (text === 'unlimited' || text === 'never') return { kind: 'unlimited' };
-  if (/^\d{1,6}(\.\d+)?\s*[hdw]?$/.test(text)) return { kind: 'hours', hours: readHours(text) };
-  const at = Date.parse(text);
-  if (Number.isNaN(at))
-    throw usageError(`"${text}" is no time`, 'expected 8h, 3d, a moment such as 2026-12-24T18:00:00Z, or unlimited');
-  return { kind: 'date', at: new Date(at).toISOString() };
 }
 
 const reasonFlags = [{ flags: '--reason <text>', description: 'shown to whoever is refused a run' }];

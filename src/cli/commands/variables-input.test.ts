@@ -1,6 +1,7 @@
 import { parseAssignment, readVariables } from './variables-input.ts';
 
-const secrets = (values: Record<string, string>) => async (name: string) => values[name] ?? '';
+const secrets = (values: Record<string, string>) => async (names: readonly string[]) =>
+  names.map((name) => values[name] ?? '');
 
 test('NAME=VALUE is text, whatever it looks like', () => {
   expect(parseAssignment('version=1.10', '--var')).toEqual({

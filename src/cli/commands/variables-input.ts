@@ -1,6 +1,7 @@
 import { variableInputSchema, variableNameSchema } from '../../model/index.ts';
 import type { VariableInput, VariableKind, VariableType, VariableValue } from '../../model/index.ts';
 import { usageError } from '../exit.ts';
+import type { SecretReader } from './shared.ts';
 
 export interface VariableFlags {
   readonly var?: readonly string[] | undefined;
@@ -46,7 +47,7 @@ export function parseName(target: string, flag: string): { readonly alias: strin
   return { alias: slash > 0 ? target.slice(0, slash) : undefined, name };
 }
 
-function parseValue(raw: string, place: string): VariableValue {
+export function parseValue(raw: string, place: string): VariableValue {
   try {
     return JSON.parse(raw) as VariableValue;
   } catch {
@@ -68,7 +69,7 @@ export function typeOf(value: VariableValue): VariableType {
 export async function readVariables(
   flags: VariableFlags,
   node: string | undefined,
-  readSecret: (name: string) => Promise<string>,
+  readSecrets: SecretReader,
 ): Promise<VariableInput[]> {
   const variables: VariableInput[] = [];
   const add = (assignment: Assignment, kind: VariableKind, sensitive: boolean): void => {
@@ -80,6 +81,7 @@ export async function readVariables(
   };
   for (const text of flags.var ?? []) add(parseAssignment(text, '--var'), 'tool', false);
   for (const text of flags.env ?? []) add(parseAssignment(text, '--env'), 'environment', false);
+  const secrets: { readonly target: ReturnType<typeof parseName>; readonly kind: VariableKind }[] = [];
   for (const [names, kind, flag] of [
     [flags.secret, 'tool', '--secret'],
     [flags.secretEnv, 'environment', '--secret-env'],
@@ -91,9 +93,12 @@ export async function readVariables(
           `set the environment variable, or pipe the value in`,
         );
       }
-      const { alias, name } = parseName(target, flag);
-      add({ alias, name, type: 'text', value: await readSecret(name) }, kind, true);
+      secrets.push({ target: parseName(target, flag), kind });
     }
   }
+  const values = await readSecrets(secrets.map(({ target }) => target.name));
+  secrets.forEach(({ target, kind }, index) =>
+    add({ ...target, type: 'text', value: values[index] ?? '' }, kind, true),
+  );
   return variables;
 }

@@ -2,13 +2,12 @@ import { z } from 'zod';
 import {
   projectSchema,
   templateSchema,
-  organizationSchema,
   variableInputSchema,
   variableKindSchema,
   variableSchema,
   variableTypeSchema,
 } from '../../model/index.ts';
-import type { VariableScope } from '../../model/index.ts';
+import type { VariableScope, VariableType, VariableValue } from '../../model/index.ts';
 import type { ApiClient } from '../client/api-client.ts';
 import { ref } from '../client/api-client.ts';
 import type { Invocation, Registry } from '../cli.ts';
@@ -16,8 +15,8 @@ import { CliError, exitCodes, usageError } from '../exit.ts';
 import { oneLine } from '../text/width.ts';
 import { printEffective, showValue } from './environments.ts';
 import { confirmDelete, limitFlag, limitOption, yesFlag } from './options.ts';
-import { createSecretReader, findPlace, pathWith, printDone, printList } from './shared.ts';
-import { parseAssignment, parseName, typeOf } from './variables-input.ts';
+import { createSecretReader, findOrganization, findPlace, pathWith, printDone, printList } from './shared.ts';
+import { parseAssignment, parseName, parseValue } from './variables-input.ts';
 
 const scopeFlags = [
   { flags: '--environment <environment>', description: 'of an environment; shop/eks is one node of it' },
@@ -62,13 +61,7 @@ async function findScope(client: ApiClient, options: ScopeOptions): Promise<Scop
     const { id, name } = await client.get(`projects/${ref(project)}`, projectSchema);
     return { scope: 'project', scopeId: id, alias: node, title: `project ${name}` };
   }
-  const { items } = await client.list('organizations', organizationSchema);
-  const found = items.find(({ id, name }) => id === organization || name === organization);
-  if (!found)
-    throw usageError(
-      `there is no organization "${organization ?? ''}"`,
-      `there are: ${items.map(({ name }) => name).join(', ')}`,
-    );
+  const found = await findOrganization(client, organization);
   return { scope: 'organization', scopeId: found.id, alias: node, title: `organization ${found.name}` };
 }
 
@@ -144,11 +137,13 @@ export function addVariables({ add, group }: Registry): void {
       aliases: ['create', 'update'],
       summary: 'Create a variable, or change its value',
       description:
-        'NAME=VALUE is text, NAME:=JSON anything else. With --sensitive only the name is given; the value comes from the environment or standard input.',
+        'NAME=VALUE is text, NAME:=JSON anything else. With --sensitive only the name is given; the value comes from the environment or, whole, from standard input. NAME with --required declares a variable that a nearer level has to fill.',
       examples: [
         ['windlass variable set region=eu --project default', 'text'],
         ["windlass variable set 'nodes:=3' --environment shop/eks", 'a number, for one node'],
         ['windlass variable set db_password --sensitive --environment shop', 'asks for the value'],
+        ['windlass variable set DEPLOY_KEY --env --sensitive --project default < id_ed25519', 'a file, line ends too'],
+        ['windlass variable set size --required --type number --project default', 'a nearer level must say it'],
         ['windlass variable set AWS_REGION=eu-west-1 --env --project default', 'an environment variable'],
       ],
       flags: [
@@ -209,6 +204,38 @@ async function findVariable(client: ApiClient, scope: Scope, name: string) {
   throw new CliError(`there is no variable "${name}" in ${scope.title}`, { exitCode: exitCodes.usage });
 }
 
+interface Given {
+  readonly alias: string | undefined;
+  readonly name: string;
+  readonly type: VariableType;
+  /** Absent of a variable that is only declared. */
+  readonly value: VariableValue | undefined;
+}
+
+async function readAssignment(
+  { io, options }: Invocation<z.output<typeof setOptions>>,
+  text: string,
+  declared: boolean,
+): Promise<Given> {
+  if (!declared && !options.sensitive) {
+    const given = parseAssignment(text, 'variable set');
+    const { type = given.type } = options;
+    // `size=3 --type number` means the number.
+    return given.type === 'text' && type !== 'text'
+      ? { ...given, type, value: parseValue(String(given.value), text) }
+      : given;
+  }
+  const { alias, name } = parseName(text, 'variable set');
+  if (declared) return { alias, name, type: 'text', value: undefined };
+  // Nothing given for a required one declares it: a nearer level has to fill it.
+  const [value] = await createSecretReader(io, { mayBeEmpty: options.required })([name]);
+  return { alias, name, type: 'text', value: value === '' ? undefined : value };
+}
+
+function readAllowed(text: string, type: VariableType): VariableValue {
+  return type === 'text' ? text : parseValue(text, '--allowed');
+}
+
 async function setVariable(call: Invocation<z.output<typeof setOptions>>): Promise<void> {
   const { options } = call;
   const text = call.argument(0);
@@ -218,16 +245,11 @@ async function setVariable(call: Invocation<z.output<typeof setOptions>>): Promi
       `windlass variable set ${text.split(/:?=/)[0] ?? ''} --sensitive …   asks for it`,
     );
   }
+  const declared = !options.sensitive && !text.includes('=');
+  if (declared && !options.required) parseAssignment(text, 'variable set');
   const { client } = await call.connect();
   const scope = await findScope(client, options);
-  const assignment = options.sensitive
-    ? {
-        name: parseName(text, 'variable').name,
-        type: 'text' as const,
-        value: await createSecretReader(call.io)(text),
-        alias: undefined,
-      }
-    : parseAssignment(text, 'variable set');
+  const assignment = await readAssignment(call, text, declared);
   const alias = assignment.alias ?? scope.alias;
   const kind = options.kind ?? (options.env ? 'environment' : 'tool');
   const known = (await findVariables(client, { ...scope, alias }, assignment.name)).find((item) => item.kind === kind);
@@ -235,13 +257,13 @@ async function setVariable(call: Invocation<z.output<typeof setOptions>>): Promi
     name: assignment.name,
     kind,
     type: options.type ?? known?.type ?? assignment.type,
-    value: assignment.value,
+    ...(assignment.value === undefined ? {} : { value: assignment.value }),
     sensitive: options.sensitive || known?.sensitive === true,
     readOnly: options.readOnly || known?.readOnly === true,
     required: options.required || known?.required === true,
     ...((options.regex ?? known?.regex) ? { regex: options.regex ?? known?.regex } : {}),
     ...(options.allowed
-      ? { allowed: options.allowed.map((value) => (typeOf(assignment.value) === 'text' ? value : JSON.parse(value))) }
+      ? { allowed: options.allowed.map((value) => readAllowed(value, options.type ?? known?.type ?? assignment.type)) }
       : known?.allowed
         ? { allowed: known.allowed }
         : {}),

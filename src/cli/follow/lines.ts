@@ -76,7 +76,5 @@ export function openingLines(view: RunView, at: string): string[] {
     .map((node) => oneLine(node.name));
   const { deployment } = view;
   const what = names.length > 0 ? `: ${someOf(names, 12)}` : '';
-  return [
-    `${at.slice(0, 19)}Z  ${titleOf(deployment.type)} ${oneLine(deployment.environmentName)}, deployment ${deployment.number}${what}`,
-  ];
+  return [`${at.slice(0, 19)}Z  ${titleOf(deployment)}, deployment ${deployment.number}${what}`];
 }

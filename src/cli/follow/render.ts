@@ -59,7 +59,7 @@ export function renderHeader(view: RunView, { colors, glyphs }: Style): string {
   const { deployment } = view;
   const selected = view.nodes.filter((node) => !node.compensation && !isKept(node)).length;
   const parts = [
-    `${titleOf(deployment.type)} ${colors.bold(oneLine(deployment.environmentName))}`,
+    titleOf(deployment, colors.bold),
     ...(isSingle(view) || view.nodes.length === 0 ? [] : [plural(selected, 'sub-environment')]),
     `deployment ${deployment.number}`,
   ];

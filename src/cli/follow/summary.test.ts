@@ -2,6 +2,7 @@ import { at, makeDeployment, makeNode, shopNodes } from '../testing/records.test
 import { plainStyle } from '../text/style.ts';
 import { criticalPath, renderSummary } from './summary.ts';
 import { createView } from './view.ts';
+import { titleOf } from './words.ts';
 
 test('a run that went well: what has become of the environment, how long, and why so long', () => {
   const view = createView({
@@ -123,4 +124,40 @@ test('the longest path survives a cycle in the records', () => {
   expect(
     criticalPath([makeNode('a', { needs: ['b'], ...times }), makeNode('b', { needs: ['a'], ...times })]),
   ).toHaveLength(2);
+});
+
+describe('a run of one node', () => {
+  const partial = { operation: 'single-node-destroy', node: 'vpc', force: false } as const;
+  const request = { ...makeDeployment().request, partial };
+
+  test('says what it does to which node, although it is recorded as a deploy of the graph', () => {
+    const titles = [
+      makeDeployment({ request }),
+      makeDeployment({
+        request: { ...request, partial: { operation: 'single-node-deploy', node: 'vpc', trickleDown: 'all' } },
+      }),
+      makeDeployment({ request: { ...request, partial: { operation: 'run-from-here', node: 'vpc' } } }),
+      makeDeployment({ type: 'drift' }),
+    ].map((deployment) => titleOf(deployment));
+    expect(titles).toEqual([
+      'Destroying shop/vpc',
+      'Deploying shop/vpc',
+      'Deploying shop from vpc on',
+      'Checking for drift in shop',
+    ]);
+  });
+
+  test('that is refused for its dependents is told once, with the commands that fit', () => {
+    const message =
+      '"vpc" is needed by "db", "eks", which would be left without it; destroy them first, or use --force';
+    const error = { class: 'definition' as const, message, problems: [{ message }] };
+    const view = createView({ deployment: makeDeployment({ request, status: 'failed', error }), nodes: [] });
+    expect(renderSummary(view, plainStyle)).toEqual([
+      '✖ Failed',
+      `  ${message}`,
+      '',
+      'Fix it, then:  windlass destroy shop/vpc',
+      '     or, as is:  windlass destroy shop/vpc --force',
+    ]);
+  });
 });

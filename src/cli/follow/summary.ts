@@ -3,6 +3,7 @@ import { assertNever, isTerminalDeployment } from '../../model/index.ts';
 import { formatCounts, formatDuration, formatNumber, someOf } from '../text/format.ts';
 import type { Style } from '../text/style.ts';
 import { oneLine, padEnd, widthOf } from '../text/width.ts';
+import { placeOf } from '../errors.ts';
 import { isSingle, refOf } from './render.ts';
 import type { RunView } from './view.ts';
 import { capitalize, deploymentStatusWord, environmentStatusWord, isKept, wordOf } from './words.ts';
@@ -121,8 +122,9 @@ function renderFailures(view: RunView, { colors, glyphs }: Style): string[] {
   if (deployment.error) {
     lines.push(`  ${oneLine(deployment.error.message)}`);
     for (const problem of deployment.error.problems ?? []) {
-      const place =
-        [problem.file, problem.line, problem.column].filter((part) => part !== undefined).join(':') || problem.path;
+      const place = placeOf(problem);
+      // The only problem, without a place, is the message itself.
+      if (!place && deployment.error.message.includes(problem.message)) continue;
       lines.push(`    ${oneLine(place ? `${place}  ${problem.message}` : problem.message)}`);
     }
     if (deployment.error.hint) lines.push(`    ${oneLine(deployment.error.hint)}`);
@@ -206,11 +208,28 @@ function planCommand(view: RunView): string[] {
   return node ? [`windlass plan show ${refOf(view, node.alias)}`] : [];
 }
 
+/** A run that was refused before it had nodes: the command that asks for the same again. */
+function renderRetry(view: RunView): string[] {
+  const { type, request } = view.deployment;
+  const { partial } = request;
+  if (partial === undefined) return [`Fix it, then:  windlass ${type === 'destroy' ? 'destroy' : type} ${refOf(view)}`];
+  const node = refOf(view, partial.node);
+  switch (partial.operation) {
+    case 'single-node-destroy':
+      return [`Fix it, then:  windlass destroy ${node}`, `     or, as is:  windlass destroy ${node} --force`];
+    case 'single-node-deploy':
+      return [`Fix it, then:  windlass ${type} ${node}`];
+    case 'run-from-here':
+      return [`Fix it, then:  windlass ${type} ${node} --from-here`];
+    default:
+      return assertNever(partial, 'partial run');
+  }
+}
+
 function renderRepair(view: RunView): string[] {
   const { deployment } = view;
   const ref = refOf(view);
-  if (view.nodes.length === 0)
-    return ['', `Fix it, then:  windlass ${deployment.type === 'destroy' ? 'destroy' : 'deploy'} ${ref}`];
+  if (view.nodes.length === 0) return ['', ...renderRetry(view)];
   const main = view.nodes.filter((node) => !node.compensation && !isKept(node));
   const left = main.filter((node) => node.status !== 'succeeded').map((node) => oneLine(node.name));
   const done = main.filter((node) => node.status === 'succeeded').map((node) => oneLine(node.name));

@@ -1,6 +1,7 @@
-import type { DeploymentStatus, DeploymentType, EnvironmentStatus, NodeRun } from '../../model/index.ts';
+import type { Deployment, DeploymentStatus, DeploymentType, EnvironmentStatus, NodeRun } from '../../model/index.ts';
 import { assertNever } from '../../model/index.ts';
 import type { Colors, Glyphs } from '../text/style.ts';
+import { oneLine } from '../text/width.ts';
 
 /** A node that this run leaves as it is. */
 export function isKept(node: NodeRun): boolean {
@@ -98,7 +99,29 @@ export function paintNode(text: string, node: NodeRun, colors: Colors): string {
   }
 }
 
-export function titleOf(type: DeploymentType): string {
+/** What a run does, and to what: `Destroying shop/billing`. `paint` is put around the name. */
+export function titleOf(deployment: Deployment, paint: (name: string) => string = (name) => name): string {
+  const { environmentName, request } = deployment;
+  const { partial, resume } = request;
+  const whole = paint(oneLine(environmentName));
+  if (resume !== undefined) return `Resuming ${whole}`;
+  if (partial === undefined) return `${verbOf(deployment.type)} ${whole}`;
+  if (partial.operation === 'run-from-here')
+    return `${verbOf(deployment.type)} ${whole} from ${oneLine(partial.node)} on`;
+  // A run of the graph that keeps the rest is recorded as a deploy, whatever it does to its one node.
+  const verb = verbOf(partial.operation === 'single-node-destroy' ? 'destroy' : deployment.type);
+  return `${verb} ${paint(oneLine(`${environmentName}/${partial.node}`))}`;
+}
+
+/** What kind of run it was, in a list: `destroy of billing`. */
+export function kindOf({ type, request: { partial, resume } }: Deployment): string {
+  if (resume !== undefined) return 'resume';
+  if (partial === undefined) return type;
+  if (partial.operation === 'run-from-here') return `${type} from ${partial.node} on`;
+  return `${partial.operation === 'single-node-destroy' ? 'destroy' : type} of ${partial.node}`;
+}
+
+function verbOf(type: DeploymentType): string {
   switch (type) {
     case 'deploy':
       return 'Deploying';
@@ -107,7 +130,7 @@ export function titleOf(type: DeploymentType): string {
     case 'plan':
       return 'Planning';
     case 'drift':
-      return 'Checking for drift';
+      return 'Checking for drift in';
     case 'rollback':
       return 'Rolling back';
     default:
