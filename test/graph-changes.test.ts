@@ -170,7 +170,7 @@ describe('a graph that changes', () => {
     expect(outputs.items.find((output) => output.name === 'value')?.value).toBe('from the file');
   });
 
-  it('scenario h: destroys a node removed from the file with the code that last deployed it, before what it needed', async () => {
+  it('destroys a node removed from the file with the code that last deployed it, before what it needed', async () => {
     const { project, environment, write } = await deployed(['a', 'b', 'c'], { environmentRemovalStrategy: 'destroy' });
     project.write('stacks/b/main.tf', 'this is not HCL any more');
     write({ a: node('a') });
@@ -219,7 +219,7 @@ describe('a graph that changes', () => {
     expect((await children(environment)).find((child) => child.alias === 'bee')?.id).toBe(before?.id);
   });
 
-  it('scenario j: runs each node of a diamond with a direct and a transitive edge to the same node once', async () => {
+  it('runs each node of a diamond with a direct and a transitive edge to the same node once', async () => {
     const project = newProject();
     for (const name of ['a', 'b', 'c']) project.stack(name);
     project.workflow({
