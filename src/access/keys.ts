@@ -10,6 +10,7 @@ type Db = Kysely<Schema>;
 const tokenPattern = /^wlk_([0-9a-z]{20})_([A-Za-z0-9_-]{43})$/;
 /** A key's last use is written down at most this often. */
 const lastUsedEveryMs = 60_000;
+const newKeyHint = 'ask an administrator for a new one (windlass key create NAME), then: windlass login';
 
 export interface KeyRecord {
   readonly id: string;
@@ -52,7 +53,10 @@ export async function createKey(
 /** Who a token stands for. Throws `unauthenticated` with the reason. */
 export async function authenticate(db: Db, token: string, from: string | null): Promise<Principal> {
   const id = tokenPattern.exec(token)?.[1];
-  if (id === undefined) throw new WindlassError('unauthenticated', 'this is not a Windlass key: they look like wlk_…');
+  if (id === undefined)
+    throw new WindlassError('unauthenticated', 'this is not a Windlass key: they look like wlk_…', {
+      hint: 'windlass login, or WINDLASS_TOKEN with a valid key',
+    });
   const row = await db.selectFrom('api_keys').selectAll().where('id', '=', `key_${id}`).executeTakeFirst();
   const given = Buffer.from(hashOf(token));
   const known = Buffer.from(row?.hash ?? hashOf(''));
@@ -61,9 +65,12 @@ export async function authenticate(db: Db, token: string, from: string | null): 
       hint: 'windlass login, or WINDLASS_TOKEN with a valid key',
     });
   const now = Date.now();
-  if (row.revoked_at !== null) throw new WindlassError('unauthenticated', `the key "${row.name}" was revoked`);
+  if (row.revoked_at !== null)
+    throw new WindlassError('unauthenticated', `the key "${row.name}" was revoked`, { hint: newKeyHint });
   if (row.expires_at !== null && row.expires_at.getTime() <= now)
-    throw new WindlassError('unauthenticated', `the key "${row.name}" expired at ${row.expires_at.toISOString()}`);
+    throw new WindlassError('unauthenticated', `the key "${row.name}" expired at ${row.expires_at.toISOString()}`, {
+      hint: newKeyHint,
+    });
   if (row.last_used_at === null || now - row.last_used_at.getTime() > lastUsedEveryMs) {
     await db
       .updateTable('api_keys')

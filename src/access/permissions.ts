@@ -46,6 +46,12 @@ export function allows(principal: Principal, permission: Permission, projectId?:
   );
 }
 
+/** Flags of `key create`; whoever may do something has to see it, too. */
+function grantsFor(permission: Permission, projectId: string | undefined): string {
+  const wanted: readonly Permission[] = permission === 'view' ? ['view'] : ['view', permission];
+  return wanted.map((one) => `--permission ${one}${projectId === undefined ? '' : `@${projectId}`}`).join(' ');
+}
+
 /** Throws `forbidden` that names what is missing. */
 export function requirePermission(principal: Principal, permission: Permission, projectId?: string): void {
   if (allows(principal, permission, projectId)) return;
@@ -53,7 +59,7 @@ export function requirePermission(principal: Principal, permission: Permission, 
     'forbidden',
     `${principal.name} may not do this: the permission "${permission}"${projectId === undefined ? '' : ` in ${projectId}`} is missing`,
     {
-      hint: 'ask an administrator for a key that has it: windlass key create --permission',
+      hint: `ask an administrator for a key that has it: windlass key create NAME ${grantsFor(permission, projectId)}`,
     },
   );
 }

@@ -19,7 +19,7 @@ export function detectMoves(run: RunRow, definition: WorkflowDefinition, known: 
       throw new WindlassError(
         'invalidDefinition',
         `cannot move "${from}" to "${to}": the first must be deployed and the second in the file`,
-        { class: 'definition' },
+        { class: 'definition', hint: describeMovable(known, listed.keys()) },
       );
     }
   }
@@ -52,6 +52,17 @@ export function detectMoves(run: RunRow, definition: WorkflowDefinition, known: 
     throw new WindlassError('invalidDefinition', problems[0]?.message ?? '', { class: 'definition', problems });
   }
   return confirmed;
+}
+
+/** What can be moved where: names on both sides, as far as they are worth a line. */
+function describeMovable(known: readonly KnownEnvironment[], listed: Iterable<string>): string {
+  const deployed = known.flatMap(({ alias }) => alias ?? []);
+  return `deployed: ${listedUpTo(deployed)}; in the file: ${listedUpTo([...listed])}`;
+}
+
+function listedUpTo(aliases: readonly string[], most = 20): string {
+  const shown = aliases.slice(0, most).map((alias) => `"${alias}"`);
+  return `${shown.join(', ') || 'none'}${aliases.length > most ? ' and more' : ''}`;
 }
 
 function sameStack(before: KnownEnvironment, node: WorkflowDefinition['nodes'][number], run: RunRow): boolean {

@@ -47,10 +47,12 @@ export async function resolveFromFile(
     refuse(
       checkAgainstProject(read.definition, { templateNames: templates, fileName: read.fileName, runnable }),
       'nothing was run',
+      'correct the file, or make the template it names (windlass template create), then deploy again; nothing was run',
     );
   refuse(
     unknownAliases(run.request, { known: read.definition.nodes.map((node) => node.alias), of: run.environment_name }),
     'nothing was run',
+    `the nodes there are: windlass graph ${run.environment_name}`,
   );
   const moves = detectMoves(run, read.definition, knownBefore);
   const known = run.type === 'plan' ? knownBefore : withMoves(moves, knownBefore);
@@ -86,7 +88,7 @@ export async function resolveFromFile(
           removed: selectableFromRecords(removed),
           others: removed.length > 0 ? selectableFromRecords(known) : [],
         });
-  refuse(selection.problems, 'nothing was run');
+  refuse(selection.problems, 'nothing was run', `the nodes there are: windlass graph ${run.environment_name}`);
   // One stack alone, or a disabled node that was asked for by its name.
   const toRun = new Set(selection.nodes.flatMap((node) => (node.action === 'keep' ? [] : [node.alias])));
   for (const [alias, { template: own }] of prepared) if (toRun.has(alias)) deps.runners.get(own.type);

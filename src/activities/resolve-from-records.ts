@@ -37,7 +37,7 @@ export function resolveSingleDestroy(run: RunRow, known: readonly KnownEnvironme
   const standing = new Set(known.filter(mayExist).map(aliasOf));
   const selectable = selectableFromRecords(known).map((node) => ({ ...node, live: standing.has(node.alias) }));
   const { nodes, problems } = selectForDeploy(selectable, { partial: run.request.partial });
-  refuse(problems, 'nothing was destroyed');
+  refuse(problems, 'nothing was destroyed', `what needs what: windlass graph ${run.environment_name}`);
   return { nodes: fromRecords(run, known, nodes), definition: definitionOf(run), commit: null };
 }
 

@@ -66,7 +66,8 @@ export function parseJsonBody(text: string): unknown {
     const place = placeOf(text, offsetOf(text, reason));
     const message = reason
       .replace(/,? ?(in JSON )?at position \d+.*$/s, '')
-      .replace(/,? ?".*" is not valid JSON$/s, '');
+      // An excerpt of the body: the place says it better.
+      .replace(/,? ?(\.\.\.)?".*"(\.\.\.)? is not valid JSON$/s, '');
     throw new WindlassError(
       'invalidInput',
       `The body is not JSON: line ${place.line}, column ${place.column}: ${message}`,

@@ -1,6 +1,8 @@
 import type { z } from 'zod';
+import { didYouMean } from '../definition/index.ts';
 import { WindlassError, errorCodes, messageOf } from '../model/index.ts';
 import type { ErrorCode, Problem, ProblemDetails } from '../model/index.ts';
+import { knownKeys } from './known-keys.ts';
 
 /** A refusal that belongs to HTTP alone and has no place in the model: wrong method, wrong media type. */
 export class HttpProblem extends Error {
@@ -67,11 +69,27 @@ export function dottedPath(path: readonly PropertyKey[]): string {
 }
 
 /** What zod found, as problems with the place of each. `prefix` says which part of the request it is. */
-export function problemsOf(error: z.ZodError, prefix = ''): Problem[] {
-  return error.issues.slice(0, 100).map((issue) => {
-    const path = [prefix, dottedPath(issue.path)].filter(Boolean).join('.');
-    return path ? { message: issue.message, path } : { message: issue.message };
-  });
+export function problemsOf(error: z.ZodError, schema: z.ZodType, prefix = ''): Problem[] {
+  return error.issues
+    .slice(0, 100)
+    .flatMap((issue) => (issue.code === 'unrecognized_keys' ? unknownKeys(issue, schema) : [issue]))
+    .map(({ path, message }) => {
+      const place = [prefix, dottedPath(path)].filter(Boolean).join('.');
+      return place ? { message, path: place } : { message };
+    });
+}
+
+interface Finding {
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+}
+
+function unknownKeys(issue: z.core.$ZodIssueUnrecognizedKeys, schema: z.ZodType): Finding[] {
+  const known = knownKeys(schema, issue.path);
+  return issue.keys.slice(0, 20).map((key) => ({
+    path: [...issue.path, key.slice(0, 100)],
+    message: `there is no such field${didYouMean(key.slice(0, 100), known)}`,
+  }));
 }
 
 /** Fails with every finding when the value does not fit the schema. */
@@ -82,7 +100,7 @@ export function parseInput<S extends z.ZodType>(
 ): z.output<S> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const problems = problemsOf(parsed.error, where === 'body' ? '' : where);
+  const problems = problemsOf(parsed.error, schema, where === 'body' ? '' : where);
   const first = problems[0];
   const more = problems.length > 1 ? `, and ${problems.length - 1} more` : '';
   throw new WindlassError(

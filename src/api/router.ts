@@ -71,7 +71,9 @@ function bodyReader(route: Route): RequestHandler[] {
 }
 
 function tooLarge(limit: number): WindlassError {
-  return new WindlassError('tooLarge', `The body is larger than ${limit / 1024 / 1024} MiB`);
+  return new WindlassError('tooLarge', `The body is larger than ${limit / 1024 / 1024} MiB`, {
+    hint: 'send less at once; code belongs in a repository or a directory that a template names, not into a call',
+  });
 }
 
 /** Errors that Express's reader of bodies makes. */

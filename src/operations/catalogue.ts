@@ -92,7 +92,7 @@ function checkTemplate(input: TemplateInput): void {
   if (problems.length > 0) {
     throw new WindlassError(
       'invalidInput',
-      `The template cannot be used: ${problems.map((p) => `${p.path} ${p.message}`).join('; ')}`,
+      `The template cannot be used: ${problems.map((p) => `${p.path}: ${p.message}`).join('; ')}`,
       { problems },
     );
   }

@@ -52,6 +52,7 @@ export function accessOperations(context: Context) {
       if (input.expiresAt !== undefined && Date.parse(input.expiresAt) <= clock()) {
         throw new WindlassError('invalidInput', 'The key would be expired already', {
           problems: [{ path: 'expiresAt', message: 'is in the past' }],
+          hint: 'give a later moment, or none for a key that does not expire',
         });
       }
       return db.transaction(async (tx) => {

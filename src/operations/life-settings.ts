@@ -101,7 +101,14 @@ export async function checkTtl(
   const limits = await ttlLimits(context, projectId);
   const problem = ttlProblem(ttl, context.clock(), limits);
   if (problem !== null)
-    throw new WindlassError('invalidInput', problem, { problems: [{ path: 'ttl', message: problem }] });
+    throw new WindlassError('invalidInput', problem, {
+      problems: [{ path: 'ttl', message: problem }],
+      ...(limits.maximumTtlHours === undefined
+        ? {}
+        : {
+            hint: `give at most ${limits.maximumTtlHours} hours, or have the maximum raised: windlass project update --maximum-ttl`,
+          }),
+    });
   return limits;
 }
 

@@ -210,6 +210,22 @@ test('of several errors the one that decides what to do speaks, and all are list
   ]);
 });
 
+test('places are those of the source, seen from where the stack is', () => {
+  const place = (filename: string): string | undefined =>
+    describeFailure(failure([{ summary: 'Invalid expression', range: { ...range, filename } }]), {
+      directory: 'stacks/db',
+    }).where;
+  expect(place('main.tf')).toBe('stacks/db/main.tf:14');
+  expect(place('../../modules/net/main.tf')).toBe('modules/net/main.tf:14');
+});
+
+test('a variable without a value says how to give it one', () => {
+  const detail = 'The root module input variable "size" is not set, and has no default value.';
+  expect(describeFailure(failure([{ summary: 'No value for required variable', detail, range }])).hint).toContain(
+    'windlass variable set size=VALUE',
+  );
+});
+
 test('stopped and killed runs say so', () => {
   expect(describeFailure({ ...failure([]), stopped: 'timeout' })).toMatchObject({ class: 'timeout' });
   expect(describeFailure({ ...failure([]), stopped: 'abort' })).toMatchObject({
@@ -229,14 +245,14 @@ test('a state that Windlass has closed to a call is not a matter of credentials'
   const closed = failure([
     { summary: 'Error acquiring the state lock', detail: 'Error message: HTTP remote state endpoint invalid auth' },
   ]);
-  expect(describeFailure(closed, true).class).toBe('cancelled');
-  expect(describeFailure(closed, false).class).toBe('lock');
+  expect(describeFailure(closed, { managed: true }).class).toBe('cancelled');
+  expect(describeFailure(closed).class).toBe('lock');
   const unsaved = failure([
     { summary: 'Failed to save state', detail: 'Error saving state: HTTP error: 403' },
     { summary: 'Failed to persist state to backend', detail: 'The error shown above has prevented OpenTofu' },
   ]);
-  expect(describeFailure(unsaved, true).class).toBe('cancelled');
-  expect(describeFailure(unsaved, false).class).toBe('credentials');
+  expect(describeFailure(unsaved, { managed: true }).class).toBe('cancelled');
+  expect(describeFailure(unsaved).class).toBe('credentials');
 });
 
 test('errors printed for people are read too', () => {

@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import type { ErrorClass, Problem, RunError } from '../../model/index.ts';
 import type { StopReason } from '../runner.ts';
 import type { Diagnostic } from './events.ts';
@@ -110,7 +111,9 @@ function oneLine(diagnostic: Diagnostic): string {
   const reason = detail
     .split(/\n\s*\n|\n\s*Lock Info:/)
     .map((paragraph) => paragraph.replace(/\s+/g, ' ').trim())
-    .find((paragraph) => paragraph !== '');
+    .find((paragraph) => paragraph !== '')
+    // Windlass calls the tool, so nobody can give it flags.
+    ?.replace(/ Use a -var or -var-file command line argument to provide a value for this variable\.$/, '');
   const prefix = address === undefined ? '' : `${address}: `;
   const text = `${prefix}${summary}${reason === undefined || summary.includes(reason) ? '' : `: ${reason}`}`;
   const flat = text.replace(/\s+/g, ' ').trim();
@@ -122,25 +125,37 @@ function isUsers(diagnostic: Diagnostic): boolean {
   return !diagnostic.range?.filename.endsWith('windlass.auto.tfvars.json');
 }
 
-function toProblem(diagnostic: Diagnostic): Problem {
+/** A file as a person finds it in the source, not as the tool sees it from the stack's directory. */
+function inSource(filename: string, directory: string): string {
+  return posix.isAbsolute(filename) ? filename : posix.join(directory, filename);
+}
+
+function toProblem(diagnostic: Diagnostic, directory: string): Problem {
   const range = isUsers(diagnostic) ? diagnostic.range : null;
   return {
     message: oneLine(diagnostic),
-    ...(range ? { file: range.filename, line: range.start.line, column: range.start.column } : {}),
+    ...(range ? { file: inSource(range.filename, directory), line: range.start.line, column: range.start.column } : {}),
   };
+}
+
+/** What the tool itself does not say about a failure. */
+export interface FailureContext {
+  /** Windlass keeps the state, so a refusal of it is no fault of the user's credentials. */
+  readonly managed?: boolean | undefined;
+  /** The stack's directory in its source. */
+  readonly directory?: string | undefined;
 }
 
 const fencedPattern = /remote state endpoint (requires|invalid) auth|error saving state: HTTP error: 40[13]/i;
 
 /**
  * Says what went wrong, in the words a user reads, and of which class it is.
- * @param managed Windlass keeps the state, so a refusal of it is no fault of the user's credentials.
  */
-export function describeFailure(failure: Failure, managed = false): RunError {
+export function describeFailure(failure: Failure, { managed = false, directory = '' }: FailureContext = {}): RunError {
   const { stopped, code, stage } = failure;
   const errors = failure.diagnostics.filter((diagnostic) => diagnostic.severity === 'error');
   const all = errors.length > 0 ? errors : diagnosticsOf(failure.text);
-  const problems = all.length > 1 ? { problems: all.slice(0, 50).map(toProblem) } : {};
+  const problems = all.length > 1 ? { problems: all.slice(0, 50).map((one) => toProblem(one, directory)) } : {};
   if (stopped === 'timeout') {
     return {
       class: 'timeout',
@@ -181,10 +196,17 @@ export function describeFailure(failure: Failure, managed = false): RunError {
   return {
     class: errorClass,
     message: oneLine(diagnostic),
-    ...(range ? { where: `${range.filename}:${range.start.line}` } : {}),
-    hint: hints[errorClass],
+    ...(range ? { where: `${inSource(range.filename, directory)}:${range.start.line}` } : {}),
+    hint: missingVariableHint(diagnostic) ?? hints[errorClass],
     ...problems,
   };
+}
+
+/** The tool advises to use its own flags, which nobody can give it here. */
+function missingVariableHint({ summary, detail }: Diagnostic): string | undefined {
+  if (!/no value for required variable/i.test(summary)) return undefined;
+  const name = /variable "([^"]{1,200})"/.exec(detail)?.[1];
+  return `Give it a value: windlass variable set ${name ?? 'NAME'}=VALUE --environment NAME, or under inputs or variables of the node in the workflow file; then resume the run.`;
 }
 
 /** The tool refuses because `init` has not been run for what is there now. */

@@ -146,12 +146,16 @@ export function wasKilled(invocation: Invocation): boolean {
 
 /** The error of a call that did not end well. */
 export function toToolError(
-  session: Pick<Session, 'managed'>,
+  session: Pick<Session, 'managed' | 'run'>,
   invocation: Invocation,
   mayHaveChanged: boolean,
 ): ToolError {
   const { report, failure, code } = invocation;
   // A tool says that it begins with a resource before it does, so without such a word nothing was changed.
   const changed = mayHaveChanged && (report.applyStarted || (code === null && failure.stopped === null));
-  return new ToolError(describeFailure(failure, session.managed), changed, invocation.held ?? null);
+  return new ToolError(
+    describeFailure(failure, { managed: session.managed, directory: session.run.path }),
+    changed,
+    invocation.held ?? null,
+  );
 }
