@@ -1,7 +1,7 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
-import { NativeConnection } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { provideAdministratorKey } from './access/index.ts';
 import { createApi } from './api/index.ts';
@@ -13,7 +13,7 @@ import { messageOf, WindlassError, workflowIds, workflowTypes, taskQueues } from
 import { createOperations, createTemporalGateway } from './operations/index.ts';
 import { openRooms } from './rooms.ts';
 import type { Rooms } from './rooms.ts';
-import { startWorkers } from './worker.ts';
+import { connectWorker, startWorkers } from './worker.ts';
 
 /** What a started server tells its caller. */
 export interface RunningWindlass {
@@ -140,12 +140,23 @@ async function startProcess(
       log.info({ url }, 'listening');
     }
     if (parts.worker) {
-      const native = await NativeConnection.connect({ address: parts.temporalAddress });
+      const address = parts.temporalAddress;
+      const native = await connectWorker(address, log);
       undo.push(() => native.close());
-      const workers = await startWorkers({ config, rooms, operations, temporal: client, connection: native, log });
+      const workers = await startWorkers({
+        config,
+        rooms,
+        operations,
+        temporal: client,
+        connection: native,
+        address,
+        log,
+      });
       undo.push(() => workers.stop());
       workers.done.catch((error: unknown) => log.fatal(`the worker failed: ${messageOf(error)}`));
-      await ensureReconciliation(client, log);
+      const ended = new AbortController();
+      undo.push(() => Promise.resolve(ended.abort()));
+      if (!(await ensureReconciliation(client, log))) void scheduleLater(client, log, ended.signal);
     }
     return { url, rooms, stop };
   } catch (error) {
@@ -154,8 +165,16 @@ async function startProcess(
   }
 }
 
-/** A schedule, so that exactly one process does it, whichever lives. */
-async function ensureReconciliation(client: Client, log: Logger): Promise<void> {
+const scheduleAgainMs = 5000;
+
+/** Temporal went away during the start: the worker waits for it by itself, and so does the schedule. */
+async function scheduleLater(client: Client, log: Logger, signal: AbortSignal): Promise<void> {
+  do await delay(scheduleAgainMs, undefined, { signal, ref: false }).catch(() => undefined);
+  while (!signal.aborted && !(await ensureReconciliation(client, log)));
+}
+
+/** A schedule, so that exactly one process does it, whichever lives. False when it could not be made. */
+async function ensureReconciliation(client: Client, log: Logger): Promise<boolean> {
   const scheduleId = workflowIds.reconcile;
   try {
     await client.schedule.create({
@@ -170,9 +189,11 @@ async function ensureReconciliation(client: Client, log: Logger): Promise<void> 
       },
       policies: { overlap: 'SKIP', catchupWindow: '1 minute' },
     });
+    return true;
   } catch (error) {
-    if (!(error instanceof Error) || error.name !== 'ScheduleAlreadyRunning')
-      log.warn(`the reconciliation is not scheduled: ${messageOf(error)}`);
+    if (error instanceof Error && error.name === 'ScheduleAlreadyRunning') return true;
+    log.warn(`the reconciliation is not scheduled yet: ${messageOf(error)}`);
+    return false;
   }
 }
 

@@ -2,13 +2,13 @@ import { existsSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
-import type { NativeConnection, WorkerOptions } from '@temporalio/worker';
-import { Worker } from '@temporalio/worker';
+import type { WorkerOptions } from '@temporalio/worker';
+import { NativeConnection, TransportError, Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import type { ActivityDeps, WorkerIdentity } from './activities/index.ts';
 import { createOrchestrationActivities, createRunActivities } from './activities/index.ts';
 import type { Config } from './config.ts';
-import { newId, taskQueues } from './model/index.ts';
+import { messageOf, newId, taskQueues, WindlassError } from './model/index.ts';
 import type { Operations } from './operations/index.ts';
 import type { Rooms } from './rooms.ts';
 import { heartbeatWorker, registerWorker, stopWorker } from './store/index.ts';
@@ -34,7 +34,34 @@ export interface WorkerParts {
   readonly operations: Operations;
   readonly temporal: Client;
   readonly connection: NativeConnection;
+  /** `host:port` of Temporal, for messages. */
+  readonly address: string;
   readonly log: Logger;
+}
+
+/** A Temporal that is just being started, or started again, is waited for this long. */
+const temporalWithinMs = 120_000;
+const askAgainMs = 1000;
+
+async function whenThere<T>(log: Logger, address: string, work: () => Promise<T>): Promise<T> {
+  for (const deadline = Date.now() + temporalWithinMs; ; await new Promise((go) => setTimeout(go, askAgainMs))) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof TransportError)) throw error;
+      if (Date.now() > deadline)
+        throw new WindlassError('unavailable', `Temporal at ${address} cannot be reached: ${messageOf(error)}`, {
+          hint: 'see that it runs there, and check TEMPORAL_ADDRESS',
+          cause: error,
+        });
+      log.warn({ address }, 'Temporal cannot be reached; waiting for it');
+    }
+  }
+}
+
+/** The connection of a worker. Waits for a Temporal that is away. */
+export function connectWorker(address: string, log: Logger): Promise<NativeConnection> {
+  return whenThere(log, address, () => NativeConnection.connect({ address }));
 }
 
 /** Starts the two workers of a process: one for workflows and records, one for tools. */
@@ -67,8 +94,9 @@ export async function startWorkers(parts: WorkerParts): Promise<RunningWorkers> 
   const workflows = existsSync(bundlePath)
     ? { workflowBundle: { codePath: bundlePath } }
     : { workflowsPath: sourcePath };
-  const orchestration = await Worker.create({
-    ...common,
+  const create = (options: WorkerOptions): Promise<Worker> =>
+    whenThere(log, parts.address, () => Worker.create({ ...common, ...options }));
+  const orchestration = await create({
     ...workflows,
     taskQueue: taskQueues.orchestration,
     activities: { ...createOrchestrationActivities(deps) },
@@ -76,8 +104,7 @@ export async function startWorkers(parts: WorkerParts): Promise<RunningWorkers> 
     maxConcurrentWorkflowTaskExecutions: 40,
     maxConcurrentActivityTaskExecutions: 50,
   });
-  const run = await Worker.create({
-    ...common,
+  const run = await create({
     taskQueue: taskQueues.run,
     activities: { ...createRunActivities(deps) },
     maxConcurrentActivityTaskExecutions: config.run.slots,

@@ -128,6 +128,22 @@ describe('kill -9 of everything in one process', () => {
     expect({ ...linesOfAll(), slow: [] }).toEqual({ ...once, slow: [] });
   });
 
+  it('while a tool runs, with an abort at once after the start: the tool is stopped, and its ending is recorded', async () => {
+    await shop(60);
+    const run = await inSlow();
+    await up.kill();
+    await start();
+    // Temporal has not yet missed the dead worker, and after an abort it lets no other one try.
+    await up.client.request('POST', `/deployments/${run.id}/abort`, {});
+    const ended = await up.client.ended(run.id);
+    expect(processesOf(project.journal)).toEqual([]);
+    const slow = (await up.client.nodes(run.id)).find((item) => item.alias === 'slow');
+    expect([ended.status, slow?.status, slow?.error?.class]).toEqual(['aborted', 'aborted', 'cancelled']);
+    const ref = encodeURIComponent(`${environment.name}/slow`);
+    const state = await up.client.request<{ lock: unknown } | null>('GET', `/environments/${ref}/state`);
+    expect(state?.lock ?? null).toBeNull();
+  });
+
   it('while a plan waits for approval: the same plan is applied after it', async () => {
     await shop(0, { requiresApproval: true });
     const run = await up.client.start(environment.id);

@@ -213,6 +213,14 @@ describe('a plan of the whole graph', () => {
     expect((await server.environment(environment.id)).status).toBe('neverDeployed');
   });
 
+  it('does not get in the way of another plan at the same time', async () => {
+    const runs = await Promise.all([1, 2, 3].map(() => server.start(environment.id, { type: 'plan' })));
+    for (const { id } of runs) {
+      await server.ended(id);
+      expect(await server.statuses(id)).toEqual({ a: 'succeeded', b: 'skipped', c: 'succeeded', d: 'skipped' });
+    }
+  });
+
   it('changes nothing of what is deployed, and leaves the state as it is', async () => {
     await server.run(environment.id);
     const state = () => server.request('GET', `/environments/${encodeURIComponent(`${environment.name}/a`)}/state`);

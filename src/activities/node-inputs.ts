@@ -72,6 +72,10 @@ async function bindInputs(deps: ActivityDeps, begin: NodeBegin, snapshot: NodeSn
   const lookup = (alias: string, output: string) => outputs.get(alias)?.get(output);
   const values = [];
   const unknown: string[] = [];
+  const before =
+    begin.action === 'destroy' && begin.deployed_snapshot !== null
+      ? openResolved(deps, begin.environment_id, begin.deployed_snapshot)
+      : [];
   for (const input of snapshot.inputs) {
     const { value, problems } = resolveBinding(
       {
@@ -85,7 +89,15 @@ async function bindInputs(deps: ActivityDeps, begin: NodeBegin, snapshot: NodeSn
       },
       lookup,
     );
-    if (value === null) unknown.push(...problems.map((problem) => problem.message));
+    // What it reads from may be gone already, by force. A destroy must not fail for that: it takes what the stack was
+    // deployed with, or nothing when it never got that far.
+    if (value === null && begin.action === 'destroy') {
+      const { name, kind } = input;
+      const last = before.find((variable) => variable.name === name && variable.kind === kind);
+      if (last !== undefined)
+        values.push({ name, kind, type: last.type, value: last.value, sensitive: last.sensitive });
+      else if (kind === 'tool') values.push({ name, kind, type: 'text' as const, value: null, sensitive: false });
+    } else if (value === null) unknown.push(...problems.map((problem) => problem.message));
     else
       values.push({
         name: input.name,

@@ -1,7 +1,7 @@
 /** Runs whose graph comes from the records: what was deployed, not what the file says today. */
 import { selectForDeploy, selectForDestroy, selectForReading } from '../definition/index.ts';
 import type { SelectableNode } from '../definition/index.ts';
-import type { NodeSnapshot } from '../model/index.ts';
+import type { NodeSnapshot, RunNode } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
 import type { ActivityDeps } from './deps.ts';
 import {
@@ -38,7 +38,20 @@ export function resolveSingleDestroy(run: RunRow, known: readonly KnownEnvironme
   const selectable = selectableFromRecords(known).map((node) => ({ ...node, live: standing.has(node.alias) }));
   const { nodes, problems } = selectForDeploy(selectable, { partial: run.request.partial });
   refuse(problems, 'nothing was destroyed', `what needs what: windlass graph ${run.environment_name}`);
-  return { nodes: fromRecords(run, known, nodes), definition: definitionOf(run), commit: null };
+  // What no run has ever begun to make has no code to destroy it with, and needs none.
+  const begun = new Set(known.filter((node) => lastSnapshot(node) !== null).map(aliasOf));
+  const selected = nodes.map((node): RunNode =>
+    node.action !== 'destroy' || begun.has(node.alias)
+      ? node
+      : {
+          alias: node.alias,
+          needs: [],
+          action: 'keep',
+          satisfied: true,
+          keptBecause: { kind: 'notSelected', message: 'it was never deployed, so nothing is to be destroyed' },
+        },
+  );
+  return { nodes: fromRecords(run, known, selected), definition: definitionOf(run), commit: null };
 }
 
 export function resolveDrift(run: RunRow, known: readonly KnownEnvironment[]): Resolution {

@@ -1,5 +1,6 @@
 import { CompleteAsyncError, Context } from '@temporalio/activity';
 import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Masker } from '../access/index.ts';
 import { openLog } from '../artifacts/index.ts';
@@ -36,7 +37,7 @@ export async function runNode(deps: ActivityDeps, input: RunNodeInput): Promise<
   const beating = setInterval(() => context.heartbeat(), heartbeatEveryMs);
   context.cancellationSignal.addEventListener('abort', () => stop.abort(stopReason(context)));
   try {
-    return await execute(deps, input, stop);
+    return await execute(deps, input, stop.signal);
   } finally {
     clearInterval(beating);
   }
@@ -50,7 +51,7 @@ function stopReason(context: Context): StopReason {
   return 'abort';
 }
 
-async function execute(deps: ActivityDeps, input: RunNodeInput, stop: AbortController): Promise<NodeOutcome> {
+async function execute(deps: ActivityDeps, input: RunNodeInput, signal: AbortSignal): Promise<NodeOutcome> {
   const key: NodeKey = {
     deploymentId: input.deploymentId,
     index: input.index,
@@ -61,8 +62,11 @@ async function execute(deps: ActivityDeps, input: RunNodeInput, stop: AbortContr
     return { status: 'failed', class: 'internal', message: 'the record of this node is gone', changedState: false };
   const ended = endedBefore(begin);
   if (ended !== null) return ended;
-  if (input.stop === true && begin.journal?.open !== true)
-    return { status: 'aborted', message: 'stopped before the tool began', changedState: begin.began_change };
+  if (input.mode === 'settle' && begin.journal?.open !== true) {
+    const message = 'stopped before the tool began';
+    await endNode(deps.db.sql, key, { status: 'aborted', error: { class: 'cancelled', message } });
+    return { status: 'aborted', message, changedState: begin.began_change };
+  }
 
   const masker = new Masker();
   const log = openLog({
@@ -76,18 +80,16 @@ async function execute(deps: ActivityDeps, input: RunNodeInput, stop: AbortContr
   const failing = { deps, input, key, begin, masker, log };
   let call: NodeCall | undefined;
   try {
-    const opened = await openCall(deps, input, key, begin, { masker, log, signal: stop.signal });
+    const opened = await openCall(deps, input, key, begin, { masker, log, signal });
     if (opened.status === 'over') return opened.outcome;
     call = opened.call;
-    // What is there is opened all the same: only then can it be stopped.
-    if (input.stop === true) stop.abort('abort' satisfies StopReason);
     const outcome = await perform(call);
-    await forgetOutput(call.run.workDirectory);
+    await tidyUp(call);
     return outcome;
   } catch (error) {
     if (isTransient(error)) throw error;
     const outcome = await fail(call ?? failing, error);
-    if (call) await forgetOutput(call.run.workDirectory);
+    if (call) await tidyUp(call);
     return outcome;
   } finally {
     await log.close();
@@ -154,7 +156,6 @@ async function openCall(
     return { status: 'over', outcome: { status: 'retry', afterMs: waitMs, message, uncounted: true } };
   }
 
-  const readOnly = input.action === 'plan' || input.action === 'drift';
   const grant = await deps.state.grant({
     environmentId: begin.environment_id,
     ...key,
@@ -164,7 +165,7 @@ async function openCall(
   const workDirectory = chooseWorkDirectory(
     deps,
     begin,
-    readOnly ? `${begin.environment_id}.${input.action}` : begin.environment_id,
+    onlyReads(input) ? `${begin.environment_id}.${key.deploymentId}` : begin.environment_id,
   );
   const crash: CrashNotes = { cutOff: null };
   const journal = (stage: Stage, changes: boolean): Journal => ({
@@ -210,7 +211,7 @@ async function openCall(
       const node = { alias: begin.alias, entityId: begin.entity_id };
       void announceProgress(deps.db.sql, key, node, { text, keep }).catch(() => undefined);
     },
-    signal: io.signal,
+    signal: input.mode === 'settle' ? AbortSignal.abort('abort' satisfies StopReason) : io.signal,
   };
   const flow = await openFlow(source, snapshot, { run, action: input.action, masker: io.masker });
   return {
@@ -232,9 +233,17 @@ async function openCall(
   };
 }
 
+const onlyReads = ({ action }: RunNodeInput): boolean => action === 'plan' || action === 'drift';
+
+/** What the tools have printed is removed; of a read the whole directory, since nobody comes back to it. */
+async function tidyUp({ input, run }: NodeCall): Promise<void> {
+  if (onlyReads(input)) await rm(run.workDirectory, { recursive: true, force: true });
+  else await forgetOutput(run.workDirectory);
+}
+
 /**
  * Where the tool works on this machine. What another worker of this machine has left unfinished is taken over where it
- * lies. Reads have a directory of their own: they must not disturb the one that applies use.
+ * lies. Each read has a directory of its own: it must not disturb the one that applies use, nor a read beside it.
  */
 function chooseWorkDirectory(deps: ActivityDeps, begin: NodeBegin, name: string): string {
   const { journal } = begin;
@@ -248,6 +257,10 @@ async function perform(call: NodeCall): Promise<NodeOutcome> {
   const recovered = await recoverNode(call);
   if (recovered.kind === 'over') return recovered.outcome;
   if (recovered.kind === 'finished') return succeed(call, recovered.result);
+  if (input.mode === 'settle') {
+    const message = 'the run was stopped, and the tool of this node is over';
+    throw new ToolError({ class: 'cancelled', message }, recovered.kind === 'interrupted');
+  }
   if (input.mode === 'apply' && recovered.kind === 'clean') return applyApproved(call);
   await runner.prepare(run);
   switch (input.action) {

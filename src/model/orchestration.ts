@@ -217,12 +217,13 @@ export type NodeOutcome =
   | { readonly status: 'paused'; readonly message: string };
 
 export interface RunNodeInput extends NodeWorkflowInput {
-  /** `run` plans and applies as needed; `apply` applies the approved plan. */
-  readonly mode: 'run' | 'apply';
+  /**
+   * `run` plans and applies as needed; `apply` applies the approved plan; `settle` begins nothing: it stops what a call
+   * that was lost may have left running, and records how the node ended.
+   */
+  readonly mode: 'run' | 'apply' | 'settle';
   /** Counts the tries that the retry rules allow, from 1. */
   readonly try: number;
-  /** Begin nothing: stop what an earlier call, whose end nobody heard of, has left running. */
-  readonly stop?: true;
 }
 
 /** A node whose status the workflow decides, because no tool ran for it. */

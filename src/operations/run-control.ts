@@ -184,6 +184,8 @@ export function controlOperations(context: Context) {
           hint: 'cancel it',
         });
       }
+      // It is taken back already. A repeated call must not go back further.
+      if (deployment.status === 'rolledBack') return { deployment: withUrl(context, deployment), warning: null };
       if (!isTerminalDeployment(deployment.status)) {
         if (deployment.type === 'plan' || deployment.type === 'drift') {
           throw new WindlassError(

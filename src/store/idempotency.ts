@@ -12,14 +12,15 @@ export interface IdempotencyKey {
 export interface IdempotencyClaim extends IdempotencyKey {
   /** Hash of method, path and body. */
   readonly requestHash: string;
-  /** A claim this old without an answer was left by a crash and is taken over; 60 s when absent. */
+  /** A claim this old without an answer was left by a crash and is taken over; 30 s when absent. */
   readonly staleAfterMs?: number | undefined;
 }
 
 export type ClaimAnswer =
   { readonly state: 'new' } | { readonly state: 'answered'; readonly status: number; readonly body: unknown };
 
-const defaultStaleAfterMs = 60_000;
+/** Longer than any call takes: each waits for Temporal at most ten seconds at a time. */
+const defaultStaleAfterMs = 30_000;
 
 /**
  * Takes a key for a request. `new`: do it, then `completeIdempotencyKey`. `answered`: it was done, answer the same.

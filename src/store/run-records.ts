@@ -107,12 +107,12 @@ export async function beginNode(
   db: Db,
   key: NodeKey,
   attempt: number,
-  mode: 'run' | 'apply' = 'run',
+  mode: 'run' | 'apply' | 'settle' = 'run',
 ): Promise<NodeBegin | null> {
   // Asked already by a call that died before it could say so: the plan and the question stand.
   const asked = sql`(status = 'waitingForApproval' AND try >= ${attempt} AND EXISTS (
     SELECT 1 FROM approvals a WHERE a.deployment_id = node_runs.deployment_id AND a.index = node_runs.index
-      AND a.compensation = node_runs.compensation AND a.status IN ('pending', ${mode === 'run' ? 'approved' : 'pending'})))`;
+      AND a.compensation = node_runs.compensation AND a.status IN ('pending', ${mode === 'apply' ? 'pending' : 'approved'})))`;
   const result = await sql<Record<string, unknown>>`
     WITH r AS (
       UPDATE node_runs SET

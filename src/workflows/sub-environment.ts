@@ -5,13 +5,11 @@ import {
   defineSignal,
   defineUpdate,
   isCancellation,
-  patched,
   proxyActivities,
   rootCause,
   setHandler,
   sleep,
   ApplicationFailure,
-  TimeoutFailure,
 } from '@temporalio/workflow';
 import type { NodeResult } from '../model/deployment.ts';
 import type {
@@ -95,17 +93,19 @@ export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResu
     try {
       return await interruption.run(() => runNode({ ...input, mode, try: attempt }));
     } catch (error) {
-      // Temporal lets go of a call whose worker died when it is to be stopped, and the tool may live on.
-      const letGo =
-        isCancellation(error) || (error instanceof ActivityFailure && error.cause instanceof TimeoutFailure);
-      if (letGo && interruption.consideredCancelled && patched('stop-lost-tools'))
-        return CancellationScope.nonCancellable(() => runNode({ ...input, mode, try: attempt, stop: true }));
-      if (isCancellation(error))
-        return { status: 'aborted', message: 'stopped before the tool began', changedState: false };
-      if (error instanceof ActivityFailure) {
-        return { status: 'failed', class: 'internal', message: rootCause(error) ?? error.message, changedState: true };
-      }
-      throw error;
+      if (!isCancellation(error) && !(error instanceof ActivityFailure)) throw error;
+      // A stop leaves no further try to a call whose worker has just died, or that waited for its next one. Its tool may
+      // still be at work and hold the lock, and nobody has written down how the node ended.
+      return settle(attempt);
+    }
+  };
+
+  const settle = async (attempt: number): Promise<NodeOutcome> => {
+    try {
+      return await CancellationScope.nonCancellable(() => runNode({ ...input, mode: 'settle', try: attempt }));
+    } catch (error) {
+      if (!(error instanceof ActivityFailure)) throw error;
+      return { status: 'failed', class: 'internal', message: rootCause(error) ?? error.message, changedState: true };
     }
   };
 

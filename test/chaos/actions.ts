@@ -13,7 +13,6 @@ export interface Asked {
   readonly number: number;
   readonly failing: readonly string[];
   readonly stops: Set<StopVerb>;
-  rejected: boolean;
 }
 
 /** How often something was asked for, and how often it was taken. */
@@ -28,6 +27,8 @@ export interface ActionContext {
   readonly story: string[];
   /** By deployment. */
   readonly asked: Map<string, Asked>;
+  /** Deployments of which a plan was rejected. */
+  readonly rejected: Set<string>;
   readonly counts: Counts;
   /** Time since the run began, for the story. */
   readonly clock: () => string;
@@ -62,7 +63,7 @@ async function attempt<T>(
 function remember(context: ActionContext, run: Deployment, failing: readonly string[]): void {
   const { story, asked, clock } = context;
   if (asked.has(run.id)) return;
-  asked.set(run.id, { number: run.number, failing, stops: new Set(), rejected: false });
+  asked.set(run.id, { number: run.number, failing, stops: new Set() });
   story.push(`${clock()} #${run.number} is ${run.id}`);
 }
 
@@ -94,6 +95,8 @@ async function startFrom(
   last: Deployment,
 ): Promise<Deployment | null> {
   const { client, random, asked } = context;
+  // A run that has not quite ended is stopped itself, and that may have happened though no answer ever came.
+  if (verb === 'rollback') asked.get(last.id)?.stops.add('rollback');
   const body = verb === 'resume' ? { refresh: random.chance(0.3) } : {};
   const run = await attempt(
     context,
@@ -102,23 +105,37 @@ async function startFrom(
     () => client.request<Deployment>('POST', `/deployments/${last.id}/${verb}`, body),
   );
   if (run === null) return null;
-  // A rollback of a run that had not quite ended stops that very run.
-  if (run.id === last.id) asked.get(last.id)?.stops.add('rollback');
   // What is resumed is asked for again with the same variables.
   remember(context, run, verb === 'resume' ? (asked.get(last.id)?.failing ?? []) : []);
   return run;
 }
 
-const verbs = ['cancel', 'abort', 'rollback', 'retry', 'retry', 'skip', 'skip', 'pause'] as const;
+type Verb = StopVerb | 'retry' | 'skip' | 'pause';
+const verbs: readonly Verb[] = ['cancel', 'abort', 'rollback', 'retry', 'skip', 'pause'];
+const repairs: readonly Verb[] = ['retry', 'retry', 'skip', 'skip', 'pause', 'abort'];
 /** A node has to fail before it can be tried again or skipped. */
 const failureWithinMs = 8000;
 
-async function failedNode({ client }: ActionContext, run: Deployment): Promise<string | null> {
-  for (const deadline = Date.now() + failureWithinMs; Date.now() < deadline; await delay(150)) {
+/**
+ * Waits until a node has failed. The run is paused meanwhile, as somebody does who repairs it: with nodes left to start it
+ * cannot end before.
+ */
+async function failedNode(context: ActionContext, run: Deployment): Promise<string | null> {
+  const { client } = context;
+  let paused = false;
+  for (const deadline = Date.now() + failureWithinMs; Date.now() < deadline; await delay(100)) {
     const { status } = await client.request<Deployment>('GET', `/deployments/${run.id}`);
     if (isTerminalDeployment(status)) return null;
-    const found = (await client.nodes(run.id)).find((node) => node.status === 'failed' && !node.compensation);
+    const nodes = (await client.nodes(run.id)).filter(({ compensation }) => !compensation);
+    const found = nodes.find((node) => node.status === 'failed');
     if (found !== undefined) return found.alias;
+    const failing = context.asked.get(run.id)?.failing ?? [];
+    if (!paused && nodes.some((node) => node.status === 'running' && failing.includes(node.alias))) {
+      paused = true;
+      await attempt(context, 'pause', `pause of #${run.number}`, () =>
+        client.request('POST', `/deployments/${run.id}/pause`, {}),
+      );
+    }
   }
   return null;
 }
@@ -126,7 +143,7 @@ async function failedNode({ client }: ActionContext, run: Deployment): Promise<s
 /** Interferes with a run at a random moment; that it comes too late is fine. */
 async function interfere(context: ActionContext, run: Deployment): Promise<void> {
   const { client, random, graph, asked } = context;
-  const verb = random.pick(verbs);
+  const verb = random.pick((asked.get(run.id)?.failing.length ?? 0) > 0 ? repairs : verbs);
   const waitMs = random.whole(50, 4000);
   const drawn = random.pick(graph.nodes).alias;
   const mends = random.chance(0.6);
@@ -153,6 +170,9 @@ async function interfere(context: ActionContext, run: Deployment): Promise<void>
       }
       await attempt(context, verb, `${verb} ${alias} of #${run.number}`, () =>
         client.request('POST', `/deployments/${run.id}/nodes/${alias}/${verb}`, {}),
+      );
+      await attempt(context, 'continue', `continue #${run.number}`, () =>
+        client.request('POST', `/deployments/${run.id}/continue`, {}),
       );
       return;
     }
@@ -223,7 +243,7 @@ export async function act(context: ActionContext, endWithinMs: number): Promise<
 
 /** Decides what nodes ask for as long as it is not stopped: most of it is approved. */
 export function decideApprovals(context: ActionContext, random: Random): { approveAll(): void; stop(): Promise<void> } {
-  const { client, environment, graph, asked } = context;
+  const { client, environment, graph, asked, rejected } = context;
   let stopped = false;
   let rejects = true;
   const work = (async (): Promise<void> => {
@@ -236,7 +256,7 @@ export function decideApprovals(context: ActionContext, random: Random): { appro
       for (const { id, alias, deploymentId } of page.items) {
         const decision = rejects && random.chance(0.15) ? 'reject' : 'approve';
         const of = asked.get(deploymentId);
-        if (decision === 'reject' && of !== undefined) of.rejected = true;
+        if (decision === 'reject') rejected.add(deploymentId);
         await attempt(context, decision, `${decision} ${alias} of #${of?.number ?? deploymentId}`, () =>
           client.request('POST', `/approvals/${id}/${decision}`, {}),
         );

@@ -18,6 +18,7 @@ export interface CheckContext {
   readonly graph: ChaosGraph;
   readonly kills: readonly Kill[];
   readonly asked: ReadonlyMap<string, Asked>;
+  readonly rejected: ReadonlySet<string>;
   /** The last run, whose tools nobody kills; null before it. */
   readonly finalId: string | null;
 }

@@ -27,7 +27,8 @@ export interface ChaosClient {
   ended(deploymentId: string, withinMs: number): Promise<Deployment | null>;
 }
 
-const patienceMs = 90_000;
+/** An API that dies again and again in the same call leaves its key taken for half a minute each time. */
+const patienceMs = 300_000;
 
 export function createChaosClient(cluster: Cluster): ChaosClient {
   async function request<T>(method: 'GET' | 'POST' | 'PUT', path: string, body?: unknown): Promise<T> {

@@ -38,8 +38,11 @@ function drawKind(random: Random): KillKind {
   return 'worker';
 }
 
+/** A tool lives for about a second: one that is to be killed is waited for. */
+const toolWithinMs = 4000;
+
 /** Pauses between two kills. */
-const pauseMs = { least: 1000, most: 7000 };
+const pauseMs = { least: 1500, most: 9000 };
 
 /** Kills parts of Windlass and tools at random moments until it is stopped. */
 export function releaseMonkey(cluster: Cluster, random: Random): Monkey {
@@ -47,8 +50,19 @@ export function releaseMonkey(cluster: Cluster, random: Random): Monkey {
   const spared = new Set<string>();
   const stop = new AbortController();
 
-  const killTool = (among: readonly Tool[]): string[] => {
-    const fair = among.filter(({ alias }) => alias !== '' && !spared.has(alias));
+  const fairTools = (): Tool[] => cluster.tools().filter(({ alias }) => alias !== '' && !spared.has(alias));
+  const waitForTool = async (): Promise<boolean> => {
+    for (const deadline = Date.now() + toolWithinMs; Date.now() < deadline; await delay(50)) {
+      if (stop.signal.aborted) return false;
+      if (fairTools().length === 0) continue;
+      // Some of its life goes by, so that it is killed in any of its moments.
+      await delay(random.whole(0, 700));
+      return true;
+    }
+    return false;
+  };
+  const killTool = (): string[] => {
+    const fair = fairTools();
     if (fair.length === 0) return [];
     const { pid, deploymentId, alias } = random.pick(fair);
     try {
@@ -62,6 +76,7 @@ export function releaseMonkey(cluster: Cluster, random: Random): Monkey {
     (await Promise.all(names.map((name) => cluster.kill(name, random.whole(0, 2500))))).includes(true);
 
   async function strike(kind: KillKind): Promise<void> {
+    if ((kind === 'tool' || kind === 'toolAndWorkers') && !(await waitForTool())) return;
     const tools = cluster.tools();
     const seen = { kind, at: new Date(), running: tools.length };
     switch (kind) {
@@ -76,14 +91,13 @@ export function releaseMonkey(cluster: Cluster, random: Random): Monkey {
         if (await killParts(kind)) kills.push({ ...seen, tools: [] });
         return;
       case 'tool': {
-        const killed = killTool(tools);
+        const killed = killTool();
         if (killed.length > 0) kills.push({ ...seen, tools: killed });
         return;
       }
       case 'toolAndWorkers': {
-        if (tools.length === 0) return;
         const parts = await killParts('worker-1', 'worker-2');
-        const killed = killTool(cluster.tools());
+        const killed = killTool();
         if (parts || killed.length > 0) kills.push({ ...seen, tools: killed });
       }
     }

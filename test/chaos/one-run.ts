@@ -38,9 +38,11 @@ export interface RunReport {
 }
 
 /** The reconciliation comes every minute and leaves a minute's grace. */
-const quietWithinMs = 180_000;
+const quietWithinMs = 240_000;
 const endWithinMs = 20_000;
 const finalWithinMs = 240_000;
+/** Of a run that takes longer the evidence is kept, too. */
+const slowSeconds = 120;
 
 /** One environment from its first deploy to its last, while parts of Windlass die, with everything that is checked. */
 export async function oneRun(parts: RunParts, seed: number, run: number): Promise<RunReport> {
@@ -57,13 +59,24 @@ export async function oneRun(parts: RunParts, seed: number, run: number): Promis
 
   const story: string[] = [];
   const clock = (): string => `${((Date.now() - begunMs) / 1000).toFixed(1)} s`;
-  const context: ActionContext = { client, random, graph, environment, story, asked: new Map(), counts, clock };
+  const context: ActionContext = {
+    client,
+    random,
+    graph,
+    environment,
+    story,
+    asked: new Map(),
+    rejected: new Set(),
+    counts,
+    clock,
+  };
   const checking: CheckContext = {
     ...parts,
     environment,
     graph,
     kills: monkey.kills,
     asked: context.asked,
+    rejected: context.rejected,
     finalId: null,
   };
   const approvals = decideApprovals(context, createRandom(seed, run, 2));
@@ -92,7 +105,7 @@ export async function oneRun(parts: RunParts, seed: number, run: number): Promis
     violations,
     seconds: (Date.now() - begunMs) / 1000,
   };
-  if (violations.length > 0) await keepEvidence(parts, report, environment.id);
+  if (violations.length > 0 || report.seconds > slowSeconds) await keepEvidence(parts, report, environment.id);
   return report;
 }
 

@@ -197,7 +197,7 @@ export async function checkEvents({ database, environment }: CheckContext, recor
 }
 
 /** Every ending that is not a success has a cause that this run of chaos has given. */
-export function checkCauses({ asked, kills }: CheckContext, records: Records): string[] {
+export function checkCauses({ asked, rejected, kills }: CheckContext, records: Records): string[] {
   const found: string[] = [];
   const killed = new Set(kills.flatMap(({ tools }) => tools));
   for (const deployment of records.deployments) {
@@ -208,7 +208,7 @@ export function checkCauses({ asked, kills }: CheckContext, records: Records): s
     }
     const name = nameOf(deployment);
     const nodes = nodesOf(records, deployment.id);
-    const stopped = of.stops.size > 0;
+    const stopped = of.stops.size > 0 || rejected.has(deployment.id);
     const unexplained = nodes.filter(
       (node) =>
         node.status === 'failed' &&
@@ -222,7 +222,11 @@ export function checkCauses({ asked, kills }: CheckContext, records: Records): s
     const reads = deployment.type === 'plan';
     const cause: Partial<Record<DeploymentStatus, boolean>> = {
       failed: failed || refusedRun(deployment),
-      cancelled: of.stops.has('cancel') || of.rejected || reads,
+      cancelled:
+        of.stops.has('cancel') ||
+        (of.stops.has('abort') && deployment.started_at === null) ||
+        rejected.has(deployment.id) ||
+        reads,
       aborted: of.stops.has('abort'),
       rolledBack: of.stops.has('rollback') || (deployment.request.onFailure === 'rollback' && failed),
       rollbackFailed: nodes.some((node) => node.compensation && killed.has(`${deployment.id}/${node.alias}`)),
@@ -230,7 +234,7 @@ export function checkCauses({ asked, kills }: CheckContext, records: Records): s
     if (cause[deployment.status] === false)
       found.push(`${name} is ${deployment.status} without a cause: ${deployment.error?.message ?? 'no message'}`);
     for (const node of nodes)
-      if ((node.status === 'aborted' || node.status === 'cancelled') && !stopped && !of.rejected && !reads)
+      if ((node.status === 'aborted' || node.status === 'cancelled') && !stopped && !reads)
         found.push(`${name}: ${nodeName(node)} is ${node.status}, and nobody stopped the run`);
   }
   return found;
@@ -244,7 +248,5 @@ function lacksUpstream(node: NodeRecord, nodes: readonly NodeRecord[]): boolean 
 
 /** Refused when it was its turn, with a reason that concerns what was asked. */
 function refusedRun({ error }: DeploymentRecord): boolean {
-  return /live dependents|still needs? it|no earlier successful|nothing to|not deployed|has no node/.test(
-    error?.message ?? '',
-  );
+  return /would be left without it|no earlier successful deployment|the graph has no node/.test(error?.message ?? '');
 }

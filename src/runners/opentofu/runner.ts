@@ -14,7 +14,7 @@ import type { Invocation, InvokeOptions } from './invoke.ts';
 import { recover } from './recover.ts';
 import { freeAfterKill, hasLeftState, rescueState } from './rescue.ts';
 import { planPath, readPlan, toApplyResult } from './results.ts';
-import { openSession, variablesName } from './session.ts';
+import { calmly, openSession, variablesName } from './session.ts';
 import type { Session } from './session.ts';
 import { variablesFile } from './values.ts';
 
@@ -160,11 +160,6 @@ export function createOpenTofuRunner(options: RunnerOptions): StackRunner {
         makeReady: () => makeReady(run),
       }),
   };
-}
-
-/** The session after its run was stopped: what has to be done all the same is not stopped too. */
-function calmly(session: Session): Session {
-  return { ...session, run: { ...session.run, signal: new AbortController().signal, timeoutMs: 300_000 } };
 }
 
 /** A resource that moved is shown as it was and as it is; the others as a deploy would change them. */

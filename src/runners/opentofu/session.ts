@@ -109,6 +109,11 @@ function ownBackend(facts: StackFacts, run: StackRun): StackFacts {
   return given.includes('-backend-config') ? facts : { ...facts, backend: null };
 }
 
+/** The session after its run was stopped: what has to be done all the same is not stopped too. */
+export function calmly(session: Session): Session {
+  return { ...session, run: { ...session.run, signal: new AbortController().signal, timeoutMs: 300_000 } };
+}
+
 /** Reads what lies in the work directory. `prepare` must have been there. */
 export async function openSession(run: StackRun, options: RunnerOptions): Promise<Session> {
   const tool: ToolName = run.type === 'terraform' ? 'terraform' : 'tofu';
