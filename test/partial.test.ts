@@ -137,12 +137,35 @@ describe('a destroy of a single node', () => {
     expect((await server.environment(environment.id)).status).toBe('active');
   });
 
+  it('by force does not keep what read its outputs from being destroyed later', async () => {
+    await single('single-node-destroy', 'a', { force: true });
+    // b and d read an output of a, which is gone: they go with what they were deployed with.
+    const whole = await server.run(environment.id, { type: 'destroy' });
+    expect([whole.status, await server.statuses(whole.id)]).toEqual([
+      'succeeded',
+      { b: 'succeeded', c: 'succeeded', d: 'succeeded' },
+    ]);
+  });
+
   it('is done when nothing depends on it, by the path of the node', async () => {
     const run = await server.run(`${environment.name}/c`, { type: 'destroy' });
     expect(run.status).toBe('succeeded');
     expect(project.lines('c')).toEqual(['apply', 'destroy']);
     const again = await single('single-node-destroy', 'c');
     expect(again.status).toBe('succeeded');
+  });
+
+  it('of a node that was never deployed finds nothing to do', async () => {
+    const other = await makeEnvironment(server, project);
+    project.failing('a', true);
+    expect((await server.run(other.id)).status).toBe('failed');
+    const run = await server.run(other.id, { partial: { operation: 'single-node-destroy', node: 'd' } });
+    const node = (await server.nodes(run.id)).find((item) => item.alias === 'd');
+    expect([run.status, node?.status, node?.reason?.message]).toEqual([
+      'succeeded',
+      'skipped',
+      'it was never deployed, so nothing is to be destroyed',
+    ]);
   });
 });
 

@@ -81,6 +81,9 @@ it('rollback of a running run interrupts it and takes back what it began, in rev
   await creating(project, run, 'slow');
   await stop(run, 'rollback');
   expect((await server.ended(run.id)).status).toBe('rolledBack');
+  // Asked again, it is what it is: nothing is taken back further.
+  const again = await server.request<Deployment>('POST', `/deployments/${run.id}/rollback`, {});
+  expect([again.id, again.status]).toEqual([run.id, 'rolledBack']);
   const undone = (await server.nodes(run.id)).filter((item) => item.compensation);
   expect(undone.map(({ alias, action, status }) => [alias, action, status]).sort()).toEqual([
     ['fast', 'destroy', 'succeeded'],

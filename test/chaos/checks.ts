@@ -1,5 +1,5 @@
 import type { Client as TemporalClient } from '@temporalio/client';
-import type { Client as DatabaseClient } from 'pg';
+import type { Pool } from 'pg';
 import type { Deployment, Environment } from '../../src/model/index.ts';
 import type { Asked } from './actions.ts';
 import type { ChaosClient } from './client.ts';
@@ -12,7 +12,7 @@ import { checkAppliedOnce, checkStateHistory, checkStates } from './world.ts';
 export interface CheckContext {
   readonly cluster: Cluster;
   readonly client: ChaosClient;
-  readonly database: DatabaseClient;
+  readonly database: Pool;
   readonly temporal: TemporalClient;
   readonly environment: Environment;
   readonly graph: ChaosGraph;

@@ -6,7 +6,7 @@
 import { parseArgs } from 'node:util';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client as TemporalClient, Connection } from '@temporalio/client';
-import { Client as DatabaseClient } from 'pg';
+import { Pool } from 'pg';
 import type { Counts } from './actions.ts';
 import { createChaosClient } from './client.ts';
 import { startCluster } from './cluster.ts';
@@ -86,12 +86,11 @@ async function findLeftOver({ cluster, database, temporal }: RunParts): Promise<
 async function runSeries(cluster: Cluster, options: ReturnType<typeof readOptions>): Promise<SeriesReport> {
   const { seed, runs, parallel, from } = options;
   const begunMs = Date.now();
-  const database = new DatabaseClient({ connectionString: cluster.databaseUrl });
+  const database = new Pool({ connectionString: cluster.databaseUrl, max: 4 });
   const connection = Connection.lazy({ address: cluster.temporalAddress });
   const counts: Counts = {};
   const reports: RunReport[] = [];
   const leftOver: string[] = [];
-  await database.connect();
   const monkey = releaseMonkey(cluster, createRandom(seed, from, 1));
   const client = createChaosClient(cluster);
   const parts: RunParts = { cluster, client, database, temporal: new TemporalClient({ connection }), monkey, counts };

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client as TemporalClient } from '@temporalio/client';
-import type { Client as DatabaseClient } from 'pg';
+import type { Pool } from 'pg';
 import { isTerminalDeployment } from '../../src/model/index.ts';
 import type { Deployment, Environment } from '../../src/model/index.ts';
 import { act, decideApprovals, start } from './actions.ts';
@@ -18,7 +18,7 @@ import { createRandom } from './random.ts';
 export interface RunParts {
   readonly cluster: Cluster;
   readonly client: ChaosClient;
-  readonly database: DatabaseClient;
+  readonly database: Pool;
   readonly temporal: TemporalClient;
   /** Goes on all the time, for all runs together. */
   readonly monkey: Monkey;
