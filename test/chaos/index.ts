@@ -83,6 +83,12 @@ async function findLeftOver({ cluster, database, temporal }: RunParts): Promise<
   ];
 }
 
+/** Not even its beginning could be made. */
+function brokenOff(run: number, error: unknown): RunReport {
+  const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return { run, nodes: 0, kills: [], story: [], endings: [], violations: [`it broke off: ${why}`], seconds: 0 };
+}
+
 async function runSeries(cluster: Cluster, options: ReturnType<typeof readOptions>): Promise<SeriesReport> {
   const { seed, runs, parallel, from } = options;
   const begunMs = Date.now();
@@ -99,7 +105,7 @@ async function runSeries(cluster: Cluster, options: ReturnType<typeof readOption
       Array.from({ length: runs }, (_, at) => from + at),
       parallel,
       async (run) => {
-        const report = await oneRun(parts, seed, run);
+        const report = await oneRun(parts, seed, run).catch((error: unknown) => brokenOff(run, error));
         reports.push(report);
         print(runLines(seed, report));
       },

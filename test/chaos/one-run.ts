@@ -9,6 +9,7 @@ import { act, decideApprovals, start } from './actions.ts';
 import type { ActionContext, Counts } from './actions.ts';
 import { findDeviations, findViolations } from './checks.ts';
 import type { CheckContext } from './checks.ts';
+import { Refused } from './client.ts';
 import type { ChaosClient } from './client.ts';
 import type { Cluster } from './cluster.ts';
 import { drawGraph, writeGraph } from './graph.ts';
@@ -54,8 +55,8 @@ export async function oneRun(parts: RunParts, seed: number, run: number): Promis
   const graph = drawGraph(random, directory, run);
   writeGraph(graph);
   const name = `run-${run}`;
-  await client.request('POST', '/templates', { name, type: 'workflow', source: { kind: 'local', directory } });
-  const environment = await client.request<Environment>('POST', '/environments', { name, template: name });
+  await makeOnce(client, '/templates', { name, type: 'workflow', source: { kind: 'local', directory } });
+  const environment = await makeOnce<Environment>(client, '/environments', { name, template: name });
 
   const story: string[] = [];
   const clock = (): string => `${((Date.now() - begunMs) / 1000).toFixed(1)} s`;
@@ -107,6 +108,23 @@ export async function oneRun(parts: RunParts, seed: number, run: number): Promis
   };
   if (violations.length > 0 || report.seconds > slowSeconds) await keepEvidence(parts, report, environment.id);
   return report;
+}
+
+/**
+ * An API that dies between making a thing and saying so has made it: the repeated call is told that the name is taken.
+ * Nothing is there twice, and it is looked up.
+ */
+async function makeOnce<T>(
+  client: ChaosClient,
+  path: string,
+  body: Record<string, unknown> & { readonly name: string },
+): Promise<T> {
+  try {
+    return await client.request<T>('POST', path, body);
+  } catch (error) {
+    if (!(error instanceof Refused) || !/already has/.test(error.reason)) throw error;
+    return client.request<T>('GET', `${path}/${body.name}`);
+  }
 }
 
 /** A whole deploy or destroy, which has to succeed though parts of Windlass die: only its tools are spared. */
