@@ -14,7 +14,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const require = createRequire(import.meta.url);
 const started = performance.now();
 
-const own = new Set(['--unit', '--chromium']);
+const own = new Set(['--unit']);
 const wanted = new Set(process.argv.slice(2).filter((argument) => own.has(argument)));
 const passedOn = process.argv.slice(2).filter((argument) => !own.has(argument));
 
@@ -91,16 +91,20 @@ async function findTools() {
     WINDLASS_GIT: systemProgram({ program: 'git', packageName: 'git', variable: 'WINDLASS_GIT' }),
     WINDLASS_POSTGRES: systemProgram({ program: 'postgres', packageName: 'postgresql', variable: 'WINDLASS_POSTGRES' }),
     WINDLASS_INITDB: systemProgram({ program: 'initdb', packageName: 'postgresql', variable: 'WINDLASS_INITDB' }),
-    ...(wanted.has('--chromium')
-      ? {
-          WINDLASS_CHROMIUM: systemProgram({
-            program: 'chromium',
-            packageName: 'chromium',
-            variable: 'WINDLASS_CHROMIUM',
-          }),
-        }
-      : {}),
+    ...findChromium(),
   };
+}
+
+/** The browser of the tests of pages. Without one only those fail, and say why. */
+function findChromium() {
+  if (wanted.has('--unit') || (passedOn.length > 0 && !passedOn.some((argument) => /page/.test(argument)))) return {};
+  try {
+    const program = systemProgram({ program: 'chromium', packageName: 'chromium', variable: 'WINDLASS_CHROMIUM' });
+    return { WINDLASS_CHROMIUM: program };
+  } catch (error) {
+    console.log(`  ✖ chromium  ${error.message}`);
+    return {};
+  }
 }
 
 /** The tests' surroundings: the tools by name, and nothing of the user's that would change what the tools do. */

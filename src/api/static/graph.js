@@ -68,6 +68,11 @@ function shorten(text) {
 
 /** Draws, and answers a function that shows the present state of one node. */
 export function drawGraph(container, nodes, onSelect) {
+  // A run that is queued knows its graph only later.
+  if (nodes.length === 0) {
+    container.replaceChildren();
+    return () => false;
+  }
   const layer = layersOf(nodes);
   const columns = [];
   for (const node of nodes) (columns[layer.get(node.alias)] ??= []).push(node);
