@@ -28,11 +28,15 @@ describe('recorded histories replay with the workflow code of today', () => {
   });
 
   /**
-   * Recorded in a run of chaos and shortened: a worker died between two tasks, and the end of a child came in one task with
-   * a rollback. The end of the child counts first, however the history is cut into tasks.
+   * Recorded in runs of chaos and shortened: a worker died between two tasks, and the end of a child came in one step with
+   * a rollback, or with a deploy for which a plan was to make way. The end of the child counts first, however the history
+   * is cut into tasks.
    */
-  test('an update acts on what came together with it', async () => {
-    const file = join(__dirname, 'made-histories', 'rollback-after-a-lost-task.deployment.json');
-    await Worker.runReplayHistory({ workflowBundle }, JSON.parse(readFileSync(file, 'utf8')) as unknown);
-  });
+  test.each(['rollback-after-a-lost-task.deployment.json', 'deploy-after-a-plan-and-a-lost-worker.environment.json'])(
+    'an update acts on what came together with it: %s',
+    async (name) => {
+      const history: unknown = JSON.parse(readFileSync(join(__dirname, 'made-histories', name), 'utf8'));
+      await Worker.runReplayHistory({ workflowBundle }, history);
+    },
+  );
 });

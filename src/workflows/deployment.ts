@@ -29,6 +29,7 @@ import type {
 import { deploymentMessages, searchAttributes } from '../model/orchestration.ts';
 import { NodeChildren } from './node-children.ts';
 import { records, resolveDeployment } from './proxies.ts';
+import { everythingTakenIn } from './taken-in.ts';
 
 const controlUpdate = defineUpdate<void, [ControlRequest]>(deploymentMessages.control);
 const makeWaySignal = defineSignal<[ControlRequest]>(deploymentMessages.makeWay);
@@ -319,20 +320,6 @@ class DeploymentRun {
   private indexOf(alias: string): number | undefined {
     const index = this.resolved?.nodes.findIndex((node) => node.alias === alias) ?? -1;
     return index < 0 ? undefined : index;
-  }
-}
-
-/**
- * Resolves when whatever came together with an update has been taken in. After a crash, a worker sees the ends of children
- * that an earlier task had brought in one step with the update, and before it when it replays the same history later. An
- * update must therefore not act on which children are open before all of them have been heard.
- */
-async function everythingTakenIn(): Promise<void> {
-  // Conditions are looked at after each piece of news and then, until nothing moves any more, after all of them: the first
-  // wait ends once all news has come in, the second once everybody has acted on it.
-  for (let wait = 0; wait < 2; wait++) {
-    let looks = 0;
-    await condition(() => looks++ > 0);
   }
 }
 

@@ -28,6 +28,7 @@ import type {
 import { deploymentMessages, environmentMessages, taskQueues, workflowIds } from '../model/orchestration.ts';
 import type { deployment } from './deployment.ts';
 import { records } from './proxies.ts';
+import { everythingTakenIn } from './taken-in.ts';
 
 const submitUpdate = defineUpdate<SubmitAnswer, [QueuedRun]>(environmentMessages.submit);
 const cancelQueuedUpdate = defineUpdate<{ cancelled: boolean }, [{ deploymentId: string }]>(
@@ -51,10 +52,16 @@ const askAgainMs = 3600 * 1000;
  */
 export async function environment(input: EnvironmentWorkflowInput): Promise<void> {
   const entity = new EnvironmentEntity(input);
-  setHandler(submitUpdate, (run) => entity.submit(run), { validator: (run) => entity.validateSubmit(run) });
-  setHandler(cancelQueuedUpdate, ({ deploymentId }) => entity.cancelQueued(deploymentId));
-  setHandler(setExpiryUpdate, ({ expiresAtMs }) => entity.setExpiry(expiresAtMs));
-  setHandler(setLockUpdate, ({ lock }) => entity.setLock(lock));
+  const afterAll = async <T>(act: () => T | Promise<T>): Promise<T> => {
+    await everythingTakenIn();
+    return act();
+  };
+  setHandler(submitUpdate, (run) => afterAll(() => entity.submit(run)), {
+    validator: (run) => entity.validateSubmit(run),
+  });
+  setHandler(cancelQueuedUpdate, ({ deploymentId }) => afterAll(() => entity.cancelQueued(deploymentId)));
+  setHandler(setExpiryUpdate, ({ expiresAtMs }) => afterAll(() => entity.setExpiry(expiresAtMs)));
+  setHandler(setLockUpdate, ({ lock }) => afterAll(() => entity.setLock(lock)));
   setHandler(viewQuery, () => entity.view());
   await entity.live();
 }
