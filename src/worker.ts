@@ -37,6 +37,8 @@ export interface WorkerParts {
   /** `host:port` of Temporal, for messages. */
   readonly address: string;
   readonly log: Logger;
+  /** Workflows kept in memory between their steps; default 400. With 0 each step reads its history anew. */
+  readonly cachedWorkflows?: number;
 }
 
 /** A Temporal that is just being started, or started again, is waited for this long. */
@@ -100,7 +102,7 @@ export async function startWorkers(parts: WorkerParts): Promise<RunningWorkers> 
     ...workflows,
     taskQueue: taskQueues.orchestration,
     activities: { ...createOrchestrationActivities(deps) },
-    maxCachedWorkflows: 400,
+    maxCachedWorkflows: parts.cachedWorkflows ?? 400,
     maxConcurrentWorkflowTaskExecutions: 40,
     maxConcurrentActivityTaskExecutions: 50,
   });

@@ -228,6 +228,27 @@ describe('a schedule', () => {
     expect((await server.ended(check.id)).status).toBe('succeeded');
   });
 
+  it('of 90 days of Temporal, fired at once, makes a run or a recorded skip of each firing', async () => {
+    const { environment } = await make({ environments: { a: shell() } }, { schedule: { deploy: never } });
+    await deployed(environment.id);
+    await put(environment.id, 'schedule', { deploy: '0 7 * * *', timezone: 'Europe/Berlin' });
+    const end = new Date();
+    const start = new Date(end.getTime() - 90 * 24 * hourMs);
+    await schedule('deploy', environment.id).backfill({ start, end, overlap: 'ALLOW_ALL' });
+    const made = await server.until(async () => {
+      const path = `/environments/${environment.id}/deployments?limit=200`;
+      const { items } = await server.request<Page<Deployment>>('GET', path);
+      const scheduled = items.filter((run) => run.trigger === 'schedule');
+      const skipped = await events(environment.id, 'schedule.skipped');
+      return scheduled.length + skipped.length >= 90 && { scheduled, skipped };
+    });
+    expect(made.scheduled.length + made.skipped.length).toBe(90);
+    expect(made.skipped.length).toBeGreaterThan(0);
+    expect(new Set(made.skipped.map((event) => event.data['firedAt'])).size).toBe(made.skipped.length);
+    await Promise.all(made.scheduled.map((run) => server.ended(run.id)));
+    expect((await server.environment(environment.id)).status).toBe('active');
+  });
+
   it('comes from the workflow file, follows it, and goes with it', async () => {
     const graph = { environments: { a: shell() } };
     const { project, environment } = await make({
