@@ -91,6 +91,9 @@ describe('the landing page', () => {
         ['VPC and Network', 3],
       ].map(([name, added]) => `${name}: ✔ succeeded · +${added} ~0 -0. Open the log`),
     );
+    // The colour says the same as the sign and the word.
+    const frame = "getComputedStyle(document.querySelector('#graph g.node rect')).stroke";
+    expect(await page.evaluate(frame)).toBe('rgb(23, 107, 52)');
     expect(await page.locator('#run-title').innerText()).toContain('shop');
     expectClean(watched);
   });
@@ -150,5 +153,7 @@ describe('the page of the API', () => {
     await page.locator('.opblock.is-open').waitFor();
     expect(await page.locator('.opblock.is-open').innerText()).toMatch(/Responses/i);
     expectClean(watched);
+    await page.getByRole('link', { name: 'Windlass' }).click();
+    await page.getByRole('heading', { name: 'Welcome' }).waitFor();
   });
 });

@@ -41,6 +41,7 @@ const docsPage = `<!doctype html>
     <link rel="stylesheet" href="/docs/api/assets/swagger-ui.css" />
   </head>
   <body>
+    <p style="margin: 0.75rem 1.75rem 0; font-family: system-ui, sans-serif"><a href="/">← Windlass</a></p>
     <div id="swagger-ui"></div>
     <noscript>This page needs JavaScript. The document itself: <a href="/api/v1/openapi.json">openapi.json</a></noscript>
     <script src="/docs/api/assets/swagger-ui-bundle.js"></script>

@@ -30,10 +30,11 @@ function outputOf(stream: NodeJS.WriteStream): Output {
       return stream.isTTY === true;
     },
     get columns() {
-      return stream.columns ?? 120;
+      // A terminal that does not know its size says 0.
+      return stream.columns || 120;
     },
     get rows() {
-      return stream.rows ?? 40;
+      return stream.rows || 40;
     },
   };
 }

@@ -67,7 +67,8 @@ async function deployDemo(call: DemoCall, session: Session): Promise<number> {
     name: demoName,
     template: { ...templateOf(example, 'Online shop'), description: 'The example that comes with Windlass' },
   });
-  if (printer.format === 'table') printer.line();
+  if (printer.format === 'table')
+    printer.lines(['', `The example "Online shop": six real stacks, as the environment ${demoName}.`]);
   return startRun({ ...call, options: { detach: false, detachOnApproval: false } }, session, environment, {
     type: 'deploy',
   });

@@ -12,6 +12,7 @@ import { environmentStatusWord } from '../follow/words.ts';
 import { drawDot, drawMermaid, drawText, graphFormats } from '../graph-text.ts';
 import type { DrawnNode } from '../graph-text.ts';
 import { formatRelative, plural, shellQuote } from '../text/format.ts';
+import { oneLine } from '../text/width.ts';
 import { renderFields } from '../text/table.ts';
 import { inspectPath, isPath } from './directory.ts';
 import { getEnvironment, printValue } from './shared.ts';
@@ -31,10 +32,13 @@ export function addGraph({ add }: Registry): void {
     options: graphOptions,
     async run(call) {
       const target = call.argument(0);
-      const nodes = isFile(target) ? readFileGraph(target) : await fetchGraph(call, target);
+      const { title, nodes } = isFile(target)
+        ? { title: null, nodes: readFileGraph(target) }
+        : await fetchGraph(call, target);
       if (call.printer.format !== 'table') return printValue(call, { nodes });
       switch (call.options.format) {
         case 'text':
+          if (title !== null) call.printer.lines([title, '']);
           return call.printer.lines(drawText(nodes, call.printer.style));
         case 'dot':
           return call.printer.lines(drawDot(nodes));
@@ -66,10 +70,25 @@ function readFileGraph(target: string): DrawnNode[] {
   }));
 }
 
-async function fetchGraph(call: Invocation<unknown>, reference: string): Promise<DrawnNode[]> {
+interface TitledGraph {
+  /** `Online shop (shop) · active`; null of a file, which has no name. */
+  readonly title: string | null;
+  readonly nodes: DrawnNode[];
+}
+
+async function fetchGraph(call: Invocation<unknown>, reference: string): Promise<TitledGraph> {
   const { client } = await call.connect();
+  const { name, templateName, status } = await getEnvironment(client, reference);
+  const { colors, glyphs } = call.printer.style;
+  const label =
+    templateName === null || templateName === name
+      ? colors.bold(oneLine(name))
+      : `${colors.bold(oneLine(templateName))} (${oneLine(name)})`;
   const { nodes } = await client.get(`environments/${ref(reference)}/graph`, graphSchema);
-  return nodes.map((node) => ({ ...node, drifted: node.drift === 'drifted' }));
+  return {
+    title: `${label} ${glyphs.dot} ${environmentStatusWord(status)}`,
+    nodes: nodes.map((node) => ({ ...node, drifted: node.drift === 'drifted' })),
+  };
 }
 
 export function addStatus({ add }: Registry): void {
