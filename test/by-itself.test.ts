@@ -66,6 +66,19 @@ it('cancels a node whose plan was rejected, with who said so and why', async () 
   expect((await approvalOf(run))?.status).toBe('rejected');
 });
 
+it('ends a run like an abort when an operator cancels its workflow in Temporal', async () => {
+  const project = newProject();
+  project.stack('slow', { sleepSeconds: 200 });
+  project.stack('later');
+  project.workflow({ environments: { slow: node('slow'), later: node('later', { needs: ['slow'] }) } });
+  const environment = await makeEnvironment(server, project);
+  const run = await server.start(environment.id);
+  await server.until(async () => project.lines('slow').includes('apply'));
+  await new Client({ connection }).workflow.getHandle(workflowIds.deployment(run.id)).cancel();
+  expect((await server.ended(run.id)).status).toBe('aborted');
+  expect(await server.statuses(run.id)).toMatchObject({ slow: 'aborted' });
+});
+
 it('finds a run whose workflow was ended outside, and closes it with everything that was open', async () => {
   const project = newProject();
   project.stack('slow', { sleepSeconds: 200 });

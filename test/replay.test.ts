@@ -32,7 +32,7 @@ describe('recorded histories replay with the workflow code of today', () => {
    * a rollback, or with a deploy for which a plan was to make way. The end of the child counts first, however the history
    * is cut into tasks.
    */
-  test.each(['rollback-after-a-lost-task.deployment.json', 'deploy-after-a-plan-and-a-lost-worker.environment.json'])(
+  test.each(readdirSync(join(__dirname, 'made-histories')))(
     'an update acts on what came together with it: %s',
     async (name) => {
       const history: unknown = JSON.parse(readFileSync(join(__dirname, 'made-histories', name), 'utf8'));

@@ -43,8 +43,11 @@ const handOverBytes = 7_000_000;
 export async function deployment(input: DeploymentWorkflowInput): Promise<DeploymentOutcome> {
   const run = new DeploymentRun(input);
   setHandler(controlUpdate, (request) => run.control(request), { validator: (request) => run.validate(request) });
-  setHandler(makeWaySignal, () => run.stopBy('cancel'));
-  void CancellationScope.current().cancelRequested.catch(() => run.stopBy('abort'));
+  setHandler(makeWaySignal, () => everythingTakenIn().then(() => run.stopBy('cancel')));
+  // An operator's cancel in Temporal: what is done about it must not be cancelled, too.
+  void CancellationScope.current().cancelRequested.catch(() =>
+    CancellationScope.nonCancellable(() => run.stopBy('abort')),
+  );
   return CancellationScope.nonCancellable(() => run.execute());
 }
 

@@ -100,7 +100,16 @@ export async function startSkippingServer(): Promise<SkippingServer> {
     const connection = await NativeConnection.connect({ address: time.address });
     // The time-skipping server never takes back a step that it gave to the queue of a worker which has stopped since; without
     // a cache there are no such queues, and each step is as good as one after a restart.
-    const workers = await startWorkers({ config, rooms, operations, temporal, connection, log, cachedWorkflows: 0 });
+    const workers = await startWorkers({
+      config,
+      rooms,
+      operations,
+      temporal,
+      connection,
+      address: time.address,
+      log,
+      cachedWorkflows: 0,
+    });
     const { token } = await createKey(rooms.db.sql, { name: 'test', permissions: ['*'] });
     return {
       client: createTestClient(config.http.publicUrl, token),
