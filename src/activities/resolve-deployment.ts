@@ -1,4 +1,4 @@
-import { ApplicationFailure, heartbeat } from '@temporalio/activity';
+import { ApplicationFailure } from '@temporalio/activity';
 import type { ResolvedRun, RunNode } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -29,7 +29,6 @@ export async function resolveDeployment(deps: ActivityDeps, deploymentId: string
   const run = await loadRun(deps.db.sql, deploymentId);
   if (run === null)
     throw ApplicationFailure.nonRetryable(`deployment ${deploymentId} is not in the database`, 'notFound');
-  const beating = setInterval(() => heartbeat(), 5000);
   try {
     if (run.definition !== null) return answer(run, run.definition, await loadEngineNodes(deps.db.sql, deploymentId));
     await waitForTurn(deps, run);
@@ -67,8 +66,6 @@ export async function resolveDeployment(deps: ActivityDeps, deploymentId: string
       .where('id', '=', run.id)
       .execute();
     throw ApplicationFailure.nonRetryable(error.message, error.code);
-  } finally {
-    clearInterval(beating);
   }
 }
 

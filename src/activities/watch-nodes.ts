@@ -14,22 +14,17 @@ export async function watchNodes(
   input: Parameters<DeploymentActivities['watchNodes']>[0],
 ): Promise<WatchedNode[]> {
   const context = Context.current();
-  const beating = setInterval(() => context.heartbeat(), 5000);
   const ended: WatchedNode[] = [];
-  try {
-    const nodes = await loadEngineNodes(deps.db.sql, input.deploymentId);
-    const waits = input.indexes.map(async (index) => {
-      const alias = nodes[index]?.alias ?? '';
-      const id = workflowIds.node(input.deploymentId, alias, input.compensation === true);
-      ended.push({ index, result: await resultOf(deps, id) });
-    });
-    for (const wait of waits) wait.catch(() => undefined);
-    await Promise.race([...waits, context.cancelled]);
-    await new Promise((resolve) => setTimeout(resolve, gatherMs));
-    return [...ended];
-  } finally {
-    clearInterval(beating);
-  }
+  const nodes = await loadEngineNodes(deps.db.sql, input.deploymentId);
+  const waits = input.indexes.map(async (index) => {
+    const alias = nodes[index]?.alias ?? '';
+    const id = workflowIds.node(input.deploymentId, alias, input.compensation === true);
+    ended.push({ index, result: await resultOf(deps, id) });
+  });
+  for (const wait of waits) wait.catch(() => undefined);
+  await Promise.race([...waits, context.cancelled]);
+  await new Promise((resolve) => setTimeout(resolve, gatherMs));
+  return [...ended];
 }
 
 async function resultOf(deps: ActivityDeps, workflowId: string): Promise<NodeResult> {

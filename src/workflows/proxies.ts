@@ -3,10 +3,14 @@ import type { ActivityInterfaceFor } from '@temporalio/workflow';
 import type { DeploymentActivities, EnvironmentActivities, OrchestrationActivities } from '../model/orchestration.ts';
 import { taskQueues } from '../model/orchestration.ts';
 
-/** Records change only through short calls that may be repeated; they are tried until the database is back. */
+/**
+ * Records change only through short calls that may be repeated; they are tried until the database is back. A worker that
+ * dies in one is missed after its heartbeats, not after the time that the longest of them may take.
+ */
 const recordOptions = {
   taskQueue: taskQueues.orchestration,
   startToCloseTimeout: '2 minutes',
+  heartbeatTimeout: '15 seconds',
   retry: { initialInterval: '500 milliseconds', backoffCoefficient: 2, maximumInterval: '15 seconds' },
 } as const;
 
@@ -16,14 +20,12 @@ export const records = proxyActivities<ActivityInterfaceFor<OrchestrationActivit
 export const { resolveDeployment } = proxyActivities<Pick<DeploymentActivities, 'resolveDeployment'>>({
   ...recordOptions,
   startToCloseTimeout: '30 minutes',
-  heartbeatTimeout: '30 seconds',
 });
 
 /** Waits as long as the children it watches run; another worker goes on when this one dies. */
 export const { watchNodes } = proxyActivities<Pick<DeploymentActivities, 'watchNodes'>>({
   ...recordOptions,
   startToCloseTimeout: '30 days',
-  heartbeatTimeout: '30 seconds',
   cancellationType: 'WAIT_CANCELLATION_COMPLETED',
 });
 

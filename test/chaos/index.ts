@@ -126,6 +126,8 @@ async function main(): Promise<void> {
   const options = readOptions();
   const cluster = await startCluster();
   let keepFiles = true;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => void cluster.stop({ keepFiles: options.keep }).finally(() => process.exit(130)));
   try {
     print([`seed ${options.seed}; files in ${cluster.directory}`]);
     const series = await runSeries(cluster, options);

@@ -248,5 +248,7 @@ function lacksUpstream(node: NodeRecord, nodes: readonly NodeRecord[]): boolean 
 
 /** Refused when it was its turn, with a reason that concerns what was asked. */
 function refusedRun({ error }: DeploymentRecord): boolean {
-  return /would be left without it|no earlier successful deployment|the graph has no node/.test(error?.message ?? '');
+  return /would be left without it|failed half-way and (was|were) left out|no earlier successful deployment|the graph has no node/.test(
+    error?.message ?? '',
+  );
 }
