@@ -1,6 +1,7 @@
 import type { OrchestrationActivities, RunActivities } from '../model/index.ts';
 import type { ActivityDeps } from './deps.ts';
 import { finishDeployment, planCompensation, recordNodes, setDeploymentStatus } from './records.ts';
+import { keepHouse } from './housekeeping.ts';
 import { reconcile } from './reconcile.ts';
 import { requestExpiry, requestScheduled, recordCancelled, warnExpiry } from './lifecycle.ts';
 import { resolveDeployment } from './resolve-deployment.ts';
@@ -23,6 +24,7 @@ export function createOrchestrationActivities(deps: ActivityDeps): Orchestration
     recordCancelled: (input) => recordCancelled(deps, input),
     requestScheduled: (input) => requestScheduled(deps, input),
     reconcile: (input) => reconcile(deps, input),
+    keepHouse: () => keepHouse(deps),
   };
 }
 
