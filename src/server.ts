@@ -156,7 +156,7 @@ async function startProcess(
       workers.done.catch((error: unknown) => log.fatal(`the worker failed: ${messageOf(error)}`));
       const ended = new AbortController();
       undo.push(() => Promise.resolve(ended.abort()));
-      if (!(await ensureReconciliation(client, log))) void scheduleLater(client, log, ended.signal);
+      if (!(await ensureChores(client, log))) void scheduleLater(client, log, ended.signal);
     }
     return { url, rooms, stop };
   } catch (error) {
@@ -170,31 +170,39 @@ const scheduleAgainMs = 5000;
 /** Temporal went away during the start: the worker waits for it by itself, and so does the schedule. */
 async function scheduleLater(client: Client, log: Logger, signal: AbortSignal): Promise<void> {
   do await delay(scheduleAgainMs, undefined, { signal, ref: false }).catch(() => undefined);
-  while (!signal.aborted && !(await ensureReconciliation(client, log)));
+  while (!signal.aborted && !(await ensureChores(client, log)));
 }
 
-/** A schedule, so that exactly one process does it, whichever lives. False when it could not be made. */
-async function ensureReconciliation(client: Client, log: Logger): Promise<boolean> {
-  const scheduleId = workflowIds.reconcile;
-  try {
-    await client.schedule.create({
-      scheduleId,
-      spec: { intervals: [{ every: '1 minute' }] },
-      action: {
-        type: 'startWorkflow',
-        workflowType: workflowTypes.reconcile,
-        taskQueue: taskQueues.orchestration,
-        args: [],
-        workflowId: workflowIds.reconcile,
-      },
-      policies: { overlap: 'SKIP', catchupWindow: '1 minute' },
-    });
-    return true;
-  } catch (error) {
-    if (error instanceof Error && error.name === 'ScheduleAlreadyRunning') return true;
-    log.warn(`the reconciliation is not scheduled yet: ${messageOf(error)}`);
-    return false;
+/** The engine's own chores, by the name of their workflow: how often, and how late at most. */
+const chores = {
+  reconcile: { every: '1 minute', late: '1 minute' },
+  keepHouse: { every: '1 day', late: '1 day' },
+} as const;
+
+/** Schedules, so that exactly one process does it, whichever lives. False when one could not be made. */
+async function ensureChores(client: Client, log: Logger): Promise<boolean> {
+  for (const name of ['reconcile', 'keepHouse'] as const) {
+    const id = workflowIds[name];
+    try {
+      await client.schedule.create({
+        scheduleId: id,
+        spec: { intervals: [{ every: chores[name].every }] },
+        action: {
+          type: 'startWorkflow',
+          workflowType: workflowTypes[name],
+          taskQueue: taskQueues.orchestration,
+          args: [],
+          workflowId: id,
+        },
+        policies: { overlap: 'SKIP', catchupWindow: chores[name].late },
+      });
+    } catch (error) {
+      if (error instanceof Error && error.name === 'ScheduleAlreadyRunning') continue;
+      log.warn(`${id} is not scheduled yet: ${messageOf(error)}`);
+      return false;
+    }
   }
+  return true;
 }
 
 function listen(api: ReturnType<typeof createApi>, config: Config): Promise<Server> {

@@ -1,7 +1,7 @@
 import { Client, Connection } from '@temporalio/client';
 import type { Approval, Deployment, Environment, Event, Page } from '../src/model/index.ts';
 import { isTerminalDeployment, workflowIds } from '../src/model/index.ts';
-import { makeEnvironment, makeProject, node } from './support/project.ts';
+import { makeEnvironment, makeProject, node, unique } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
 import { startTestServer } from './support/windlass.ts';
 import type { TestServer } from './support/windlass.ts';
@@ -320,4 +320,28 @@ it('keeps an end that only the records know of', async () => {
   await put(environment.id, 'ttl', { kind: 'date', at: new Date(Date.now() + 5000).toISOString() });
   await new Client({ connection }).workflow.getHandle(workflowIds.environment(environment.id)).terminate('by hand');
   await server.until(async () => (await server.environment(environment.id)).status === 'inactive');
+});
+
+it.each([
+  [
+    'follows the rule for destroys of its template',
+    { retryOnDestroy: { maximum: 1, intervalSeconds: 0 } },
+    'succeeded',
+  ],
+  ['does not follow the rule for deploys', { retryOnDeploy: { maximum: 1, intervalSeconds: 0 } }, 'failed'],
+] as const)('a destroy that fails %s', async (_, rules, status) => {
+  const project = makeProject('life');
+  projects.push(project);
+  const marker = `${project.journal}/tried`;
+  const name = unique('retried');
+  await server.createTemplate({
+    name,
+    type: 'shell',
+    source: { kind: 'local', directory: project.directory },
+    config: { deployScript: 'true', destroyScript: `test -e ${marker} || { touch ${marker}; exit 1; }` },
+    ...rules,
+  });
+  const environment = await server.createEnvironment({ name, template: name });
+  await deployed(environment.id);
+  expect((await server.run(environment.id, { type: 'destroy' })).status).toBe(status);
 });

@@ -2,6 +2,7 @@ import { Context } from '@temporalio/activity';
 import type { OrchestrationActivities, RunActivities } from '../model/index.ts';
 import type { ActivityDeps } from './deps.ts';
 import { finishDeployment, planCompensation, recordNodes, setDeploymentStatus } from './records.ts';
+import { keepHouse } from './housekeeping.ts';
 import { reconcile } from './reconcile.ts';
 import { requestExpiry, requestScheduled, recordCancelled, warnExpiry } from './lifecycle.ts';
 import { resolveDeployment } from './resolve-deployment.ts';
@@ -40,6 +41,7 @@ export function createOrchestrationActivities(deps: ActivityDeps): Orchestration
     recordCancelled: alive((input) => recordCancelled(deps, input)),
     requestScheduled: alive((input) => requestScheduled(deps, input)),
     reconcile: alive((input) => reconcile(deps, input)),
+    keepHouse: alive<void, { removed: number }>(() => keepHouse(deps)),
   };
 }
 

@@ -103,7 +103,7 @@ export async function fail(call: FailingCall, thrown: unknown): Promise<NodeOutc
 /** When the node is tried again by itself: as its rule says, and not before its account takes calls again. */
 async function nextTry(call: FailingCall, error: RunError): Promise<{ afterMs: number; uncounted?: true } | null> {
   const { deps, begin, input, paceKey } = call;
-  const rule = begin.snapshot?.retry ?? null;
+  const rule = (input.action === 'destroy' ? begin.snapshot?.retryOnDestroy : begin.snapshot?.retry) ?? null;
   const decision = retryDecision(rule, { class: error.class, message: error.message, try: input.try });
   const pace = paceKey !== undefined && isThrottle(error) ? await backOff(deps.db, paceKey) : null;
   if (decision.retry) return { afterMs: Math.max(decision.afterMs, pace?.afterMs ?? 0) };

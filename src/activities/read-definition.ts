@@ -41,10 +41,11 @@ export async function templateOfNode(
       source: template.source,
       config: template.config,
       retryOnDeploy: template.retryOnDeploy,
+      retryOnDestroy: template.retryOnDestroy,
     };
   }
   const inline = inlineTemplateSchema.parse(environment.inline_template);
-  return { id: null, name: environment.environment_name, ...inline, retryOnDeploy: null };
+  return { id: null, name: environment.environment_name, ...inline, retryOnDeploy: null, retryOnDestroy: null };
 }
 
 /** Reads and checks the workflow file at the commit of this run; for a single stack, makes a graph of one node. */

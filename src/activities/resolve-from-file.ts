@@ -234,6 +234,7 @@ function nodeTemplate(
       source: own ? besideFile(read.file, source.path) : source,
       config,
       retryOnDeploy: null,
+      retryOnDestroy: null,
     };
     return { template, own };
   }
@@ -250,6 +251,7 @@ function nodeTemplate(
       source: stored.source,
       config: stored.config,
       retryOnDeploy: stored.retryOnDeploy,
+      retryOnDestroy: stored.retryOnDestroy,
     },
     own: false,
   };

@@ -21,6 +21,7 @@ export interface NodeTemplate {
   readonly source: Source;
   readonly config: TemplateConfig;
   readonly retryOnDeploy: RetryRule | null;
+  readonly retryOnDestroy: RetryRule | null;
 }
 
 /** The source of the workflow file itself, at the commit of this run. */
@@ -91,6 +92,7 @@ export function makeSnapshot(
     workspace: input.workspace,
     config: template.config,
     retry: node.retry ?? template.retryOnDeploy,
+    retryOnDestroy: node.retry ?? template.retryOnDestroy,
     timeoutSeconds: node.timeoutSeconds ?? template.config.timeoutSeconds ?? null,
     redeploy: node.redeploy,
     inputs: node.inputs.map((input_) => ({

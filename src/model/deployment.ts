@@ -176,6 +176,8 @@ export const nodeSnapshotSchema = z.strictObject({
   workspace: z.string().nullable(),
   config: templateConfigSchema,
   retry: retryRuleSchema.nullable(),
+  /** The rule of a destroy; a deploy's does not hold for it. */
+  retryOnDestroy: retryRuleSchema.nullable().default(null),
   timeoutSeconds: z.number().nullable(),
   redeploy: z.enum(redeployPolicies),
   inputs: z.array(

@@ -27,6 +27,7 @@ export const workflowTypes = {
   subEnvironment: 'subEnvironment',
   scheduledRequest: 'scheduledRequest',
   reconcile: 'reconcile',
+  keepHouse: 'keepHouse',
 } as const;
 
 export const workflowIds = {
@@ -36,6 +37,7 @@ export const workflowIds = {
     `deployment:${deploymentId}/${compensation ? 'rollback/' : ''}${alias}`,
   schedule: (kind: ScheduleKind, environmentId: string): string => `${kind}:${environmentId}`,
   reconcile: 'windlass-reconcile',
+  keepHouse: 'windlass-housekeeping',
 } as const;
 
 export type ScheduleKind = 'deploy' | 'destroy' | 'drift';
@@ -291,6 +293,8 @@ export interface ScheduledActivities {
     firedAt: string;
   }): Promise<{ skipped?: string }>;
   reconcile(input: { limit: number }): Promise<{ repaired: number }>;
+  /** Removes records that have served their time. */
+  keepHouse(): Promise<{ removed: number }>;
 }
 
 export interface RunActivities {

@@ -113,8 +113,9 @@ export async function latestEventId(db: Db): Promise<number> {
   return row?.id ?? 0;
 }
 
-/** Drops events older than a date; answers how many. Clients that resume from before then begin at what is left. */
-export async function pruneEvents(db: Db, before: Date): Promise<number> {
-  const result = await db.deleteFrom('events').where('at', '<', before).executeTakeFirst();
-  return Number(result.numDeletedRows);
+/** Drops events older than a date, oldest first; answers how many. Clients that resume from before then begin at what is left. */
+export async function pruneEvents(db: Db, before: Date, limit: number): Promise<number> {
+  const { numAffectedRows } = await sql`
+    DELETE FROM events WHERE id IN (SELECT id FROM events WHERE at < ${before} ORDER BY id LIMIT ${limit})`.execute(db);
+  return Number(numAffectedRows ?? 0);
 }

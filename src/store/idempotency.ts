@@ -83,7 +83,9 @@ export async function releaseIdempotencyKey(db: Db, key: IdempotencyKey): Promis
 }
 
 /** Forgets keys older than a date; answers how many. */
-export async function pruneIdempotencyKeys(db: Db, before: Date): Promise<number> {
-  const result = await db.deleteFrom('idempotency_keys').where('created_at', '<', before).executeTakeFirst();
-  return Number(result.numDeletedRows);
+export async function pruneIdempotencyKeys(db: Db, before: Date, limit: number): Promise<number> {
+  const { numAffectedRows } = await sql`
+    DELETE FROM idempotency_keys WHERE (actor, key) IN (
+      SELECT actor, key FROM idempotency_keys WHERE created_at < ${before} LIMIT ${limit})`.execute(db);
+  return Number(numAffectedRows ?? 0);
 }

@@ -2,4 +2,4 @@
 export { environment } from './environment.ts';
 export { deployment } from './deployment.ts';
 export { subEnvironment } from './sub-environment.ts';
-export { reconcile, scheduledRequest } from './scheduled.ts';
+export { keepHouse, reconcile, scheduledRequest } from './scheduled.ts';

@@ -15,3 +15,8 @@ export async function scheduledRequest(input: {
 export async function reconcile(): Promise<{ repaired: number }> {
   return records.reconcile({ limit: 500 });
 }
+
+/** Once a day: removes events, idempotency keys and state grants that have served their time. */
+export async function keepHouse(): Promise<{ removed: number }> {
+  return records.keepHouse();
+}
