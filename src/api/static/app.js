@@ -10,6 +10,7 @@ const environmentWords = {
   deployInProgress: ['deploy in progress', 'busy'],
   destroyInProgress: ['destroy in progress', 'busy'],
   active: ['active', 'good'],
+  partlyDeployed: ['partly deployed', 'wait'],
   inactive: ['inactive', ''],
   failed: ['failed', 'bad'],
 };

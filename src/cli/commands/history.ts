@@ -9,7 +9,8 @@ import {
 } from '../../model/index.ts';
 import type { Deployment, NodeRun } from '../../model/index.ts';
 import { ref } from '../client/api-client.ts';
-import type { Registry } from '../cli.ts';
+import type { ApiClient } from '../client/api-client.ts';
+import type { Flag, Invocation, Registry } from '../cli.ts';
 import { noOptions } from '../cli.ts';
 import { renderFinal } from '../follow/render.ts';
 import { renderSummary } from '../follow/summary.ts';
@@ -104,12 +105,11 @@ export function addDeployments({ add, group }: Registry): void {
         ['windlass deployment show dep_01jd3k9x2m7q4w8s5t6v', ''],
         ['windlass deployment show 7 --environment shop', 'by number'],
       ],
-      flags: [{ flags: '--environment <environment>', description: 'whose numbers are meant' }],
-      options: z.object({ environment: z.string().optional() }),
+      flags: [numberFlag],
+      options: z.object(numberOption),
       async run(call) {
         const { client } = await call.connect();
-        const environment = call.options.environment ? await getEnvironment(client, call.options.environment) : null;
-        const item = await findDeployment(client, environment, call.argument(0));
+        const item = await findNamed(call, client);
         const { items: nodes } = await client.list(`deployments/${ref(item.id)}/nodes`, nodeRunSchema);
         const { printer, io } = call;
         if (printer.format !== 'table') return printValue(call, { ...item, nodes });
@@ -142,12 +142,15 @@ export function addDeployments({ add, group }: Registry): void {
     {
       usage: 'watch <deployment>',
       summary: 'Follow a run until it ends',
-      examples: [['windlass deployment watch dep_01jd3k9x2m7q4w8s5t6v', '']],
-      flags: followFlags.filter(({ flags }) => flags !== '--detach'),
-      options: z.object({ ...followOptions, detach: z.literal(false).default(false) }),
+      examples: [
+        ['windlass deployment watch dep_01jd3k9x2m7q4w8s5t6v', ''],
+        ['windlass deployment watch 7 --environment shop', 'by number'],
+      ],
+      flags: [numberFlag, ...followFlags.filter(({ flags }) => flags !== '--detach')],
+      options: z.object({ ...numberOption, ...followOptions, detach: z.literal(false).default(false) }),
       async run(call) {
         const session = await call.connect();
-        return followDeployment(call, session, await findDeployment(session.client, null, call.argument(0)));
+        return followDeployment(call, session, await findNamed(call, session.client));
       },
     },
     deployment,
@@ -157,11 +160,13 @@ export function addDeployments({ add, group }: Registry): void {
       usage: 'nodes <deployment>',
       summary: 'List the nodes of a run with their times',
       examples: [['windlass deployment nodes dep_01jd3k9x2m7q4w8s5t6v --limit 5000', '']],
-      flags: [limitFlag],
-      options: z.object(limitOption),
+      flags: [numberFlag, limitFlag],
+      options: z.object({ ...numberOption, ...limitOption }),
       async run(call) {
         const { client } = await call.connect();
-        const listing = await client.list(`deployments/${ref(call.argument(0))}/nodes`, nodeRunSchema, call.options);
+        const { id } = await findNamed(call, client);
+        const { limit } = call.options;
+        const listing = await client.list(`deployments/${ref(id)}/nodes`, nodeRunSchema, { limit });
         printList(
           call,
           listing,
@@ -178,6 +183,19 @@ export function addDeployments({ add, group }: Registry): void {
     },
     deployment,
   );
+}
+
+const numberFlag: Flag = { flags: '--environment <environment>', description: 'whose numbers are meant' };
+const numberOption = { environment: z.string().optional() };
+
+/** The run that a command names: by id, or by its number with `--environment`. */
+async function findNamed(
+  call: Invocation<{ readonly environment?: string | undefined }>,
+  client: ApiClient,
+): Promise<Deployment> {
+  const { environment } = call.options;
+  const whose = environment === undefined ? null : (await findPlace(client, environment)).root;
+  return findDeployment(client, whose, call.argument(0));
 }
 
 function tookOf(node: NodeRun): string | null {
