@@ -97,7 +97,9 @@ export async function checkStates(context: CheckContext, value?: string | null):
   for (const child of rows) {
     const node = graph.nodes.find(({ alias }) => alias === child.alias);
     if (node === undefined) continue;
-    if (child.state_unverified !== null) found.push(`${child.alias} is unverified: ${child.state_unverified.reason}`);
+    // A node whose tool was killed stays so until it is whole again, which one that failed after that is not.
+    if (child.state_unverified !== null && (child.status !== 'failed' || value !== undefined))
+      found.push(`${child.alias} is unverified: ${child.state_unverified.reason}`);
     const active = child.status === 'active';
     if (!active && child.status !== 'inactive' && child.status !== 'neverDeployed') continue;
     const recorded = child.values?.find(({ name }) => name === 'value')?.value;
