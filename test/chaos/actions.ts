@@ -67,20 +67,28 @@ function remember(context: ActionContext, run: Deployment, failing: readonly str
   story.push(`${clock()} #${run.number} is ${run.id}`);
 }
 
+/** Longer than a worker can be dead before another takes its nodes over: then the tool still runs. */
+const slowSeconds = 22;
+
 /** Asks for a run. */
 export async function start(
   context: ActionContext,
   request: Record<string, unknown>,
   failing: readonly string[] = [],
 ): Promise<Deployment | null> {
-  const { client, environment } = context;
+  const { client, random, graph, environment } = context;
   const own = request['type'] === undefined || request['type'] === 'deploy' || request['type'] === 'plan';
   const value = nextValue();
-  const variables = [{ name: 'value', value }, ...failing.map((alias) => ({ name: 'fail', value: 'yes', alias }))];
+  const slow = own && random.chance(0.15) ? [random.pick(graph.nodes).alias] : [];
+  const variables = [
+    { name: 'value', value },
+    ...failing.map((alias) => ({ name: 'fail', value: 'yes', alias })),
+    ...slow.map((alias) => ({ name: 'pause', value: String(slowSeconds), alias })),
+  ];
   const body = own ? { ...request, variables } : request;
   const { partial, type } = request as { partial?: { operation: string }; type?: string };
   const kind = partial?.operation ?? type ?? 'deploy';
-  const said = `${JSON.stringify(request)}${own ? ` ${value}` : ''}${failing.length > 0 ? ` failing ${failing.join()}` : ''}`;
+  const said = `${JSON.stringify(request)}${own ? ` ${value}` : ''}${failing.length > 0 ? ` failing ${failing.join()}` : ''}${slow.length > 0 ? ` slow ${slow.join()}` : ''}`;
   const run = await attempt(context, kind, said, () =>
     client.request<Deployment>('POST', `/environments/${environment.id}/deployments`, body),
   );

@@ -65,7 +65,7 @@ function resourceText(proofFile: string, address: string, node: ChaosNode): stri
   triggers_replace = [var.value]
 ${name === 'second' ? '  depends_on = [terraform_data.this]\n' : ''}
   provisioner "local-exec" {
-    command = "${alone(say('begin', value))}; sleep ${node.sleepSeconds}; test '\${var.fail}' != yes || { echo 'fails on purpose' >&2; exit 3; }; ${say('end', value)}"
+    command = "${alone(say('begin', value))}; sleep \${var.pause}; test '\${var.fail}' != yes || { echo 'fails on purpose' >&2; exit 3; }; ${say('end', value)}"
   }
   provisioner "local-exec" {
     when    = destroy
@@ -84,6 +84,7 @@ export function writeGraph(graph: ChaosGraph): void {
     const variables = [
       'variable "value" {\n  default = "none"\n}',
       'variable "fail" {\n  default = "no"\n}',
+      `variable "pause" {\n  default = "${node.sleepSeconds}"\n}`,
       ...(node.reads === null ? [] : ['variable "upstream" {\n  type = string\n}']),
     ];
     const output = 'output "value" {\n  value = terraform_data.this.output\n}\n';

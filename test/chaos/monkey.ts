@@ -26,7 +26,7 @@ const weights: readonly (readonly [KillKind, number])[] = [
   ['api', 17],
   ['temporal', 10],
   ['tool', 26],
-  ['toolAndWorkers', 7],
+  ['toolAndWorkers', 10],
 ];
 
 function drawKind(random: Random): KillKind {

@@ -45,6 +45,9 @@ function retriesOf(records: Records, deploymentId: string, alias: string): numbe
   return records.retries.filter((retry) => retry.deploymentId === deploymentId && retry.alias === alias).length;
 }
 
+const wasKilled = ({ kills }: CheckContext, alias: string): boolean =>
+  kills.some(({ tools }) => tools.some((tool) => tool.endsWith(`/${alias}`)));
+
 interface State {
   readonly resources: readonly {
     readonly type: string;
@@ -97,8 +100,9 @@ export async function checkStates(context: CheckContext, value?: string | null):
   for (const child of rows) {
     const node = graph.nodes.find(({ alias }) => alias === child.alias);
     if (node === undefined) continue;
-    // A node whose tool was killed stays so until it is whole again, which one that failed after that is not.
-    if (child.state_unverified !== null && (child.status !== 'failed' || value !== undefined))
+    // A tool that was killed leaves the mark until its node has succeeded.
+    const marked = value === undefined && child.status === 'failed' && wasKilled(context, child.alias);
+    if (child.state_unverified !== null && !marked)
       found.push(`${child.alias} is unverified: ${child.state_unverified.reason}`);
     const active = child.status === 'active';
     if (!active && child.status !== 'inactive' && child.status !== 'neverDeployed') continue;
