@@ -240,6 +240,7 @@ describe('a plan of the whole graph', () => {
     const runs = await Promise.all([1, 2, 3].map(() => server.start(environment.id, { type: 'plan' })));
     for (const { id } of runs) {
       await server.ended(id);
+      expect((await server.nodes(id)).flatMap((item) => item.error ?? [])).toEqual([]);
       expect(await server.statuses(id)).toEqual({ a: 'succeeded', b: 'skipped', c: 'succeeded', d: 'skipped' });
     }
   });

@@ -190,6 +190,7 @@ async function openCall(
     id: `${key.deploymentId}/${key.index}`,
     environmentId: begin.environment_id,
     type: snapshot.type,
+    onlyReads: onlyReads(input),
     sourceDirectory: source,
     path: snapshot.source.path,
     workDirectory,

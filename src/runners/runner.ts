@@ -33,6 +33,8 @@ export interface StackRun {
   readonly id: string;
   readonly environmentId: string;
   readonly type: TemplateType;
+  /** Nothing of it is ever applied, so it takes no lock: it neither waits for others nor makes them wait. */
+  readonly onlyReads?: boolean;
   /** Root of the pinned, read-only source. */
   readonly sourceDirectory: string;
   /** Directory of the stack inside it, relative and checked to stay inside. */

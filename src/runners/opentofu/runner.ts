@@ -96,12 +96,13 @@ export function createOpenTofuRunner(options: RunnerOptions): StackRunner {
 
   async function makePlan(run: StackRun, flags: readonly string[]) {
     const session = await open(run);
+    const unlocked = run.onlyReads === true ? ['-lock=false'] : [];
     const path = planPath(session);
     await rm(path, { force: true });
     try {
       const invocation = await call(session, {
         stage: 'plan',
-        args: ['plan', `-out=${path}`, '-detailed-exitcode', ...flags, ...common],
+        args: ['plan', `-out=${path}`, '-detailed-exitcode', ...unlocked, ...flags, ...common],
       });
       if (invocation.code !== 0 && invocation.code !== 2) throw toToolError(session, invocation, false);
       return await readPlan(session, invocation.code === 2);
@@ -146,7 +147,7 @@ export function createOpenTofuRunner(options: RunnerOptions): StackRunner {
     destroy: (run) => change(run, 'destroy', ['apply', '-destroy', '-auto-approve', ...common]),
 
     async detectDrift(run): Promise<Drift> {
-      const made = await makePlan(run, ['-lock=false']);
+      const made = await makePlan({ ...run, onlyReads: true }, []);
       const resources = driftedResources(made.plan.resources, made.drift);
       const { artifact, text, json } = made;
       return { drifted: made.plan.hasChanges, plan: { plan: { ...made.plan, resources }, artifact, text, json } };
