@@ -53,7 +53,9 @@ async function main(): Promise<void> {
   const takeovers: Takeover[] = [];
   try {
     if (only === undefined || only === 'engine') {
-      rows.push(await bench.engine('chain of 20', 'bareChain', chain(20), 5));
+      const short = await bench.engine('chain of 20', 'bareChain', chain(20), 5, null);
+      const long = await bench.engine('chain of 60', 'bareChain', chain(60), 5, null);
+      rows.push(short, long, hopOf(short, long));
       rows.push(await bench.engine('fan-out of 100', 'bareFanOut', fanOut(100), 5));
       rows.push(await bench.engine('fan-out of 500', 'bareFanOut', fanOut(500), rounds));
       rows.push(await bench.engine('fan-out of 2000', 'bareFanOut', fanOut(2000), 1));
@@ -173,7 +175,13 @@ async function openBench(root: string, server: Server, address: string, tofu: st
   };
 
   return {
-    async engine(name: string, workflow: string, shape: Shape, times: number): Promise<Row> {
+    async engine(
+      name: string,
+      workflow: string,
+      shape: Shape,
+      times: number,
+      limit: number | null = 1.5,
+    ): Promise<Row> {
       const ours: number[] = [];
       const bare: number[] = [];
       let last: Deployment | null = null;
@@ -194,7 +202,7 @@ async function openBench(root: string, server: Server, address: string, tofu: st
       }
       clearInterval(watching);
       const found = last === null ? { events: 0, longest: 0 } : await histories(last.id);
-      return row(name, shape, ours, bare, 'bare Temporal', 1.5, {
+      return row(name, shape, ours, bare, 'bare Temporal', limit, {
         eventsPerNode: Number((found.events / shape.length).toFixed(1)),
         longestHistory: found.longest,
         peakMemoryMb: Math.round(peak / 1024 / 1024),
@@ -251,6 +259,16 @@ function row(
     `${made.name}: ${secondsOf(windlassMs)} against ${secondsOf(baselineMs)} ${baseline}, ratio ${made.ratio} (limit ${limit ?? 'none'})`,
   );
   return made;
+}
+
+/** What the chain grows by a node: without the beginning and the end of a run, which do not grow with it. */
+function hopOf(short: Row, long: Row): Row {
+  const nodes = long.nodes - short.nodes;
+  const windlassMs = (long.windlassMs - short.windlassMs) / nodes;
+  const baselineMs = (long.baselineMs - short.baselineMs) / nodes;
+  const ratio = Number((windlassMs / baselineMs).toFixed(2));
+  console.log(`one hop: ${windlassMs.toFixed(1)} ms against ${baselineMs.toFixed(1)} ms, ratio ${ratio} (limit 1.5)`);
+  return { name: 'one hop of a chain', nodes: 1, windlassMs, baselineMs, baseline: long.baseline, ratio, limit: 1.5 };
 }
 
 function report(rows: readonly Row[], takeovers: readonly Takeover[]): void {
