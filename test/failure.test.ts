@@ -238,7 +238,7 @@ describe('repair in flight', () => {
   });
 });
 
-it('keeps alive what a node needs that could not be destroyed; other branches come down', async () => {
+it('keeps alive what a node needs that could not be destroyed; other branches come down; a resume is a destroy', async () => {
   const { environment, project } = await twoBranches();
   await server.run(environment.id);
   project.failing('c', true, 'destroy');
@@ -254,8 +254,10 @@ it('keeps alive what a node needs that could not be destroyed; other branches co
   expect((await find(run, 'a')).reason).toMatchObject({ kind: 'keptAlive', alias: 'c' });
   expect((await server.environment(environment.id)).status).toBe('failed');
   project.failing('c', false, 'destroy');
-  expect((await server.run(environment.id, { type: 'destroy' })).status).toBe('succeeded');
-  expect((await server.environment(environment.id)).status).toBe('inactive');
+  const resumed = await server.ended((await control(run, 'resume')).id);
+  expect(resumed).toMatchObject({ type: 'destroy', status: 'succeeded' });
+  expect(await server.statuses(resumed.id)).toMatchObject({ a: 'succeeded', b: 'succeeded', c: 'succeeded' });
+  expect(await server.environment(environment.id)).toMatchObject({ status: 'inactive', expiresAt: null });
 });
 
 it('never applies an old plan again after an apply that failed half-way', async () => {

@@ -113,6 +113,8 @@ async function resolve(deps: ActivityDeps, run: RunRow): Promise<Resolution> {
   const template = await templateOfNode(deps, run);
   const workflow = template.type === 'workflow';
   const known = await loadKnown(deps.db.sql, run.environment_id, workflow);
+  const { resume } = run.request;
+  if (resume && !resume.refresh) return resolveResume(deps, run, known, resume.deployment);
   switch (run.type) {
     case 'destroy':
       return resolveDestroy(run, known);
@@ -124,8 +126,6 @@ async function resolve(deps: ActivityDeps, run: RunRow): Promise<Resolution> {
     case 'plan':
       if (run.request.partial?.operation === 'single-node-destroy') return resolveSingleDestroy(run, known);
       if (run.request.restoreNodes !== undefined) return resolveRestore(run, known, run.request.restoreNodes);
-      if (run.request.resume && !run.request.resume.refresh)
-        return resolveResume(deps, run, known, run.request.resume.deployment);
       return resolveFromFile(deps, run, template, known);
   }
 }

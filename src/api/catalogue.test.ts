@@ -288,7 +288,14 @@ describe('schedules and drift checks', () => {
     expect(api.gateway.schedules.get(`destroy:${id}`)).toMatchObject({ paused: true });
     expect((await api.call('GET', 'environments/timed/schedule')).body).toMatchObject({
       next: { deploy: [], destroy: [] },
+      missed: 1,
     });
+    api.gateway.failure = temporalAway;
+    expect((await api.call('GET', 'environments/timed/schedule')).body).toMatchObject({
+      schedule: { destroy: '0 20 * * 1-5' },
+      missed: null,
+    });
+    api.gateway.failure = null;
     expect((await api.call('DELETE', 'environments/timed/schedule')).status).toBe(204);
     expect(api.gateway.schedules.has(`destroy:${id}`)).toBe(false);
   });

@@ -290,13 +290,14 @@ export async function checkDeploymentRequest(
   authorizeAny(actor, permissionsFor(request.type), place.root.projectId);
   requirePresent(place);
   const partial = partialFor(place, request);
-  const type = typeFor(request, partial);
+  const resumed = await checkResume(db, place, request);
+  // What is resumed stays what it is: the rest of a destroy is a destroy, not a deploy to go back to later.
+  const type = resumed?.type ?? typeFor(request, partial);
   if (type !== 'plan' && type !== 'drift') requireUnlocked(place);
   requireLiveTtl(place.root, type, ask.nowMs);
   requireScheduled(place.root, type, trigger);
   checkVariables(request.variables);
   await requireAliases(db, place, request, partial);
-  const resumed = await checkResume(db, place, request);
   const target = await checkRollback(db, place, request);
   return {
     type,

@@ -81,7 +81,12 @@ export function createRecordingGateway(): RecordingGateway {
       answer();
       gateway.schedules.delete(key(kind, environmentId));
     },
-    describeSchedule: async () => null,
+    describeSchedule: async (kind, environmentId) => {
+      answer();
+      const known = gateway.schedules.get(key(kind, environmentId));
+      // As if each schedule had missed one firing.
+      return known === undefined ? null : { nextRuns: [], paused: known.paused, missed: 1 };
+    },
     check: async () => answer(),
     deploymentUrl: (deploymentId) => `http://temporal.test/${deploymentId}`,
   };

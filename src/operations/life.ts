@@ -25,6 +25,8 @@ export interface ScheduleAnswer {
   readonly schedule: EnvironmentSchedule | null;
   /** ISO 8601, nearest first; empty while paused. */
   readonly next: { readonly deploy: string[]; readonly destroy: string[] };
+  /** Firings dropped because Windlass was away for longer than the catch-up window; null while Temporal is away. */
+  readonly missed: number | null;
 }
 
 export interface DriftAnswer {
@@ -61,6 +63,30 @@ export function lifeOperations(context: Context) {
     const { environment } = await findPlace(db.sql, ref);
     authorize(actor, 'view', environment.projectId);
     return environment;
+  }
+
+  async function scheduleAnswer({ id, settings }: Pick<Environment, 'id' | 'settings'>): Promise<ScheduleAnswer> {
+    const { schedule } = settings;
+    return {
+      schedule: schedule ?? null,
+      next: {
+        deploy: runsOf(context, schedule?.deploy, schedule),
+        destroy: runsOf(context, schedule?.destroy, schedule),
+      },
+      missed: schedule === undefined ? 0 : await missedFirings(id, schedule),
+    };
+  }
+
+  async function missedFirings(environmentId: string, schedule: EnvironmentSchedule): Promise<number | null> {
+    const kinds = (['deploy', 'destroy'] as const).filter((kind) => schedule[kind] !== undefined);
+    try {
+      const views = await Promise.all(kinds.map(async (kind) => temporal.describeSchedule(kind, environmentId)));
+      return views.reduce((sum, view) => sum + (view?.missed ?? 0), 0);
+    } catch (thrown) {
+      // The schedule itself is in the database, and worth an answer without Temporal.
+      if (thrown instanceof WindlassError && thrown.code === 'unavailable') return null;
+      throw thrown;
+    }
   }
 
   async function writeLock(
@@ -197,14 +223,7 @@ export function lifeOperations(context: Context) {
     },
 
     async getSchedule(ask: OnEnvironment): Promise<ScheduleAnswer> {
-      const { schedule } = (await forView(ask)).settings;
-      return {
-        schedule: schedule ?? null,
-        next: {
-          deploy: runsOf(context, schedule?.deploy, schedule),
-          destroy: runsOf(context, schedule?.destroy, schedule),
-        },
-      };
+      return scheduleAnswer(await forView(ask));
     },
 
     async setSchedule({
@@ -220,11 +239,7 @@ export function lifeOperations(context: Context) {
         settings: (saved) => setByHand({ ...saved, schedule: schedule ?? undefined }, ['schedule']),
         action: schedule === null ? 'environment.schedule.delete' : 'environment.schedule',
       });
-      const saved = settings.schedule;
-      return {
-        schedule: saved ?? null,
-        next: { deploy: runsOf(context, saved?.deploy, saved), destroy: runsOf(context, saved?.destroy, saved) },
-      };
+      return scheduleAnswer({ id: environment.id, settings });
     },
 
     async getDrift({ actor, ref, ...page }: OnEnvironment & PageRequest): Promise<DriftAnswer> {

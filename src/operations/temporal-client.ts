@@ -232,7 +232,6 @@ export function createTemporalGateway(client: Client, options: TemporalGatewayOp
           return {
             nextRuns: info.nextActionTimes,
             paused: state.paused,
-            skippedOverlap: info.numActionsSkippedOverlap,
             missed: info.numActionsMissedCatchupWindow,
           };
         } catch (thrown) {

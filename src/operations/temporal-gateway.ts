@@ -34,8 +34,7 @@ export interface ScheduleInput {
 export interface ScheduleView {
   readonly nextRuns: readonly Date[];
   readonly paused: boolean;
-  /** Firings that were dropped since an older one still ran, and since Windlass was away for too long. */
-  readonly skippedOverlap: number;
+  /** Firings that were dropped because Temporal or its workers were away for longer than the catch-up window. */
   readonly missed: number;
 }
 

@@ -298,6 +298,10 @@ const scheduleAnswerSchema = z
   .object({
     schedule: environmentScheduleSchema.nullable(),
     next: z.object({ deploy: z.array(z.string()), destroy: z.array(z.string()) }).describe('Next firings, ISO 8601'),
+    missed: z
+      .number()
+      .nullable()
+      .describe('Firings dropped because of an outage longer than the catch-up window; null while Temporal is away'),
   })
   .meta({ id: 'ScheduleAnswer' });
 

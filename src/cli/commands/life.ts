@@ -19,6 +19,7 @@ import { findPlace, getEnvironment, printDone, printItem } from './shared.ts';
 
 /** Answers of these routes are the settings, alone or with more around them. */
 const loose = z.looseObject({});
+const missedSchema = z.looseObject({ missed: z.number().nullish() });
 
 function checkCron(flag: string, cron: string | undefined, timezone: string | undefined): void {
   const problem =
@@ -41,14 +42,18 @@ export function addSchedules({ add, group }: Registry): void {
       options: noOptions,
       async run(call) {
         const { client } = await call.connect();
-        const { settings, name } = await getEnvironment(client, call.argument(0));
+        const { settings, name, id } = await getEnvironment(client, call.argument(0));
         if (!settings.schedule)
           return printDone(
             call,
             `${name} has no schedule. Set one:  windlass schedule set ${shellQuote(name)} --destroy "0 20 * * 1-5" --deploy "0 7 * * 1-5"`,
             null,
           );
-        return printItem(call, settings.schedule, scheduleFields(settings.schedule, call.io.now()));
+        const { missed } = await client.get(`environments/${ref(id)}/schedule`, missedSchema);
+        return printItem(call, { ...settings.schedule, missed }, [
+          ...scheduleFields(settings.schedule, call.io.now()),
+          ['missed', missed ? `${missed} in outages of more than ${settings.schedule.catchUpSeconds} s` : null],
+        ]);
       },
     },
     schedule,

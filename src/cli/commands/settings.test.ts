@@ -103,6 +103,34 @@ describe('environment show', () => {
   });
 });
 
+describe('an end that has passed', () => {
+  const ended = (locked: boolean): Environment => {
+    const made = shop({ expiresAt: at(-120) });
+    return locked
+      ? { ...made, flags: { ...made.flags, lock: { by: 'ana', at: at(0), reason: 'the fair is on' } } }
+      : made;
+  };
+
+  test.each([
+    [false, 'Its destroy is due:  windlass deployment list shop'],
+    [true, 'Its destroy is due as soon as the lock is taken off:  windlass unlock shop'],
+  ])('is called due; locked: %s', async (locked, says) => {
+    const { out } = await run(['ttl', 'show', 'shop'], { 'GET /environments/shop': () => ended(locked) });
+    expect(out).toMatch(/^The life of shop ended .* ago, at .*\. Its destroy/);
+    expect(out).toContain(says);
+  });
+});
+
+test('schedule show tells how many firings an outage has cost', async () => {
+  const made = shop();
+  const schedule = { deploy: '0 7 * * 1-5', timezone: 'UTC', paused: false, catchUpSeconds: 600 };
+  const { out } = await run(['schedule', 'show', 'shop'], {
+    'GET /environments/shop': () => ({ ...made, settings: { ...made.settings, schedule } }),
+    'GET /environments/env_shop/schedule': () => ({ schedule, next: { deploy: [], destroy: [] }, missed: 2 }),
+  });
+  expect(out).toMatch(/missed +2 in outages of more than 600 s/);
+});
+
 test('environment update sets how long a decision may take, and takes settings away', async () => {
   const words = 'environment update shop --approval-expiry 3d --require-approval none --max-parallel none';
   const routes = { 'GET /environments/shop': () => shop(), 'PATCH /environments/env_shop': () => shop() };

@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import type { Environment } from '../../model/index.ts';
 import { ref } from '../client/api-client.ts';
-import type { ApiClient } from '../client/api-client.ts';
 import type { Invocation, Registry } from '../cli.ts';
 import { noOptions } from '../cli.ts';
 import { usageError } from '../exit.ts';
@@ -18,11 +18,7 @@ export function addTtl({ add, group }: Registry): void {
       options: noOptions,
       async run(call) {
         const { client } = await call.connect();
-        const { name, expiresAt, settings } = await getEnvironment(client, call.argument(0));
-        printDone(call, describeExpiry(name, expiresAt, call.io.now()), {
-          ttl: settings.ttl ?? { kind: 'unlimited' },
-          expiresAt,
-        });
+        printExpiry(call, await getEnvironment(client, call.argument(0)));
       },
     },
     ttl,
@@ -53,7 +49,7 @@ export function addTtl({ add, group }: Registry): void {
         const { client } = await call.connect();
         const { id } = await getEnvironment(client, call.argument(0));
         await client.post(`environments/${ref(id)}/ttl/extend`, z.unknown(), { hours });
-        await showExpiry(call, client, id);
+        printExpiry(call, await getEnvironment(client, id));
       },
     },
     ttl,
@@ -65,21 +61,25 @@ async function setTtl(call: Invocation<unknown>): Promise<void> {
   const { client } = await call.connect();
   const { id } = await getEnvironment(client, call.argument(0));
   await client.put(`environments/${ref(id)}/ttl`, z.unknown(), body);
-  await showExpiry(call, client, id);
+  printExpiry(call, await getEnvironment(client, id));
 }
 
-async function showExpiry(call: Invocation<unknown>, client: ApiClient, id: string): Promise<void> {
-  const { name, expiresAt, settings } = await getEnvironment(client, id);
-  printDone(call, describeExpiry(name, expiresAt, call.io.now()), {
+function printExpiry(call: Invocation<unknown>, environment: Environment): void {
+  const { expiresAt, settings } = environment;
+  printDone(call, describeExpiry(environment, call.io.now()), {
     ttl: settings.ttl ?? { kind: 'unlimited' },
     expiresAt,
   });
 }
 
-function describeExpiry(name: string, expiresAt: string | null, nowMs: number): string {
-  return expiresAt === null
-    ? `${name} has no end set.`
-    : `${name} destroys itself ${formatRelative(expiresAt, nowMs)}, at ${expiresAt}.`;
+function describeExpiry({ name, expiresAt, flags }: Environment, nowMs: number): string {
+  if (expiresAt === null) return `${name} has no end set.`;
+  const when = `${formatRelative(expiresAt, nowMs)}, at ${expiresAt}`;
+  if (Date.parse(expiresAt) > nowMs) return `${name} destroys itself ${when}.`;
+  const next = flags.lock
+    ? `is due as soon as the lock is taken off:  windlass unlock ${shellQuote(name)}`
+    : `is due:  windlass deployment list ${shellQuote(name)}`;
+  return `The life of ${name} ended ${when}. Its destroy ${next}`;
 }
 
 const reasonFlags = [{ flags: '--reason <text>', description: 'shown to whoever is refused a run' }];
