@@ -6,7 +6,7 @@ import type { WorkerOptions } from '@temporalio/worker';
 import { NativeConnection, TransportError, Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import type { ActivityDeps, WorkerIdentity } from './activities/index.ts';
-import { createOrchestrationActivities, createRunActivities } from './activities/index.ts';
+import { createOrchestrationActivities, createRunActivities, tidyDisk } from './activities/index.ts';
 import type { Config } from './config.ts';
 import { messageOf, newId, taskQueues, WindlassError } from './model/index.ts';
 import type { Operations } from './operations/index.ts';
@@ -20,6 +20,9 @@ const sourcePath = join(__dirname, 'workflows', 'index.ts');
 /** Sooner than Temporal's default, so that a cancel reaches a tool within about a second. */
 const heartbeatThrottle = '1 second';
 const signOfLifeEveryMs = 5000;
+/** Not at once: what a worker was started for goes first. */
+const tidyFirstMs = 5 * 60_000;
+const tidyEveryMs = 24 * 3_600_000;
 
 export interface RunningWorkers {
   /** Ends when the workers have stopped; rejects when one of them failed. */
@@ -112,8 +115,10 @@ export async function startWorkers(parts: WorkerParts): Promise<RunningWorkers> 
     maxConcurrentActivityTaskExecutions: config.run.slots,
   });
   const workers = [orchestration, run];
+  const stopTidying = keepDiskTidy(deps);
   const done = Promise.all(workers.map((worker) => worker.run())).then(async () => {
     clearInterval(beating);
+    stopTidying();
     await stopWorker(rooms.db.sql, identity.id).catch(() => undefined);
   });
   return {
@@ -123,6 +128,18 @@ export async function startWorkers(parts: WorkerParts): Promise<RunningWorkers> 
       await done;
     },
   };
+}
+
+function keepDiskTidy(deps: ActivityDeps): () => void {
+  const tidy = (): void => {
+    tidyDisk(deps).then(
+      (tidied) => deps.log.info(tidied, 'tidied the disk'),
+      (error: unknown) => deps.log.warn({ error: messageOf(error) }, 'the disk could not be tidied; again tomorrow'),
+    );
+    timer = setTimeout(tidy, tidyEveryMs).unref();
+  };
+  let timer = setTimeout(tidy, tidyFirstMs).unref();
+  return () => clearTimeout(timer);
 }
 
 /** Tells this start of the machine from an earlier one: process ids mean nothing across a reboot. */

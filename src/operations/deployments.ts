@@ -1,4 +1,12 @@
-import type { Deployment, DeploymentStatus, DeploymentType, Environment, NodeRun, Page } from '../model/index.ts';
+import type {
+  Deployment,
+  DeploymentStatus,
+  DeploymentType,
+  Environment,
+  NodeRun,
+  NodeStatus,
+  Page,
+} from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
 import {
   findDeployment,
@@ -82,12 +90,16 @@ export function deploymentOperations(context: Context) {
         'notFound',
         `Deployment ${deployment.number} has no ${format === 'json' ? 'JSON plan' : 'plan'} of "${node.alias}"`,
         {
-          hint:
-            node.status === 'pending'
-              ? 'it has not been planned yet'
-              : 'a node that needs no approval is deployed without a plan of its own; ask for one: windlass plan',
+          hint: noPlanHint(deployment.type, node.status),
         },
       );
     },
   };
+}
+
+function noPlanHint(type: DeploymentType, status: NodeStatus): string {
+  if (status === 'pending') return 'it has not been planned yet';
+  return type === 'plan' || type === 'drift'
+    ? `a ${type} keeps its plans for 90 days; ask for another: windlass plan`
+    : 'a node that needs no approval is deployed without a plan of its own; ask for one: windlass plan';
 }

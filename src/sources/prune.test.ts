@@ -1,39 +1,68 @@
-import { existsSync, readFileSync, utimesSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cleanUp, commit, git, gitSource, makeRepository, setup } from './testing.ts';
+import { cleanUp, commit, fresh, git, gitSource, localSource, makeRepository, setup } from './testing.ts';
 
 // git starts many processes, and the machine may be busy
 jest.setTimeout(60_000);
 afterAll(cleanUp);
 
-describe('pruning', () => {
-  test('removes what was not used lately, keeps what is in use, and can be made again', async () => {
-    const repository = makeRepository({ a: '1' });
-    const first = git(repository, 'rev-parse', 'HEAD');
-    const second = commit(repository, { a: '2' });
-    const third = commit(repository, { a: '3' });
-    const { sources } = setup();
-    const source = gitSource(repository);
-    const old = await sources.checkout(source, first);
-    const kept = await sources.checkout(source, second);
-    const recent = await sources.checkout(source, third);
-    const longAgo = new Date(Date.now() - 7_200_000);
-    utimesSync(`${old}.json`, longAgo, longAgo);
-    utimesSync(`${kept}.json`, longAgo, longAgo);
-    const report = await sources.prune({ maxAgeMs: 3_600_000, keep: [kept], graceMs: 60_000 });
-    expect(report.removed).toBe(1);
-    expect(report.freedBytes).toBeGreaterThan(0);
-    expect([old, kept, recent].map((path) => existsSync(path))).toEqual([false, true, true]);
-    await sources.prune({ maxBytes: 0, graceMs: 0, keep: [recent] });
-    expect([kept, recent].map((path) => existsSync(path))).toEqual([false, true]);
-    expect(readFileSync(join(await sources.checkout(source, first), 'a'), 'utf8')).toBe('1');
-  });
+const hourMs = 3_600_000;
+const longAgo = new Date(Date.now() - 2 * hourMs);
+const leaveUnused = (checkout: string): void => utimesSync(`${checkout}.json`, longAgo, longAgo);
 
-  test('leaves everything alone that was used within the grace time', async () => {
-    const repository = makeRepository({ a: '1' });
-    const { sources } = setup();
-    const root = await sources.checkout(gitSource(repository), git(repository, 'rev-parse', 'HEAD'));
-    expect((await sources.prune({ maxBytes: 0 })).removed).toBe(0);
-    expect(existsSync(root)).toBe(true);
-  });
+test('removes commits that were not used lately, of which each can be made again', async () => {
+  const repository = makeRepository({ a: '1', 'part/b': '1' });
+  const first = git(repository, 'rev-parse', 'HEAD');
+  const second = commit(repository, { a: '2' });
+  const { sources, cacheDirectory } = setup();
+  const source = gitSource(repository);
+  const old = await sources.checkout(source, first);
+  const part = await sources.checkout(source, first, { sparsePath: 'part' });
+  const recent = await sources.checkout(source, second);
+  for (const path of [old, part]) leaveUnused(path);
+  const report = await sources.prune({ unusedForMs: hourMs });
+  expect(report.removed).toBe(2);
+  expect(report.freedBytes).toBeGreaterThan(0);
+  expect([old, part, recent].map((path) => existsSync(path))).toEqual([false, false, true]);
+  expect(existsSync(`${old}.json`)).toBe(false);
+  expect(readdirSync(join(cacheDirectory, 'tmp'))).toEqual([]);
+  expect(readFileSync(join(await sources.checkout(source, first), 'a'), 'utf8')).toBe('1');
+  expect(await sources.prune({ unusedForMs: hourMs })).toEqual({ removed: 0, freedBytes: 0 });
+});
+
+test('each use begins the time anew', async () => {
+  const repository = makeRepository({ a: '1' });
+  const { sources } = setup();
+  const hash = git(repository, 'rev-parse', 'HEAD');
+  const root = await sources.checkout(gitSource(repository), hash);
+  leaveUnused(root);
+  await sources.checkout(gitSource(repository), hash);
+  expect((await sources.prune({ unusedForMs: hourMs })).removed).toBe(0);
+  expect(existsSync(root)).toBe(true);
+});
+
+test('leaves copies of local directories, which may be the only ones, and repositories', async () => {
+  const directory = fresh('project');
+  writeFileSync(join(directory, 'a'), '1');
+  const repository = makeRepository({ a: '1' });
+  const { sources, cacheDirectory } = setup();
+  const local = localSource(directory);
+  const { commit: pinned } = await sources.resolve(local);
+  const copy = await sources.checkout(local, pinned);
+  leaveUnused(copy);
+  leaveUnused(await sources.checkout(gitSource(repository), git(repository, 'rev-parse', 'HEAD')));
+  writeFileSync(join(directory, 'a'), '2');
+  expect((await sources.prune({ unusedForMs: hourMs })).removed).toBe(1);
+  expect(readFileSync(join(await sources.checkout(local, pinned), 'a'), 'utf8')).toBe('1');
+  expect(readdirSync(join(cacheDirectory, 'repositories'))).toHaveLength(1);
+});
+
+test('clears away what a process that died has left half made', async () => {
+  const { sources, cacheDirectory } = setup();
+  const half = join(cacheDirectory, 'tmp', 'make-x');
+  const young = join(cacheDirectory, 'tmp', 'make-y');
+  for (const path of [half, young]) mkdirSync(path, { recursive: true });
+  utimesSync(half, longAgo, longAgo);
+  await sources.prune({ unusedForMs: hourMs });
+  expect([half, young].map((path) => existsSync(path))).toEqual([false, true]);
 });

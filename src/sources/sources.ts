@@ -13,7 +13,7 @@ import { notePath, readTextFile, resolvePath } from './inside.ts';
 import { defaultLimits } from './limits.ts';
 import type { SourceLimits } from './limits.ts';
 import { hashDirectory, openLocal } from './local-directory.ts';
-import { pruneCache } from './prune.ts';
+import { pruneCheckouts } from './prune.ts';
 import type { PruneOptions, PruneReport } from './prune.ts';
 import { removeTree, sealTree } from './tree.ts';
 
@@ -48,7 +48,7 @@ export interface Sources {
   checkout(source: Source, commit: string, options?: CheckoutOptions): Promise<string>;
   resolvePath(root: string, path: string): Promise<string>;
   readTextFile(root: string, path: string, maxBytes: number): Promise<string>;
-  /** Removes checkouts and caches that were not used lately. */
+  /** Removes what was not used lately and can be made again. */
   prune(options: PruneOptions): Promise<PruneReport>;
 }
 
@@ -218,7 +218,7 @@ export function createSources(options: SourcesOptions): Sources {
     readTextFile,
     async prune(given) {
       await prepared();
-      return pruneCache(cacheDirectory, given);
+      return pruneCheckouts(cacheDirectory, given);
     },
   };
 }

@@ -77,3 +77,18 @@ export async function readLog(db: Db, filter: LogFilter): Promise<LogChunk[]> {
     at: iso(row.at),
   }));
 }
+
+/**
+ * Drops what plans and drift checks have said and planned that ended before a date; answers how many chunks and plans.
+ * They are many, by schedule, and read soon or never. What changed something is kept.
+ */
+export async function pruneReads(db: Db, before: Date, limit: number): Promise<number> {
+  // Looked up run by run: neither table may be read as a whole for the little that is old.
+  const oldRowsOf = (table: 'log_chunks' | 'artifacts') => sql`
+    SELECT row.id FROM deployments d
+    CROSS JOIN LATERAL (SELECT id FROM ${sql.table(table)} WHERE deployment_id = d.id LIMIT ${limit}) row
+    WHERE d.type IN ('plan', 'drift') AND d.finished_at < ${before} LIMIT ${limit}`;
+  const chunks = await sql`DELETE FROM log_chunks WHERE id IN (${oldRowsOf('log_chunks')})`.execute(db);
+  const plans = await sql`DELETE FROM artifacts WHERE id IN (${oldRowsOf('artifacts')})`.execute(db);
+  return Number(chunks.numAffectedRows ?? 0) + Number(plans.numAffectedRows ?? 0);
+}

@@ -1,0 +1,98 @@
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { sql } from 'kysely';
+import type { Db } from '../store/index.ts';
+import type { ActivityDeps } from './deps.ts';
+
+const dayMs = 86_400_000;
+/** How long each stays on the disk of a worker after its last use; docs/operating.md says so too. */
+export const keptOnDiskDays = { checkouts: 30, workDirectories: 7 } as const;
+
+/** Begins the names of directories that are being removed. */
+const goneMark = 'gone-';
+
+export interface TidiedDisk {
+  readonly checkouts: number;
+  readonly workDirectories: number;
+  /** Of the checkouts. */
+  readonly freedBytes: number;
+}
+
+type Deps = Pick<ActivityDeps, 'db' | 'sources' | 'workDirectory'>;
+
+/**
+ * Removes what this machine can make again: checkouts of git commits, and work directories of environments that are gone
+ * and of reads that a crash has left behind. Each worker does so by itself, since nobody else sees its disk.
+ */
+export async function tidyDisk(deps: Deps): Promise<TidiedDisk> {
+  const { removed, freedBytes } = await deps.sources.prune({ unusedForMs: keptOnDiskDays.checkouts * dayMs });
+  return { checkouts: removed, workDirectories: await tidyWorkDirectories(deps), freedBytes };
+}
+
+async function tidyWorkDirectories({ db, workDirectory }: Deps): Promise<number> {
+  await mkdir(workDirectory, { recursive: true });
+  const before = new Date(Date.now() - keptOnDiskDays.workDirectories * dayMs);
+  let removed = 0;
+  for (const name of await readdir(workDirectory)) {
+    const path = join(workDirectory, name);
+    // A state that no backend would take lies there for a person.
+    if (existsSync(join(path, 'rescued'))) continue;
+    const aside = join(workDirectory, `${goneMark}${name}`);
+    if (name.startsWith(goneMark)) {
+      // A removal that was cut off.
+      await rm(path, { recursive: true, force: true });
+    } else if (await moveAside(db, { name, path, aside, before })) {
+      await rm(aside, { recursive: true, force: true });
+      removed++;
+    }
+  }
+  return removed;
+}
+
+interface Candidate {
+  /** The id of an environment, for a read with that of its deployment behind a dot. */
+  readonly name: string;
+  readonly path: string;
+  readonly aside: string;
+  /** What was used since stays. */
+  readonly before: Date;
+}
+
+/** Moves a directory away that nobody will come back to; false when somebody may. */
+async function moveAside(db: Deps['db'], { name, path, aside, before }: Candidate): Promise<boolean> {
+  const [environmentId = '', deploymentId] = name.split('.');
+  if (deploymentId !== undefined) {
+    if (!(await hasEnded(db.sql, deploymentId, before))) return false;
+    await rename(path, aside);
+    return true;
+  }
+  // A run gets its number by changing the row that is locked here, so none begins in between.
+  return db.transaction(async (tx) => {
+    if (!(await isGone(tx, environmentId, before))) return false;
+    await rename(path, aside);
+    return true;
+  });
+}
+
+async function hasEnded(db: Db, deploymentId: string, before: Date): Promise<boolean> {
+  const { rows } = await sql`
+    SELECT 1 FROM deployments WHERE id = ${deploymentId} AND finished_at < ${before}`.execute(db);
+  return rows.length > 0;
+}
+
+/** Nothing of the environment exists, nothing was done with it lately, and nothing is about to be. Locks its root. */
+async function isGone(tx: Db, environmentId: string, before: Date): Promise<boolean> {
+  await sql`
+    SELECT 1 FROM environments
+    WHERE id = (SELECT COALESCE(parent_id, id) FROM environments WHERE id = ${environmentId}) FOR UPDATE`.execute(tx);
+  // A statement of its own: what was committed while the lock was waited for counts.
+  const { rows } = await sql`
+    SELECT 1 FROM environments e
+    WHERE e.id = ${environmentId} AND e.updated_at < ${before}
+      AND (e.archived OR e.status IN ('inactive', 'neverDeployed'))
+      AND NOT EXISTS (
+        SELECT 1 FROM deployments d WHERE d.environment_id = COALESCE(e.parent_id, e.id) AND d.finished_at IS NULL
+      )`.execute(tx);
+  return rows.length > 0;
+}
