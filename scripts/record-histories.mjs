@@ -1,4 +1,4 @@
-// Records test/histories/ anew; see docs/versioning.md. Needs the tools of `./windlass test`.
+// Records histories into test/histories/<today>/; see docs/versioning.md. Needs the tools of `./windlass test`.
 import { spawnSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';

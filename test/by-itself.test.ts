@@ -1,6 +1,9 @@
+import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
+import { NativeConnection } from '@temporalio/worker';
 import type { Approval, Deployment, NodeRun, Page } from '../src/model/index.ts';
 import { workflowIds } from '../src/model/index.ts';
+import { createOlderVersion } from '../src/operations/older-version.test-support.ts';
 import { makeEnvironment, makeProject, node } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
 import { startTestServer } from './support/windlass.ts';
@@ -96,4 +99,26 @@ it('finds a run whose workflow was ended outside, and closes it with everything 
   // The tool is stopped too, and the environment can be deployed again.
   project.stack('slow');
   expect((await server.run(environment.id)).status).toBe('succeeded');
+});
+
+it('goes on with an environment whose workflow another version of Windlass began', async () => {
+  const project = newProject();
+  project.stack('a');
+  project.workflow({ environments: { a: node('a') } });
+  const environment = await makeEnvironment(server, project);
+  const workflowId = workflowIds.environment(environment.id);
+  const client = new Client({ connection });
+  const native = await NativeConnection.connect({ address: server.temporalAddress });
+  const today = join(__dirname, '..', 'src', 'workflows', 'index.ts');
+  const older = createOlderVersion({ client, connection: native }, today);
+  try {
+    await older.begin('environment', workflowId);
+    const { runId } = await client.workflow.getHandle(workflowId).describe();
+    expect((await server.run(environment.id)).status).toBe('succeeded');
+    expect((await client.workflow.getHandle(workflowId, runId).describe()).status.name).toBe('TERMINATED');
+    expect((await server.environment(environment.id)).status).toBe('active');
+  } finally {
+    await older.stop();
+    await native.close();
+  }
 });

@@ -4,7 +4,7 @@ import { bundleWorkflowCode, Worker } from '@temporalio/worker';
 import type { WorkflowBundleWithSourceMap } from '@temporalio/worker';
 
 const directory = join(__dirname, 'histories');
-const files = readdirSync(directory).filter((name) => name.endsWith('.json'));
+const files = readdirSync(directory, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.json'));
 
 /**
  * Workflows that are open for weeks are replayed with today's code. One that fails here would get stuck in production:

@@ -1,6 +1,7 @@
-import { sql } from 'kysely';
 import { workflowIds } from '../model/index.ts';
+import { findStranded } from '../operations/index.ts';
 import type { ActivityDeps } from './deps.ts';
+import { loadUnendedNodes } from './run-store.ts';
 
 /** Enough for a tool to be interrupted and to write its state; shorter than the activity that waits may take. */
 const longestWaitMs = 90_000;
@@ -10,13 +11,15 @@ const longestWaitMs = 90_000;
  * the next run must not begin while their tools still work.
  */
 export async function stopOrphans(deps: ActivityDeps, deploymentId: string): Promise<void> {
-  const { rows } = await sql<{ alias: string; compensation: boolean }>`
-    SELECT alias, compensation FROM node_runs WHERE deployment_id = ${deploymentId} AND started_at IS NOT NULL
-      AND status NOT IN ('succeeded', 'failed', 'skipped', 'cancelled', 'aborted')`.execute(deps.db.sql);
+  const rows = await loadUnendedNodes(deps.db.sql, deploymentId);
   if (rows.length === 0) return;
   const ended = rows.map(async ({ alias, compensation }) => {
-    const child = deps.temporal.workflow.getHandle(workflowIds.node(deploymentId, alias, compensation));
-    await child.cancel();
+    const workflowId = workflowIds.node(deploymentId, alias, compensation);
+    const child = deps.temporal.workflow.getHandle(workflowId);
+    // One of another version cannot hear; its tool is stopped when its worker hears that nobody waits for it.
+    const stranded = await findStranded(deps.temporal, workflowId);
+    if (stranded === null) await child.cancel();
+    else await child.terminate(`its run was ended outside Windlass: ${stranded.reason}`);
     await child.result();
   });
   let timer: NodeJS.Timeout | undefined;

@@ -1,9 +1,11 @@
 import { isGrpcServiceError, WorkflowNotFoundError } from '@temporalio/client';
 import { sql } from 'kysely';
 import { workflowIds } from '../model/index.ts';
+import { findStranded } from '../operations/index.ts';
+import { recordEvent } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
 import { recordCancelled } from './lifecycle.ts';
-import { closeNodes, setEnvironmentStatus } from './run-store.ts';
+import { closeNodes, loadUnendedNodes, setEnvironmentStatus } from './run-store.ts';
 
 /** A run younger than this may simply not have reached Temporal yet. */
 const graceSeconds = 60;
@@ -14,11 +16,15 @@ const graceSeconds = 60;
  */
 export async function reconcile(deps: ActivityDeps, input: { limit: number }): Promise<{ repaired: number }> {
   let repaired = await deps.operations.resendPending(input.limit);
-  const { rows } = await sql<{ id: string }>`
-    SELECT id FROM deployments WHERE status IN ('running', 'stopping', 'rollingBack') AND started_at < now() - make_interval(secs => ${graceSeconds})
+  const { rows } = await sql<{ id: string; status: string }>`
+    SELECT id, status FROM deployments WHERE status IN ('running', 'stopping', 'rollingBack') AND started_at < now() - make_interval(secs => ${graceSeconds})
     ORDER BY started_at LIMIT ${input.limit}`.execute(deps.db.sql);
-  for (const { id } of rows) {
-    if (await isOpen(deps, workflowIds.deployment(id))) continue;
+  for (const { id, status } of rows) {
+    if (await isOpen(deps, workflowIds.deployment(id))) {
+      await tellIfStranded(deps, id);
+      if (status === 'stopping') repaired += await endStrandedNodes(deps, id);
+      continue;
+    }
     await recordCancelled(deps, { deploymentId: id, message: 'its workflow was ended outside Windlass' });
     repaired++;
   }
@@ -53,6 +59,45 @@ async function settleEnvironments(deps: ActivityDeps, limit: number): Promise<nu
     LIMIT ${limit}`.execute(deps.db.sql);
   for (const { id } of rows) await deps.db.transaction((tx) => setEnvironmentStatus(tx, id, 'failed', null));
   return rows.length;
+}
+
+/** Says once of a run that it does not go on, and what can be done. */
+async function tellIfStranded(deps: ActivityDeps, deploymentId: string): Promise<void> {
+  const stranded = await findStranded(deps.temporal, workflowIds.deployment(deploymentId)).catch(() => null);
+  if (stranded === null) return;
+  const { rows } = await sql<{ environment_id: string; number: number; told: boolean }>`
+    SELECT d.environment_id, d.number, EXISTS (
+      SELECT 1 FROM events e WHERE e.deployment_id = d.id AND e.type = 'environment.warning' AND e.data ->> 'kind' = 'stranded'
+    ) AS told FROM deployments d WHERE d.id = ${deploymentId}`.execute(deps.db.sql);
+  for (const { environment_id: environmentId, number, told } of rows) {
+    if (told) continue;
+    deps.log.warn({ deploymentId, reason: stranded.reason }, 'a run of another version cannot go on');
+    const message =
+      `run #${number} was begun by another version of Windlass and cannot go on with this one: ` +
+      'go back to that version until it has ended, or abort it and resume';
+    await recordEvent(deps.db.sql, {
+      type: 'environment.warning',
+      environmentId,
+      deploymentId,
+      alias: null,
+      data: { kind: 'stranded', message },
+    });
+  }
+}
+
+/** A node of another version does not hear that its run is being stopped, which would wait for it for ever. */
+async function endStrandedNodes(deps: ActivityDeps, deploymentId: string): Promise<number> {
+  let ended = 0;
+  for (const { alias, compensation } of await loadUnendedNodes(deps.db.sql, deploymentId)) {
+    const workflowId = workflowIds.node(deploymentId, alias, compensation);
+    const stranded = await findStranded(deps.temporal, workflowId).catch(() => null);
+    if (stranded === null) continue;
+    await deps.temporal.workflow
+      .getHandle(workflowId, stranded.runId)
+      .terminate(`its run is being stopped, which it cannot hear: ${stranded.reason}`);
+    ended++;
+  }
+  return ended;
 }
 
 async function isOpen(deps: ActivityDeps, workflowId: string): Promise<boolean> {

@@ -301,6 +301,17 @@ export async function setRunStatus(
   return true;
 }
 
+/** Nodes of a run that have begun and are not over, as far as the records know. */
+export async function loadUnendedNodes(
+  db: Db,
+  deploymentId: string,
+): Promise<{ readonly alias: string; readonly compensation: boolean }[]> {
+  const { rows } = await sql<{ alias: string; compensation: boolean }>`
+    SELECT alias, compensation FROM node_runs WHERE deployment_id = ${deploymentId} AND started_at IS NOT NULL
+      AND status NOT IN ('succeeded', 'failed', 'skipped', 'cancelled', 'aborted')`.execute(db);
+  return rows;
+}
+
 export async function setEnvironmentStatus(
   db: Db,
   environmentId: string,

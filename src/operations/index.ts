@@ -10,6 +10,7 @@ export type { DeploymentAsk, PreparedDeployment, RequestedDeployment } from './r
 export type { StateSummary } from './state.ts';
 export type { Validation } from './validate.ts';
 export type { VariablePatch } from './variables.ts';
+export { findStranded } from './stranded.ts';
 export { createTemporalGateway } from './temporal-client.ts';
 export type { TemporalGatewayOptions } from './temporal-client.ts';
 export type { EntityTarget, ScheduleInput, ScheduleView, TemporalGateway } from './temporal-gateway.ts';

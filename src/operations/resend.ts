@@ -9,13 +9,19 @@ import { queuedRunOf, submitQueued } from './request-deployment.ts';
 /** What is younger than this is probably on its way. */
 const graceSeconds = 20;
 
-/** False when Temporal is away: there is no use in going on. Other refusals belong to the one thing that was tried. */
-async function attempt(work: () => Promise<boolean>): Promise<{ done: boolean; away: boolean }> {
+/** Says whether Temporal is away, so that there is no use in going on. Other refusals belong to the one thing that was tried. */
+async function attempt({ temporal }: Context, work: () => Promise<boolean>): Promise<{ done: boolean; away: boolean }> {
   try {
     return { done: await work(), away: false };
   } catch (thrown) {
     if (!(thrown instanceof WindlassError)) throw thrown;
-    return { done: false, away: thrown.code === 'unavailable' };
+    if (thrown.code !== 'unavailable') return { done: false, away: false };
+    // One workflow that does not answer must not keep the others waiting.
+    const away = await temporal.check().then(
+      () => false,
+      () => true,
+    );
+    return { done: false, away };
   }
 }
 
@@ -91,7 +97,7 @@ export function resendOperations(context: Context) {
       ];
       let sent = 0;
       for (const one of work) {
-        const { done, away } = await attempt(one);
+        const { done, away } = await attempt(context, one);
         if (done) sent++;
         if (away) break;
       }

@@ -7,6 +7,8 @@ import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { toolPath } from '../../test/support/tools.ts';
 import { searchAttributes, taskQueues, workflowIds } from '../model/index.ts';
+import { createOlderVersion } from './older-version.test-support.ts';
+import type { OlderVersion } from './older-version.test-support.ts';
 import { createTemporalGateway } from './temporal-client.ts';
 import type { EntityTarget, TemporalGateway } from './temporal-gateway.ts';
 
@@ -158,6 +160,59 @@ describe('a run in progress', () => {
       'http://127.0.0.1:8233/namespaces/default/workflows/deployment%3Adep_1',
     );
     expect(createTemporalGateway(env.client, { namespace: 'default' }).deploymentUrl('dep_1')).toBeNull();
+  });
+});
+
+describe('a workflow that another version of Windlass began', () => {
+  const quick = () => createTemporalGateway(env.client, { namespace: 'default', deadlineMs: 3000 });
+  let older: OlderVersion;
+
+  beforeAll(() => {
+    const today = require.resolve('./gateway-workflows.test-support.ts');
+    older = createOlderVersion({ client: env.client, connection: env.nativeConnection }, today);
+  });
+  afterAll(() => older.stop());
+
+  test('is replaced when it is of an environment: what it knew is on record', async () => {
+    const shop = target({ expiresAtMs: 4_102_444_800_000 });
+    await older.begin('environment', workflowIds.environment(shop.id));
+    const { runId } = await env.client.workflow.getHandle(workflowIds.environment(shop.id)).describe();
+    expect(await quick().submit(shop, run('dep_1'))).toEqual({ position: 0 });
+    expect(await gateway.view(shop.id)).toMatchObject({ expiresAtMs: 4_102_444_800_000 });
+    const old = await env.client.workflow.getHandle(workflowIds.environment(shop.id), runId).fetchHistory();
+    expect(old.events?.at(-1)?.workflowExecutionTerminatedEventAttributes?.reason).toMatch(/cannot follow it: .*TMPRL/);
+    // From now on nobody has to wait for it.
+    expect(await gateway.submit(shop, run('dep_2'))).toEqual({ position: 1 });
+  });
+
+  test('is not there for what it only should know', async () => {
+    const shop = target();
+    await older.begin('environment', workflowIds.environment(shop.id));
+    expect(await quick().cancelQueued(shop.id, 'dep_1')).toBe(false);
+    expect(await gateway.view(shop.id)).toBeNull();
+  });
+
+  test('is left alone while a run of it is open, and says so', async () => {
+    const shop = target();
+    const child = workflowIds.deployment(`dep_${randomUUID()}`);
+    await older.begin('environment', workflowIds.environment(shop.id), child);
+    const refused = { code: 'conflict', message: expect.stringContaining('another version of Windlass') as string };
+    await expect(quick().submit(shop, run('dep_1'))).rejects.toMatchObject(refused);
+    await expect(quick().view(shop.id)).rejects.toMatchObject(refused);
+    await env.client.workflow.getHandle(child).terminate('over');
+    expect(await quick().submit(shop, run('dep_1'))).toEqual({ position: 0 });
+  });
+
+  test('cannot be asked for anything but its end when it is of a run', async () => {
+    const id = `dep_${randomUUID()}`;
+    await older.begin('deployment', workflowIds.deployment(id));
+    await expect(quick().control(id, { kind: 'pause', by: 'me' })).rejects.toMatchObject({
+      code: 'conflict',
+      message: `Deployment ${id} was begun by another version of Windlass, which this one cannot follow`,
+      hint: expect.stringContaining('windlass abort') as string,
+    });
+    await quick().control(id, { kind: 'abort', by: 'me' });
+    expect((await env.client.workflow.getHandle(workflowIds.deployment(id)).describe()).status.name).toBe('TERMINATED');
   });
 });
 

@@ -7,6 +7,7 @@ import {
 import type { Client, ScheduleOptions } from '@temporalio/client';
 import { SearchAttributeType, TypedSearchAttributes, defineSearchAttributeKey } from '@temporalio/common';
 import {
+  WindlassError,
   deploymentMessages,
   environmentMessages,
   nodeMessages,
@@ -25,7 +26,9 @@ import type {
   ScheduleKind,
   SubmitAnswer,
 } from '../model/index.ts';
-import { fromTemporal } from './temporal-errors.ts';
+import { findStranded } from './stranded.ts';
+import type { Stranded } from './stranded.ts';
+import { fromTemporal, otherVersion } from './temporal-errors.ts';
 import type { EntityTarget, ScheduleInput, ScheduleView, TemporalGateway } from './temporal-gateway.ts';
 
 export interface TemporalGatewayOptions {
@@ -46,6 +49,13 @@ function attributes(of: { environmentId: string; projectId: string; kind: string
     { key: projectKey, value: of.projectId },
     { key: kindKey, value: of.kind },
   ]);
+}
+
+/** For a look at what keeps a call waiting. */
+const lookDeadlineMs = 2000;
+
+function isUnavailable(thrown: unknown): boolean {
+  return thrown instanceof WindlassError && thrown.code === 'unavailable';
 }
 
 /** A new operation each time: the SDK lets one be used once. */
@@ -120,85 +130,150 @@ export function createTemporalGateway(client: Client, options: TemporalGatewayOp
 
   const entity = (environmentId: string) => client.workflow.getHandle(workflowIds.environment(environmentId));
 
+  /** Looks quickly: this comes after a call that has waited already. */
+  async function strandedNow(workflowId: string): Promise<Stranded | null> {
+    return client
+      .withDeadline(Date.now() + lookDeadlineMs, async () => findStranded(client, workflowId))
+      .catch(() => null);
+  }
+
+  /**
+   * Ends the workflow of an environment that another version of Windlass began and this one cannot follow: all it knows is
+   * on record, and its next message starts a new one. Throws while a run of it is open, which would end with it. False when
+   * the workflow is well.
+   */
+  async function endStranded(what: string, environmentId: string): Promise<boolean> {
+    const stranded = await strandedNow(workflowIds.environment(environmentId));
+    if (stranded === null) return false;
+    if (stranded.openChildren > 0) throw otherVersion(what, 'wait for the run in progress, or abort it');
+    await callOpen(what, async () =>
+      client.workflow
+        .getHandle(workflowIds.environment(environmentId), stranded.runId)
+        .terminate(`replaced, since this version of Windlass cannot follow it: ${stranded.reason}`),
+    );
+    return true;
+  }
+
+  /** A message to an environment's workflow. One that cannot take it any more is replaced first. */
+  async function callEntity<T>(what: string, environmentId: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (thrown) {
+      if (!isUnavailable(thrown) || !(await endStranded(what, environmentId))) throw thrown;
+      return work();
+    }
+  }
+
+  /** The same for one that is only told what it should know if it is there; null when it is not. */
+  async function tellEntity<T>(environmentId: string, message: string, content: object): Promise<T | null> {
+    const what = `Environment ${environmentId}`;
+    return callEntity(what, environmentId, async () =>
+      callOpen(what, async () => entity(environmentId).executeUpdate<T, [object]>(message, { args: [content] })),
+    );
+  }
+
+  /** A message to the workflow of a run or of a node. */
+  async function callRun(
+    what: string,
+    workflowId: string,
+    work: () => Promise<unknown>,
+    otherwise?: (stranded: Stranded) => Promise<unknown>,
+  ): Promise<void> {
+    try {
+      await call(what, work);
+    } catch (thrown) {
+      const stranded = isUnavailable(thrown) ? await strandedNow(workflowId) : null;
+      if (stranded === null) throw thrown;
+      if (otherwise === undefined)
+        throw otherVersion(what, 'go back to that version until the run has ended, or abort it: windlass abort');
+      await callOpen(what, async () => otherwise(stranded));
+    }
+  }
+
   return {
     async submit(target: EntityTarget, run: QueuedRun): Promise<SubmitAnswer> {
-      return call(`Environment "${target.name}"`, async () =>
-        client.workflow.executeUpdateWithStart<
-          (input: EnvironmentWorkflowInput) => Promise<void>,
-          SubmitAnswer,
-          [QueuedRun]
-        >(environmentMessages.submit, {
-          // Without an id of our own: Temporal would answer with what a workflow that has ended since had said, and
-          // start none. The workflow itself recognizes a run that comes again.
-          args: [run],
-          startWorkflowOperation: startEntity(target),
-        }),
+      const what = `Environment "${target.name}"`;
+      return callEntity(what, target.id, async () =>
+        call(what, async () =>
+          client.workflow.executeUpdateWithStart<
+            (input: EnvironmentWorkflowInput) => Promise<void>,
+            SubmitAnswer,
+            [QueuedRun]
+          >(environmentMessages.submit, {
+            // Without an id of our own: Temporal would answer with what a workflow that has ended since had said, and
+            // start none. The workflow itself recognizes a run that comes again.
+            args: [run],
+            startWorkflowOperation: startEntity(target),
+          }),
+        ),
       );
     },
 
     async cancelQueued(environmentId: string, deploymentId: string): Promise<boolean> {
-      const answer = await callOpen(`Deployment ${deploymentId}`, async () =>
-        entity(environmentId).executeUpdate<{ cancelled: boolean }, [{ deploymentId: string }]>(
-          environmentMessages.cancelQueued,
-          {
-            args: [{ deploymentId }],
-          },
-        ),
-      );
+      const answer = await tellEntity<{ cancelled: boolean }>(environmentId, environmentMessages.cancelQueued, {
+        deploymentId,
+      });
       return answer?.cancelled ?? false;
     },
 
     async setExpiry(target: EntityTarget, expiresAtMs: number | null): Promise<void> {
-      const what = `Environment "${target.name}"`;
       if (expiresAtMs === null) {
-        await callOpen(what, async () =>
-          entity(target.id).executeUpdate<void, [{ expiresAtMs: null }]>(environmentMessages.setExpiry, {
-            args: [{ expiresAtMs }],
-          }),
-        );
+        await tellEntity<void>(target.id, environmentMessages.setExpiry, { expiresAtMs });
         return;
       }
-      await call(what, async () =>
-        client.workflow.executeUpdateWithStart<
-          (input: EnvironmentWorkflowInput) => Promise<void>,
-          void,
-          [{ expiresAtMs: number }]
-        >(environmentMessages.setExpiry, { args: [{ expiresAtMs }], startWorkflowOperation: startEntity(target) }),
+      const what = `Environment "${target.name}"`;
+      await callEntity(what, target.id, async () =>
+        call(what, async () =>
+          client.workflow.executeUpdateWithStart<
+            (input: EnvironmentWorkflowInput) => Promise<void>,
+            void,
+            [{ expiresAtMs: number }]
+          >(environmentMessages.setExpiry, { args: [{ expiresAtMs }], startWorkflowOperation: startEntity(target) }),
+        ),
       );
     },
 
     async setLock(environmentId: string, lock: EnvironmentLock | null): Promise<void> {
       // Without a workflow there is no queue to guard; requests read the recorded lock first.
-      await callOpen(`Environment ${environmentId}`, async () =>
-        entity(environmentId).executeUpdate<void, [{ lock: EnvironmentLock | null }]>(environmentMessages.setLock, {
-          args: [{ lock }],
-        }),
-      );
+      await tellEntity<void>(environmentId, environmentMessages.setLock, { lock });
     },
 
     async control(deploymentId: string, request: ControlRequest): Promise<void> {
-      await call(`Deployment ${deploymentId}`, async () =>
-        client.workflow
-          .getHandle(workflowIds.deployment(deploymentId))
-          .executeUpdate<void, [ControlRequest]>(deploymentMessages.control, { args: [request] }),
+      const workflowId = workflowIds.deployment(deploymentId);
+      await callRun(
+        `Deployment ${deploymentId}`,
+        workflowId,
+        async () =>
+          client.workflow
+            .getHandle(workflowId)
+            .executeUpdate<void, [ControlRequest]>(deploymentMessages.control, { args: [request] }),
+        // Its record is closed and its tools are stopped as those of any run that was ended outside.
+        request.kind === 'abort'
+          ? async ({ runId, reason }) =>
+              client.workflow.getHandle(workflowId, runId).terminate(`aborted by ${request.by}: ${reason}`)
+          : undefined,
       );
     },
 
     async decide(node, decision: Decision): Promise<void> {
-      await call(`The wait of "${node.alias}" for a decision`, async () =>
+      const workflowId = workflowIds.node(node.deploymentId, node.alias, node.compensation);
+      await callRun(`The wait of "${node.alias}" for a decision`, workflowId, async () =>
         client.workflow
-          .getHandle(workflowIds.node(node.deploymentId, node.alias, node.compensation))
+          .getHandle(workflowId)
           .executeUpdate<void, [Decision]>(nodeMessages.decide, { args: [decision] }),
       );
     },
 
     async view(environmentId: string): Promise<EnvironmentView | null> {
-      return callOpen(`Environment ${environmentId}`, async () => {
+      const what = `Environment ${environmentId}`;
+      return callOpen(what, async () => {
         // A workflow that was terminated still answers queries, with the queue that it will never work off.
-        const { status } = await entity(environmentId).describe();
-        return status.name === 'RUNNING'
-          ? entity(environmentId).query<EnvironmentView>(environmentMessages.view)
-          : null;
+        const { status, raw } = await entity(environmentId).describe();
+        if (status.name !== 'RUNNING') return null;
+        // One that is stranded would keep a query waiting.
+        const failing = (raw.pendingWorkflowTask?.attempt ?? 0) > 1;
+        if (failing && (await endStranded(what, environmentId))) return null;
+        return entity(environmentId).query<EnvironmentView>(environmentMessages.view);
       });
     },
 

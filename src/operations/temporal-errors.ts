@@ -25,11 +25,16 @@ interface GrpcReason {
   readonly details: string;
 }
 
+/** An update with start says only in its message what was refused. */
+function detailsOf({ details, message }: { details: string; message: string }): string {
+  return details === '' || /could not be executed/.test(details) ? message : details;
+}
+
 /** The gRPC error at the bottom of a chain of causes. */
 function grpcReason(thrown: unknown): GrpcReason | undefined {
   let current = thrown;
   for (let depth = 0; depth < 8 && current instanceof Error; depth++) {
-    if (isGrpcServiceError(current)) return { code: current.code, details: current.details || current.message };
+    if (isGrpcServiceError(current)) return { code: current.code, details: detailsOf(current) };
     current = current.cause;
   }
   return undefined;
@@ -86,6 +91,17 @@ function fromGrpc(reason: GrpcReason, cause: unknown): WindlassError {
   }
 }
 
+/** What is open was begun by code that decided differently. `hint` says what can be done. */
+export function otherVersion(what: string, hint: string): WindlassError {
+  return new WindlassError(
+    'conflict',
+    `${what} was begun by another version of Windlass, which this one cannot follow`,
+    {
+      hint,
+    },
+  );
+}
+
 /** The refusal that workflow code gave on purpose, if it was one. */
 function refusal(error: WorkflowUpdateFailedError, what: string): WindlassError {
   const { cause } = error;
@@ -122,6 +138,13 @@ export function fromTemporal(thrown: unknown, what: string): WindlassError {
     return fromGrpc({ code: grpc.deadlineExceeded, details: '' }, thrown);
   }
   const reason = grpcReason(thrown);
+  if (reason?.code === grpc.failedPrecondition && /task in failed state/i.test(reason.details)) {
+    return unavailable(
+      `${what} does not answer: a step of its workflow fails again and again`,
+      'the log of the Windlass worker says why; nothing is lost, and it is tried again',
+      thrown,
+    );
+  }
   if (reason) return fromGrpc(reason, thrown);
   return unavailable(`Temporal cannot be used: ${messageOf(thrown)}`, unreachableHint, thrown);
 }

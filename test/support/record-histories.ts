@@ -1,9 +1,10 @@
 /**
- * Records one history of each kind of run into test/histories/, from a real server. Run it with
+ * Records one history of each kind of run into test/histories/<today>/, from a real server. What was recorded before stays:
+ * it stands for workflows that are open somewhere. Run it with
  * `node scripts/record-histories.mjs` when workflow code has changed on purpose; see docs/versioning.md.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Approval, Page } from '../../src/model/index.ts';
@@ -94,8 +95,8 @@ function withoutMachine(text: string): string {
 }
 
 async function record(): Promise<void> {
-  const target = join(process.cwd(), 'test', 'histories');
-  rmSync(target, { recursive: true, force: true });
+  const target = join(process.cwd(), 'test', 'histories', new Date().toISOString().slice(0, 10));
+  if (existsSync(target)) throw new Error(`${target} is there already: recorded histories are not replaced`);
   mkdirSync(target, { recursive: true });
   const server = await startTestServer();
   try {

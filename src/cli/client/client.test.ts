@@ -197,6 +197,29 @@ describe('following a stream', () => {
     expect(fake.calls).toHaveLength(1);
   });
 
+  test('the signal ends it at once, also when the request has lost sight of it', async () => {
+    const { client } = await serve({});
+    const cancelled = jest.fn();
+    const deaf = new ReadableStream<Uint8Array>({
+      start: (body) => body.enqueue(new TextEncoder().encode('data: one\n\n')),
+      cancel: cancelled,
+    });
+    const abort = new AbortController();
+    const states: string[] = [];
+    await followStream({
+      client: { ...client, open: () => Promise.resolve(deaf) },
+      path: 'events',
+      signal: abort.signal,
+      onConnection: (state) => states.push(state),
+      onMessage: () => {
+        setImmediate(() => abort.abort());
+        return false;
+      },
+    });
+    expect(states).toEqual([]);
+    expect(cancelled).toHaveBeenCalled();
+  });
+
   test('what the receiver throws is no broken line', async () => {
     const { server: fake, client } = await serve({
       'GET /events': ({ response }) => void openSse(response)({ data: 'x' }),

@@ -55,14 +55,17 @@ export function createSseParser(onMessage: (message: SseMessage) => void): (piec
   };
 }
 
-/** Messages of a response's body, until it ends. */
-export async function* readMessages(body: ReadableStream<Uint8Array>): AsyncGenerator<SseMessage> {
+/** Messages of a response's body, until it ends or the signal ends it. */
+export async function* readMessages(body: ReadableStream<Uint8Array>, signal: AbortSignal): AsyncGenerator<SseMessage> {
   const decoder = new TextDecoder();
   let waiting: SseMessage[] = [];
   const parse = createSseParser((message) => waiting.push(message));
   const reader = body.getReader();
+  // The signal that the request was made with does not reach a body that is read for minutes: Node forgets it then.
+  const stop = (): void => void reader.cancel().catch(() => undefined);
+  signal.addEventListener('abort', stop);
   try {
-    for (;;) {
+    while (!signal.aborted) {
       const { done, value } = await reader.read();
       if (done) return;
       parse(decoder.decode(value, { stream: true }));
@@ -71,6 +74,7 @@ export async function* readMessages(body: ReadableStream<Uint8Array>): AsyncGene
       yield* ready;
     }
   } finally {
+    signal.removeEventListener('abort', stop);
     await reader.cancel().catch(() => undefined);
   }
 }

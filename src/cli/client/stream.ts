@@ -37,11 +37,11 @@ export async function followStream(options: FollowOptions): Promise<void> {
       if (lostAt !== null) onConnection('back');
       lostAt = null;
       waitMs = wait.first;
-      for await (const message of readMessages(body)) {
+      for await (const message of readMessages(body, signal)) {
         if (message.id !== undefined) lastEventId = message.id;
         if (await handle(onMessage, message)) return;
       }
-      if (options.endsQuietly) return;
+      if (options.endsQuietly || signal.aborted) return;
     } catch (error) {
       if (error instanceof HandlerError) throw error.cause;
       if (signal.aborted) return;

@@ -71,10 +71,12 @@ export async function downloadVerified(download: VerifiedDownload): Promise<void
     },
   });
   try {
-    await pipeline(Readable.fromWeb(response.body as ReadableStream), watch, createWriteStream(file));
+    // The signal again: the one of the request does not reach a body that is read for minutes.
+    const { signal } = abort;
+    await pipeline(Readable.fromWeb(response.body as ReadableStream), watch, createWriteStream(file), { signal });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOSPC') throw error;
-    throw unreachable(url, error);
+    throw unreachable(url, abort.signal.aborted ? abort.signal.reason : error);
   } finally {
     clearTimeout(stalled);
   }

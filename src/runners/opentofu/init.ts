@@ -15,7 +15,7 @@ import {
   shareProviders,
   whileInstalling,
 } from './provider-cache.ts';
-import { backendFile, backendText, providerStaging } from './session.ts';
+import { backendFile, backendText, formerBackendFiles, providerStaging } from './session.ts';
 import type { Session } from './session.ts';
 
 const initRecordSchema = z.object({ fingerprint: z.string() });
@@ -218,6 +218,14 @@ async function guardBackendChange(session: Session): Promise<void> {
   }
   // Nothing is left behind, so the new one may start afresh.
   await rm(path, { force: true });
+}
+
+/** Takes away what an earlier version of Windlass has put into a work directory. */
+export async function removeFormerFiles(directory: string): Promise<void> {
+  for (const name of formerBackendFiles) {
+    const path = join(directory, name);
+    if (readText(path) === backendText) await rm(path, { force: true });
+  }
 }
 
 /** Writes or removes the file that says who keeps the state. */

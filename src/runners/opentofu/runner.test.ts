@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ToolError } from '../index.ts';
 import { makeWorkshop, startStateServer, variable } from '../runners.fixture.ts';
@@ -246,6 +246,22 @@ describe.each(['opentofu', 'terraform'] as const)('%s with managed state', (type
       error: { class: 'provider', message: expect.stringContaining('terraform_data.boom'), where: 'main.tf:2' },
     });
     expect(run.trace.text).toContain('working');
+  });
+
+  test('a work directory of an earlier version of Windlass goes on being used, with its state kept here', async () => {
+    const source = shop.source('a', { 'main.tf': stack });
+    const runner = shop.runners.get(type);
+    const run = shop.run({ type, source, state: state.url });
+    await runner.prepare(run);
+    await runner.deploy(run);
+    const directory = join(run.workDirectory, 'tree');
+    const now = join(directory, 'windlass_backend_override.tf');
+    renameSync(now, join(directory, 'windlass_backend.tf'));
+    const later = shop.run({ type, source, state: state.url });
+    await runner.prepare(later);
+    expect((await runner.deploy(later)).plan).toMatchObject({ hasChanges: false });
+    expect(existsSync(now)).toBe(true);
+    expect(existsSync(join(directory, 'windlass_backend.tf'))).toBe(false);
   });
 
   test('a stack that lost its own backend does not start with an empty state', async () => {

@@ -7,7 +7,7 @@ import { ToolError } from '../runner.ts';
 import type { ApplyResult, Drift, HeldLock, PlanResult, StackRun, StackRunner } from '../runner.ts';
 import { buildWorkTree } from '../work-tree.ts';
 import { needsInit } from './failures.ts';
-import { ensureInit, placeBackendFile } from './init.ts';
+import { ensureInit, placeBackendFile, removeFormerFiles } from './init.ts';
 import { invoke, runDirectory, toToolError, wasKilled } from './invoke.ts';
 import { releaseOwnLock } from './managed-state.ts';
 import type { Invocation, InvokeOptions } from './invoke.ts';
@@ -37,7 +37,7 @@ export function createOpenTofuRunner(options: RunnerOptions): StackRunner {
   }
 
   async function layOut(run: StackRun): Promise<Session> {
-    await buildWorkTree(run);
+    await removeFormerFiles(await buildWorkTree(run));
     return reopen(run);
   }
 

@@ -12,6 +12,8 @@ import type { StackFacts } from './stack-facts.ts';
 
 /** Name of the file that says that Windlass keeps the state; by its name it wins over a backend in the code. */
 export const backendFile = 'windlass_backend_override.tf';
+/** Its names in earlier versions of Windlass, which may still lie in a work directory and would count as the stack's own. */
+export const formerBackendFiles = ['windlass_backend.tf'] as const;
 /** What stands in it: all settings come from the environment, so it is the same for every stack. */
 export const backendText = 'terraform {\n  backend "http" {}\n}\n';
 /** Sorts behind other `.auto.tfvars` files, so that Windlass's values win. */
