@@ -1,12 +1,4 @@
-import type {
-  Deployment,
-  DeploymentStatus,
-  DeploymentType,
-  Environment,
-  NodeRun,
-  NodeStatus,
-  Page,
-} from '../model/index.ts';
+import type { Deployment, DeploymentStatus, DeploymentType, Environment, NodeRun, Page } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
 import {
   findDeployment,
@@ -90,16 +82,29 @@ export function deploymentOperations(context: Context) {
         'notFound',
         `Deployment ${deployment.number} has no ${format === 'json' ? 'JSON plan' : 'plan'} of "${node.alias}"`,
         {
-          hint: noPlanHint(deployment.type, node.status),
+          hint: noPlanHint(deployment, node),
         },
       );
     },
   };
 }
 
-function noPlanHint(type: DeploymentType, status: NodeStatus): string {
-  if (status === 'pending') return 'it has not been planned yet';
-  return type === 'plan' || type === 'drift'
-    ? `a ${type} keeps its plans for 90 days; ask for another: windlass plan`
-    : 'a node that needs no approval is deployed without a plan of its own; ask for one: windlass plan';
+function noPlanHint({ type, environmentName }: Deployment, { status, alias }: NodeRun): string {
+  switch (status) {
+    case 'pending':
+    case 'running':
+    case 'retrying':
+    case 'paused':
+      return 'it has not been planned yet';
+    case 'failed':
+    case 'skipped':
+    case 'cancelled':
+    case 'aborted':
+      return `the node ended as ${status}; why: windlass logs ${environmentName}/${alias}`;
+    case 'waitingForApproval':
+    case 'succeeded':
+      return type === 'plan' || type === 'drift'
+        ? `a ${type} keeps its plans for 90 days; ask for another: windlass plan`
+        : 'a node that needs no approval is deployed without a plan of its own; ask for one: windlass plan';
+  }
 }

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { z } from 'zod';
 import { formatProblems, parseWorkflowFile } from '../../definition/index.ts';
 import { environmentSchema, templateSchema } from '../../model/index.ts';
 import type { Environment, Template, TemplateInput } from '../../model/index.ts';
@@ -16,7 +17,8 @@ import {
   templateOf,
 } from './directory.ts';
 import type { DeployableDirectory } from './directory.ts';
-import { getEnvironment, pathWith } from './shared.ts';
+import { findPlace, getEnvironment, pathWith } from './shared.ts';
+import type { NodePlace } from './shared.ts';
 
 type Call = Pick<
   Invocation<{
@@ -27,11 +29,34 @@ type Call = Pick<
   'options' | 'printer'
 >;
 
-export type Target =
+/** What belongs to a directory that is named where an environment is expected. */
+export const directoryOptions = {
+  name: z.string().optional(),
+  project: z.string().optional(),
+  createTemplates: z.boolean().default(false),
+};
+export const directoryFlags = [
+  { flags: '--name <name>', description: 'of a directory: name of the environment' },
+  { flags: '--project <project>', description: 'of a directory: the project to make it in' },
+  {
+    flags: '--create-templates',
+    description: 'of a directory: make missing templates from directories of their names',
+  },
+];
+
+/** The environment or node that an argument names. A directory becomes a template and an environment first. */
+export async function findOrMakePlace(call: Call, session: Session, argument: string): Promise<NodePlace> {
+  const target = await chooseTarget(call, session, argument);
+  return target.kind === 'environment'
+    ? findPlace(session.client, target.reference)
+    : { ...(await prepareDirectory(call, session, target.path)), alias: null };
+}
+
+type Target =
   { readonly kind: 'environment'; readonly reference: string } | { readonly kind: 'directory'; readonly path: string };
 
 /** Whether an argument means an environment or a directory. A name that is both is the environment: `./name` is the directory. */
-export async function chooseTarget(call: Call, session: Session, argument: string): Promise<Target> {
+async function chooseTarget(call: Call, session: Session, argument: string): Promise<Target> {
   if (isPath(argument)) return { kind: 'directory', path: argument };
   const directory = inspectPath(argument);
   if (!directory) {
@@ -49,7 +74,7 @@ export async function chooseTarget(call: Call, session: Session, argument: strin
 }
 
 /** Makes sure that a directory is a template and an environment, and that the templates its file names are there. */
-export async function prepareDirectory(
+async function prepareDirectory(
   call: Call,
   session: Session,
   path: string,

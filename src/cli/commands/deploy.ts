@@ -4,7 +4,7 @@ import type { PartialRun } from '../../model/index.ts';
 import type { Registry } from '../cli.ts';
 import { usageError } from '../exit.ts';
 import { shellQuote } from '../text/format.ts';
-import { chooseTarget, prepareDirectory } from './deploy-directory.ts';
+import { directoryFlags, directoryOptions, findOrMakePlace } from './deploy-directory.ts';
 import {
   commonRunFlags,
   commonRunOptions,
@@ -18,7 +18,7 @@ import {
   variableFlags,
   variableOptions,
 } from './runs.ts';
-import { createSecretReader, findPlace } from './shared.ts';
+import { createSecretReader } from './shared.ts';
 import type { NodePlace } from './shared.ts';
 import { readVariables } from './variables-input.ts';
 
@@ -31,9 +31,7 @@ const deployOptions = z.object({
   trickleDown: z.enum(trickleDowns).optional(),
   moved: z.array(z.string()).optional(),
   replaceRenamed: z.boolean().default(false),
-  name: z.string().optional(),
-  project: z.string().optional(),
-  createTemplates: z.boolean().default(false),
+  ...directoryOptions,
 });
 
 export function addDeploy({ add }: Registry): void {
@@ -63,12 +61,7 @@ export function addDeploy({ add }: Registry): void {
       ...envelopeFlags,
       { flags: '--moved <old=new>', description: 'an alias that was renamed: its resources stay', repeat: true },
       { flags: '--replace-renamed', description: 'what looks like a renamed alias is destroyed and made anew' },
-      { flags: '--name <name>', description: 'of a directory: name of the environment' },
-      { flags: '--project <project>', description: 'of a directory: the project to make it in' },
-      {
-        flags: '--create-templates',
-        description: 'of a directory: make missing templates from directories of their names',
-      },
+      ...directoryFlags,
       ...followFlags,
     ],
     options: deployOptions,
@@ -77,11 +70,7 @@ export function addDeploy({ add }: Registry): void {
       const approval = readApprovalChoice(options);
       const moves = readMoves(options.moved ?? []);
       const session = await call.connect();
-      const target = await chooseTarget(call, session, call.argument(0));
-      const place: NodePlace =
-        target.kind === 'environment'
-          ? await findPlace(session.client, target.reference)
-          : { ...(await prepareDirectory(call, session, target.path)), alias: null };
+      const place = await findOrMakePlace(call, session, call.argument(0));
       const variables = await readVariables(options, place.alias ?? undefined, createSecretReader(io));
       const envelope = readEnvelope(options);
       const partial = partialOf(place, options);

@@ -7,6 +7,7 @@ import type { Invocation, Registry } from '../cli.ts';
 import { CliError, exitCodes, usageError } from '../exit.ts';
 import { environmentStatusWord } from '../follow/words.ts';
 import { plural, shellQuote, someOf } from '../text/format.ts';
+import { directoryFlags, directoryOptions, findOrMakePlace } from './deploy-directory.ts';
 import type { Session } from '../session.ts';
 import { oneLine, safeText } from '../text/width.ts';
 import {
@@ -98,29 +99,31 @@ function describe(environment: Environment): string {
   return `${oneLine(environment.name)} (${environmentStatusWord(environment.status)})`;
 }
 
-const planOptions = z.object({ ...commonRunOptions, ...variableOptions, ...followOptions });
+const planOptions = z.object({ ...commonRunOptions, ...variableOptions, ...followOptions, ...directoryOptions });
 
 export function addPlan({ add }: Registry): void {
   const plan = add({
     usage: 'plan <environment>',
     summary: 'See what a deploy would change, without changing anything',
     description:
-      'Plans every node, or one. What depends on outputs that do not exist yet is said to be unknown. Never holds up other runs.',
+      'Plans every node, or one. What depends on outputs that do not exist yet is said to be unknown. Never holds up other runs. A directory (or a workflow file) becomes a template and an environment of its name first; nothing in it is deployed.',
     examples: [
       ['windlass plan shop', 'the whole graph'],
       ['windlass plan shop/eks', 'one node'],
+      ['windlass plan ./my-stack', 'a directory with a workflow file or one stack'],
       ['windlass plan show shop/eks', 'read the full plan of the last run'],
     ],
     flags: [
       ...commonRunFlags.filter(({ flags }) => /--revision|--comment/.test(flags)),
       ...variableFlags,
+      ...directoryFlags,
       ...followFlags,
     ],
     options: planOptions,
     async run(call) {
       const { options } = call;
       const session = await call.connect();
-      const place = await findPlace(session.client, call.argument(0));
+      const place = await findOrMakePlace(call, session, call.argument(0));
       const variables = await readVariables(options, place.alias ?? undefined, createSecretReader(call.io));
       return startRun(call, session, place.root, {
         type: 'plan',

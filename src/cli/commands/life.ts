@@ -12,6 +12,7 @@ import type { ApiClient } from '../client/api-client.ts';
 import type { Invocation, Registry } from '../cli.ts';
 import { noOptions } from '../cli.ts';
 import { CliError, usageError } from '../exit.ts';
+import { driftLines } from '../text/drift.ts';
 import { formatRelative, shellQuote } from '../text/format.ts';
 import { oneLine } from '../text/width.ts';
 import { followFlags, followOptions, startRun } from './runs.ts';
@@ -210,8 +211,7 @@ export function addDrift({ add, group }: Registry): void {
           const when = history ? `${formatRelative(result.at, call.io.now())}  ` : '';
           const why = result.message ? `: ${result.message}` : '';
           call.printer.line(`  ${when}${oneLine(`${result.alias ?? environment.name}: ${result.status}${why}`)}`);
-          for (const resource of result.resources.slice(0, 50))
-            call.printer.line(`    ${resource.action} ${oneLine(resource.address)}`);
+          for (const line of driftLines(result.resources, call.printer.style.glyphs)) call.printer.line(`    ${line}`);
         }
         const name = shellQuote(environment.name);
         call.printer.line(`\nNext:  windlass drift check ${name} · windlass deploy ${name}`);

@@ -266,7 +266,7 @@ describe('drift show', () => {
 
   test('shows what is known now, and neither older results nor those that a deploy made void', async () => {
     const { out } = await run(['drift', 'show', 'shop'], routes);
-    expect(out).toContain('  db: drifted\n    update db.new\n');
+    expect(out).toContain('  db: drifted\n    changed db.new\n');
     expect(out).not.toContain('.old');
     await server.close();
     const json = JSON.parse((await run(['drift', 'show', 'shop', '--json'], routes)).out);

@@ -1,6 +1,8 @@
+import { z } from 'zod';
 import {
   approvalSchema,
   deploymentSchema,
+  driftResultSchema,
   environmentSchema,
   eventSchema,
   isTerminalDeployment,
@@ -17,7 +19,7 @@ import { lineOf, openingLines } from './lines.ts';
 import { refOf, renderApprovals, renderFinal, renderLive } from './render.ts';
 import { createScreen } from './screen.ts';
 import { renderSummary } from './summary.ts';
-import type { Change, RunView } from './view.ts';
+import type { Change, DriftFound, RunView } from './view.ts';
 import {
   addApproval,
   applyEvent,
@@ -49,6 +51,7 @@ export interface FollowedRun {
 }
 
 const frameMs = 100;
+const driftFoundSchema = z.looseObject({ results: z.array(driftResultSchema) });
 
 /** Shows a run until it ends, waits for a person, or Ctrl-C. Answers the exit code that belongs to it. */
 export async function followRun(options: FollowRunOptions): Promise<FollowedRun> {
@@ -173,7 +176,19 @@ async function readEnd(client: ApiClient, deploymentId: string, view: RunView | 
     .catch(() => null);
   last.environmentStatus = environment?.status ?? null;
   if (deployment.status !== 'succeeded') last.lastGood = await findLastGood(client, deployment);
+  if (deployment.type === 'drift') last.drift = await findDrift(client, deployment);
   return last;
+}
+
+/** What this check has found. Without it the summary is poorer but still right. */
+async function findDrift(client: ApiClient, { id, environmentId }: Deployment): Promise<DriftFound[]> {
+  try {
+    const { results } = await client.get(`environments/${ref(environmentId)}/drift`, driftFoundSchema, { limit: 200 });
+    return results.filter(({ deploymentId, status }) => deploymentId === id && status === 'drifted');
+  } catch (error) {
+    if (error instanceof CliError) return [];
+    throw error;
+  }
 }
 
 /** What a rollback would go back to. Only for a hint: without it the hint is left out. */

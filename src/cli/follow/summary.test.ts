@@ -161,3 +161,23 @@ describe('a run of one node', () => {
     ]);
   });
 });
+
+test('a check for drift names what is not as it was deployed', () => {
+  const view = createView({
+    deployment: makeDeployment({ type: 'drift', status: 'succeeded', finishedAt: at(3) }),
+    nodes: [
+      makeNode('vpc', { name: 'Network', action: 'drift', status: 'succeeded' }),
+      makeNode('db', { index: 1, action: 'drift', status: 'succeeded' }),
+    ],
+  });
+  view.drift = [
+    { alias: 'vpc', resources: [{ address: 'aws_vpc.main', action: 'update' }] },
+    { alias: 'db', resources: ['a', 'b', 'c', 'd', 'e'].map((name) => ({ address: name, action: 'delete' })) },
+  ];
+  const [head, ...lines] = renderSummary(view, plainStyle);
+  expect(head).toContain('2 checked · 2 drifted');
+  expect(lines.slice(0, 2)).toEqual([
+    '  Network   changed aws_vpc.main',
+    '  db        gone a, gone b, gone c and 2 more',
+  ]);
+});

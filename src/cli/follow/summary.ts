@@ -1,5 +1,6 @@
 import type { DeploymentType, EnvironmentStatus, NodeRun } from '../../model/index.ts';
 import { assertNever, isTerminalDeployment } from '../../model/index.ts';
+import { driftLine } from '../text/drift.ts';
 import { formatCounts, formatDuration, formatNumber, someOf } from '../text/format.ts';
 import type { Style } from '../text/style.ts';
 import { oneLine, padEnd, widthOf } from '../text/width.ts';
@@ -10,7 +11,12 @@ import { capitalize, deploymentStatusWord, environmentStatusWord, isKept, wordOf
 
 /** What a run has come to: one line, then what failed and why, and the commands that come next. */
 export function renderSummary(view: RunView, style: Style): string[] {
-  return [summaryLine(view, style), ...renderFailures(view, style), ...renderNext(view, style)];
+  return [
+    summaryLine(view, style),
+    ...renderFailures(view, style),
+    ...renderDrift(view, style),
+    ...renderNext(view, style),
+  ];
 }
 
 function summaryLine(view: RunView, { colors, glyphs }: Style): string {
@@ -30,6 +36,7 @@ function summaryLine(view: RunView, { colors, glyphs }: Style): string {
     ...(isSingle(view)
       ? [formatCounts(nodes[0]?.counts ?? null)].filter(Boolean)
       : [...counts].map(([word, count]) => `${formatNumber(count)} ${word}`)),
+    ...(view.drift.length > 0 ? [colors.yellow(`${formatNumber(view.drift.length)} drifted`)] : []),
     ...(deployment.startedAt && deployment.finishedAt
       ? [formatDuration(Date.parse(deployment.finishedAt) - Date.parse(deployment.startedAt))]
       : []),
@@ -169,6 +176,17 @@ function renderSkipped(view: RunView, { glyphs }: Style): string[] {
   return [...groups]
     .slice(0, shownFailures)
     .map(([reason, names]) => `  ${glyphs.skipped} ${someOf(names, 5)}   ${reason}`);
+}
+
+/** The first of what is not as it was deployed, node after node. */
+function renderDrift(view: RunView, { colors }: Style): string[] {
+  const names = new Map(view.nodes.map((node) => [node.alias, oneLine(node.name)]));
+  const found = view.drift.slice(0, shownFailures).map(({ alias, resources }) => {
+    const name = names.get(alias ?? '') ?? oneLine(view.deployment.environmentName);
+    return { name, what: someOf(resources.map(driftLine), 3) };
+  });
+  const width = Math.max(0, ...found.map(({ name }) => widthOf(name)));
+  return found.map(({ name, what }) => `  ${colors.yellow(padEnd(name, width))}   ${what}`);
 }
 
 function renderNext(view: RunView, { glyphs }: Style): string[] {

@@ -12,7 +12,7 @@ import {
   runErrorSchema,
   stages,
 } from '../../model/index.ts';
-import type { Approval, Deployment, EnvironmentStatus, Event, NodeRun } from '../../model/index.ts';
+import type { Approval, Deployment, EnvironmentStatus, Event, NodeRun, ResourceChange } from '../../model/index.ts';
 
 /** First message of a deployment's stream. */
 export const snapshotSchema = z.object({ deployment: deploymentSchema, nodes: z.array(nodeRunSchema) });
@@ -27,6 +27,12 @@ export const progressSchema = z.object({
 });
 export type Progress = z.infer<typeof progressSchema>;
 
+/** A node that is not as it was deployed. */
+export interface DriftFound {
+  readonly alias: string | null;
+  readonly resources: readonly Pick<ResourceChange, 'address' | 'action'>[];
+}
+
 /** What a terminal knows about a run that it follows. */
 export interface RunView {
   deployment: Deployment;
@@ -38,6 +44,8 @@ export interface RunView {
   environmentStatus: EnvironmentStatus | null;
   /** Number of the last deployment that a rollback would go back to; null when there is none, or it is not known. */
   lastGood: number | null;
+  /** What a check for drift has found, once it was asked for after the end. */
+  drift: readonly DriftFound[];
   connection: 'connected' | 'reconnecting';
   /** An event told of a node that no snapshot had: its name and its needs are to be asked for. */
   incomplete: boolean;
@@ -50,6 +58,7 @@ export function createView(snapshot: Snapshot): RunView {
     approvals: new Map(),
     environmentStatus: null,
     lastGood: null,
+    drift: [],
     connection: 'connected',
     incomplete: false,
   };

@@ -1,4 +1,6 @@
 import fc from 'fast-check';
+import type { ResourceChange } from '../../model/index.ts';
+import { driftLines } from './drift.ts';
 import { describeCounts, formatBytes, formatDuration, formatRelative, shellQuote, someOf } from './format.ts';
 import { renderFields, renderTable } from './table.ts';
 import { oneLine, safeText, truncate, widthOf, wrap } from './width.ts';
@@ -112,5 +114,38 @@ describe('tables', () => {
         ['status', 'active'],
       ]),
     ).toEqual(['id      x', 'status  active']);
+  });
+});
+
+describe('drift', () => {
+  const change = (more: Partial<ResourceChange>): ResourceChange => ({
+    address: 'aws_instance.web',
+    type: 'aws_instance',
+    action: 'update',
+    ...more,
+  });
+
+  test('shows what a changed resource was and is, and only what differs', () => {
+    const before = { size: 'small', tags: { a: 1 }, same: true, gone: 'x' };
+    const after = { size: 'large', tags: { a: 2 }, same: true };
+    expect(driftLines([change({ before, after })], { arrow: '→' })).toEqual([
+      'changed aws_instance.web',
+      '  size: "small" → "large"',
+      '  tags: {"a":1} → {"a":2}',
+      '  gone: "x" → null',
+    ]);
+  });
+
+  test('is short for what is gone, long values and many resources, and safe to print', () => {
+    expect(driftLines([change({ action: 'delete', before: { a: 1 }, after: null })], { arrow: '→' })).toEqual([
+      'gone aws_instance.web',
+    ]);
+    const [, line = ''] = driftLines([change({ before: { a: '\u001b[31m' }, after: { a: 'x'.repeat(500) } })], {
+      arrow: '→',
+    });
+    expect(line).not.toContain('\u001b');
+    expect(line.length).toBeLessThan(100);
+    const many = Array.from({ length: 60 }, () => change({ action: 'delete' }));
+    expect(driftLines(many, { arrow: '→' }).at(-1)).toBe('… and 10 more');
   });
 });
