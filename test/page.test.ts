@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Browser, Locator, Page } from 'playwright-core';
 import { openPage, startBrowser } from './support/browser.ts';
 import type { WatchedPage } from './support/browser.ts';
+import { makeEnvironment, makeProject, node } from './support/project.ts';
 import { startTestServer } from './support/windlass.ts';
 import type { TestServer } from './support/windlass.ts';
 
@@ -132,6 +133,34 @@ describe('the landing page', () => {
     const badge = cardOf(page, 'staging').locator('.badge');
     await badge.filter({ hasText: /^active$/ }).waitFor();
     expectClean(watched);
+  });
+
+  it('shows live what a rollback takes back', async () => {
+    const project = makeProject('taken-back');
+    try {
+      project.stack('a');
+      project.stack('b');
+      project.failing('b', true);
+      project.workflow({
+        settings: { onFailure: 'rollback' },
+        environments: { a: node('a', { name: 'Network' }), b: node('b', { name: 'Database', needs: ['a'] }) },
+      });
+      const environment = await makeEnvironment(server, project);
+      const watched = await signedIn();
+      const { page } = watched;
+      await cardOf(page, environment.name).click();
+      const taken = page.locator('#graph g.node[aria-label^="Network: ↩ taken down again"]');
+      expect((await server.run(environment.id)).status).toBe('rolledBack');
+      await page.locator('#run-status').filter({ hasText: 'rolled back' }).waitFor();
+      await taken.waitFor();
+      // Whoever comes later sees the same.
+      await page.reload();
+      await cardOf(page, environment.name).click();
+      await taken.waitFor();
+      expectClean(watched);
+    } finally {
+      project.remove();
+    }
   });
 
   it('keeps the key in its tab alone, and forgets it when told', async () => {

@@ -14,6 +14,7 @@ const environmentWords = {
   inactive: ['inactive', ''],
   failed: ['failed', 'bad'],
 };
+const runWords = { rollbackFailed: 'rollback failed', rolledBack: 'rolled back', rollingBack: 'rolling back' };
 const runTones = {
   succeeded: 'good',
   failed: 'bad',
@@ -145,7 +146,7 @@ async function showLatest(id, controller) {
     onEvent: ({ event, data }) => {
       if (event === 'snapshot') {
         nodes.clear();
-        for (const node of data.nodes) if (!node.compensation) nodes.set(node.alias, node);
+        takeNodes(nodes, data.nodes);
         showRun(data.deployment, nodes);
         redraw();
         return;
@@ -156,13 +157,17 @@ async function showLatest(id, controller) {
       }
       const node = nodes.get(data.alias);
       if (event === 'progress' && node) node.progress = data.progress;
-      else if (event === 'node.status' && node && !data.data.compensation) {
+      else if (event === 'node.status' && node && data.data.compensation) {
+        if (node.takenBack) node.takenBack.status = data.data.status ?? node.takenBack.status;
+        else void refreshNodes(latest.id, nodes, redraw);
+      } else if (event === 'node.status' && node) {
         Object.assign(node, {
           status: data.data.status ?? node.status,
           progress: null,
           counts: data.data.counts ?? node.counts,
         });
-      } else if (event === 'node.stage' && node) Object.assign(node, { stage: data.data.stage, progress: null });
+      } else if (event === 'node.stage' && node && !data.data.compensation)
+        Object.assign(node, { stage: data.data.stage, progress: null });
       else if (event === 'deployment.status')
         void get(`/deployments/${latest.id}`).then((run) => showRun(run, nodes), notice);
       if (node) update?.(node);
@@ -171,12 +176,21 @@ async function showLatest(id, controller) {
   });
 }
 
+/** A node that a rollback takes back is shown where it stands, with what became of it last. */
+function takeNodes(nodes, items) {
+  for (const node of items) if (!node.compensation) nodes.set(node.alias, node);
+  for (const { compensation, alias, status, action } of items) {
+    const node = nodes.get(alias);
+    if (compensation && node) node.takenBack = { status, action };
+  }
+}
+
 /** Nodes that came after the snapshot: the run was queued then, and knew its graph only later. */
 let refreshing = null;
 function refreshNodes(id, nodes, redraw) {
-  refreshing ??= get(`/deployments/${id}/nodes`)
+  refreshing ??= get(`/deployments/${id}/nodes?limit=10000`)
     .then((page) => {
-      for (const node of page.items) if (!node.compensation) nodes.set(node.alias, node);
+      takeNodes(nodes, page.items);
       redraw();
     })
     .finally(() => (refreshing = null));
@@ -201,7 +215,7 @@ function drawList(nodes) {
 function showRun(run, nodes) {
   by('run-title').textContent = `${run.environmentName} · ${run.type} #${run.number}`;
   by('run-status').hidden = false;
-  by('run-status').textContent = run.status;
+  by('run-status').textContent = runWords[run.status] ?? run.status;
   by('run-status').className = `badge ${runTones[run.status] ?? ''}`;
   by('run-temporal').hidden = !run.temporalUrl;
   if (run.temporalUrl) by('run-temporal').href = run.temporalUrl;

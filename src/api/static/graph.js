@@ -23,7 +23,31 @@ const marks = {
   pending: '◌',
 };
 
+/** What a rollback did to the node after its own part; null when it did nothing. */
+function describeTakingBack({ takenBack }) {
+  if (!takenBack) return null;
+  switch (takenBack.status) {
+    case 'succeeded':
+      return takenBack.action === 'destroy' ? 'taken down again' : 'restored';
+    case 'failed':
+    case 'aborted':
+    case 'cancelled':
+    case 'skipped':
+      return 'not taken back';
+    case 'waitingForApproval':
+      return 'taking back waits for approval';
+    default:
+      return 'taking back';
+  }
+}
+
+const takingBackTones = { succeeded: 'wait', failed: 'bad', aborted: 'bad', cancelled: 'bad', skipped: 'bad' };
+const toneOf = (node) =>
+  (node.takenBack ? (takingBackTones[node.takenBack.status] ?? 'busy') : tones[node.status]) ?? '';
+
 export function describeNode(node) {
+  const takingBack = describeTakingBack(node);
+  if (takingBack !== null) return `↩ ${takingBack}`;
   const name = { waitingForApproval: 'waits for approval' }[node.status] ?? node.status;
   const parts = [`${marks[node.status] ?? ''} ${name}`];
   if (node.status === 'running' && node.stage) parts.push(node.stage);
@@ -122,7 +146,7 @@ export function drawGraph(container, nodes, onSelect) {
     if (!parts) return false;
     const text = describeNode(node);
     parts.state.textContent = shorten(text);
-    parts.group.setAttribute('class', `node ${tones[node.status] ?? ''}`);
+    parts.group.setAttribute('class', `node ${toneOf(node)}`);
     parts.group.setAttribute('aria-label', `${node.name || node.alias}: ${text}. Open the log`);
     return true;
   };
