@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Masker } from '../access/index.ts';
 import { openLog } from '../artifacts/index.ts';
 import type { LogWriter } from '../artifacts/index.ts';
-import type { NodeOutcome, NodeSnapshot, RunError, RunNodeInput, Stage } from '../model/index.ts';
+import type { NodeOutcome, NodeSnapshot, RunError, RunNodeInput, Stage, VariableLevel } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
 import { forgetOutput, LeftRunningError, ToolError } from '../runners/index.ts';
 import type { PlanResult, StackRun, StopReason } from '../runners/index.ts';
@@ -196,7 +196,9 @@ async function openCall(
     workDirectory,
     workspace: snapshot.workspace,
     config: snapshot.config,
-    variables: values.variables.filter((variable) => variable.kind === 'tool'),
+    variables: values.variables
+      .filter((variable) => variable.kind === 'tool')
+      .map((variable) => ({ ...variable, own: ownLevels.has(variable.level) })),
     environment: toolEnvironment({ begin, key, snapshot, input, workDirectory }, values.variables),
     state: { address: `${deps.stateUrl}/${begin.environment_id}`, username: grant.id, password: grant.token },
     timeoutMs: (input.timeoutSeconds ?? snapshot.timeoutSeconds ?? defaultTimeoutSeconds) * 1000,
@@ -233,6 +235,9 @@ async function openCall(
     },
   };
 }
+
+/** Levels at which a value is meant for one stack or run. */
+const ownLevels: ReadonlySet<VariableLevel> = new Set(['node', 'file', 'deployment']);
 
 const onlyReads = ({ action }: RunNodeInput): boolean => action === 'plan' || action === 'drift';
 

@@ -15,6 +15,8 @@ export interface ToolVariable {
   readonly type: VariableType;
   readonly value: VariableValue;
   readonly sensitive: boolean;
+  /** Given for this very stack or run and not inherited, so that it is worth a word when the stack has no such variable. */
+  readonly own?: boolean | undefined;
 }
 
 export interface Output {

@@ -264,6 +264,26 @@ describe.each(['opentofu', 'terraform'] as const)('%s with managed state', (type
     expect(existsSync(join(directory, 'windlass_backend.tf'))).toBe(false);
   });
 
+  test('a value that the stack has no variable for is named in the log, unless it is inherited', async () => {
+    const run = shop.run({
+      type,
+      source: shop.source('a', { 'main.tf': stack }),
+      state: state.url,
+      variables: [
+        { ...variable('sise', 3), own: true },
+        { ...variable('size', 2), own: true },
+        { ...variable('region', 'eu'), own: false },
+      ],
+    });
+    const runner = shop.runners.get(type);
+    await runner.prepare(run);
+    expect((await runner.deploy(run)).outputs).toContainEqual(expect.objectContaining({ name: 'size', value: 2 }));
+    expect(run.trace.text).toContain(
+      'Not used, since the stack declares no such variable: sise. It declares: secret, size.\n',
+    );
+    expect(run.trace.text).not.toContain('region');
+  });
+
   test('a stack that lost its own backend does not start with an empty state', async () => {
     const runner = shop.runners.get(type);
     const own = shop.source('own', {

@@ -16,7 +16,7 @@ import { freeAfterKill, hasLeftState, rescueState } from './rescue.ts';
 import { planPath, readPlan, toApplyResult } from './results.ts';
 import { calmly, openSession, variablesName } from './session.ts';
 import type { Session } from './session.ts';
-import { variablesFile } from './values.ts';
+import { describeUndeclared, variablesFile } from './values.ts';
 
 const common = ['-input=false', '-json'];
 
@@ -44,6 +44,8 @@ export function createOpenTofuRunner(options: RunnerOptions): StackRunner {
   async function makeReady(run: StackRun): Promise<Session> {
     const session = await layOut(run);
     await placeBackendFile(session);
+    const undeclared = describeUndeclared(run.variables, session.facts.variables);
+    if (undeclared !== null) run.log(undeclared);
     await ensureInit(session, () => reopen(run));
     return open(run);
   }

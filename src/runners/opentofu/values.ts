@@ -40,6 +40,14 @@ export function toOutputs(values: Readonly<Record<string, OutputValue>>): Output
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
+/** What to say of values that the stack has no variable for; null when there are none. The tool never sees those. */
+export function describeUndeclared(variables: readonly ToolVariable[], declared: ReadonlySet<string>): string | null {
+  const strangers = variables.filter(({ name, own }) => own === true && !declared.has(name)).map(({ name }) => name);
+  if (strangers.length === 0) return null;
+  const known = declared.size === 0 ? 'It declares none.' : `It declares: ${[...declared].sort().join(', ')}.`;
+  return `Not used, since the stack declares no such variable: ${strangers.join(', ')}. ${known}\n`;
+}
+
 /** Text of the variables file: one value a line, so that a message about one cannot show another. */
 export function variablesFile(variables: readonly ToolVariable[], declared: ReadonlySet<string>): string | null {
   const lines = variables
