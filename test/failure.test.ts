@@ -225,6 +225,37 @@ describe('repair in flight', () => {
     expect((await find(run, 'b')).try).toBeGreaterThan(1);
   });
 
+  it.each(['stop', 'rollback', 'continue'])(
+    'waits with its end while it is paused: what failed can be repaired, with onFailure: %s',
+    async (onFailure) => {
+      const { environment, project } = await twoBranches({ onFailure }, { a: 2 });
+      project.failing('d', true);
+      const run = await server.start(environment.id);
+      await nodeAt(server, run, 'a', 'running');
+      await control(run, 'pause');
+      await Promise.all([nodeAt(server, run, 'a', 'succeeded'), nodeAt(server, run, 'd', 'failed')]);
+      await nodeAt(server, run, 'e', 'skipped');
+      project.failing('d', false);
+      await control(run, 'nodes/d/retry');
+      expect((await server.request<Deployment>('GET', `/deployments/${run.id}`)).status).toBe('running');
+      await control(run, 'continue');
+      expect((await server.ended(run.id)).status).toBe('succeeded');
+      expect(new Set(Object.values(await server.statuses(run.id)))).toEqual(new Set(['succeeded']));
+    },
+  );
+
+  it('ends as it is when it is continued without a repair', async () => {
+    const { environment, project } = await twoBranches({ onFailure: 'stop' }, { a: 2 });
+    project.failing('d', true);
+    const run = await server.start(environment.id);
+    await nodeAt(server, run, 'a', 'running');
+    await control(run, 'pause');
+    await Promise.all([nodeAt(server, run, 'a', 'succeeded'), nodeAt(server, run, 'd', 'failed')]);
+    await control(run, 'continue');
+    expect((await server.ended(run.id)).status).toBe('failed');
+    expect(await server.statuses(run.id)).toMatchObject({ b: 'skipped', c: 'skipped', d: 'failed', e: 'skipped' });
+  });
+
   it('pauses: what runs goes on, nothing new starts until it is continued', async () => {
     const { environment, project } = await twoBranches({}, { a: 2, d: 2 });
     const run = await server.start(environment.id);

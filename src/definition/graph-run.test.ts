@@ -155,6 +155,27 @@ describe('a graph run', () => {
     expect(startAll(open(nodes), nodes)).toEqual(['c']);
   });
 
+  test.each(['retry', 'skip'] as const)(
+    'what the first failure held back waits for its turn again after a %s',
+    (repair) => {
+      const nodes = graph('a b c:b d:a');
+      const run = open(nodes);
+      startAll(run, nodes);
+      run.succeed(0, true);
+      run.fail(1);
+      run.takeUpdates();
+      run.holdPending({ kind: 'failedAncestor', message: 'the run stops at the first failure' });
+      expect(run.takeUpdates().map(({ index, status }) => [index, status])).toEqual([[3, 'skipped']]);
+      if (repair === 'retry') run.retry(1);
+      else run.skip(1, 'ann');
+      expect(run.finished).toBe(false);
+      const pending = run.takeUpdates().flatMap(({ index, status }) => (status === 'pending' ? [index] : []));
+      expect(pending.sort()).toEqual(repair === 'retry' ? [1, 2, 3] : [2, 3]);
+      expect(startAll(run, nodes).sort()).toEqual(repair === 'retry' ? ['b', 'd'] : ['c', 'd']);
+      expect(run.counts().cancelled).toBe(0);
+    },
+  );
+
   test('holds the order through a node that a person left out before its turn', () => {
     const nodes = graph('a b:a c:b');
     const run = open(nodes);

@@ -103,11 +103,12 @@ export class GraphRun {
     return letter === 'f' || letter === 'c';
   }
 
-  /** A failed or cancelled node runs again; what was skipped because of it waits for it again. */
+  /** A failed or cancelled node runs again; what was skipped or held back because of it waits for it again. */
   retry(index: number): void {
     this.expect(index, ['f', 'c']);
     this.set(index, 'p');
     this.updates.push({ index, status: 'pending' });
+    this.releaseHeld();
     this.reviveSkipped();
   }
 
@@ -122,10 +123,11 @@ export class GraphRun {
     this.set(index, 'z');
     this.updates.push({ index, status: 'skipped', reason: { kind: 'skippedByUser', message: `left out by ${by}` } });
     this.holdSecondPhase(index);
+    this.releaseHeld();
     this.reviveSkipped();
   }
 
-  /** Nothing that is still pending will run. */
+  /** Nothing that is still pending will run, unless a failed node is retried or left out. */
   holdPending(reason: SkipReason): void {
     this.letters.forEach((letter, index) => {
       if (letter !== 'p') return;
@@ -343,6 +345,15 @@ export class GraphRun {
       default:
         return { kind: 'failedAncestor', alias, message: `needs "${alias}", which failed` };
     }
+  }
+
+  /** What the first failure held back; whether it is held again is decided anew. */
+  private releaseHeld(): void {
+    this.letters.forEach((letter, index) => {
+      if (letter !== 'h') return;
+      this.set(index, 'p');
+      this.updates.push({ index, status: 'pending' });
+    });
   }
 
   /** Takes back every skip whose cause is gone; what is still skipped names a cause that still holds. */

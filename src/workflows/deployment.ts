@@ -150,21 +150,27 @@ class DeploymentRun {
         }
       } else if (this.stop !== null) {
         graph.holdPending({ kind: 'stopped', message: 'the run was stopped before its turn' });
-      } else if (halted && graph.running === 0) {
+      } else if (halted && graph.running === 0 && !this.paused) {
         graph.holdPending({ kind: 'failedAncestor', message: 'the run stops at the first failure' });
       }
       this.record(graph.takeUpdates());
       setCurrentDetails(this.details(graph));
-      if (graph.finished) {
+      if (this.isOver(graph)) {
         await this.recording;
         await condition(allHandlersFinished);
         // A retry may have come in meanwhile; from here to the end nothing is awaited before it is refused.
-        if (graph.finished) return graph;
+        if (this.isOver(graph)) return graph;
         continue;
       }
       if (handingOver && children.allStarted) await this.continueAsNew(graph);
       await condition(() => this.changed);
     }
+  }
+
+  /** A run that somebody has paused does not end with a failure: it waits for the repair, or to be continued as it is. */
+  private isOver(graph: GraphRun): boolean {
+    const awaitsRepair = this.paused && this.stop === null && !this.compensating && graph.failed > 0;
+    return graph.finished && !awaitsRepair;
   }
 
   private mustCompensate(resolved: ResolvedRun): boolean {
