@@ -85,8 +85,8 @@ export async function readLog(db: Db, filter: LogFilter): Promise<LogChunk[]> {
 export async function pruneReads(db: Db, before: Date, limit: number): Promise<number> {
   // Looked up run by run: neither table may be read as a whole for the little that is old.
   const oldRowsOf = (table: 'log_chunks' | 'artifacts') => sql`
-    SELECT row.id FROM deployments d
-    CROSS JOIN LATERAL (SELECT id FROM ${sql.table(table)} WHERE deployment_id = d.id LIMIT ${limit}) row
+    SELECT old.id FROM deployments d
+    CROSS JOIN LATERAL (SELECT id FROM ${sql.table(table)} WHERE deployment_id = d.id LIMIT ${limit}) old
     WHERE d.type IN ('plan', 'drift') AND d.finished_at < ${before} LIMIT ${limit}`;
   const chunks = await sql`DELETE FROM log_chunks WHERE id IN (${oldRowsOf('log_chunks')})`.execute(db);
   const plans = await sql`DELETE FROM artifacts WHERE id IN (${oldRowsOf('artifacts')})`.execute(db);

@@ -1,7 +1,7 @@
 /**
  * Records one history of each kind of run into test/histories/<today>/, from a real server. What was recorded before stays:
  * it stands for workflows that are open somewhere. Run it with
- * `node scripts/record-histories.mjs` when workflow code has changed on purpose; see docs/versioning.md.
+ * `npm run record-histories` when workflow code has changed on purpose; see docs/versioning.md.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
