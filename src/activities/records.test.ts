@@ -11,7 +11,7 @@ import {
 } from '../store/index.ts';
 import type { Database } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
-import { finishDeployment } from './records.ts';
+import { finishDeployment, recordNodes } from './records.ts';
 import { resolveDeployment } from './resolve-deployment.ts';
 import { setRunStatus } from './run-store.ts';
 
@@ -91,4 +91,47 @@ it('begins nothing of a run that was dropped while its submission was on the way
     .where('id', '=', environment.id)
     .executeTakeFirstOrThrow();
   expect(status).toBe('neverDeployed');
+});
+
+it('records the last of several changes of one node, however they are bundled', async () => {
+  const { environment, run } = await makeRun();
+  const start = { failed: 'failed', dependent: 'skipped', held: 'failed' };
+  await db.sql
+    .insertInto('node_runs')
+    .values(
+      Object.entries(start).map(([alias, status], index) => ({
+        deployment_id: run.id,
+        index,
+        alias,
+        name: alias,
+        environment_id: environment.id,
+        action: 'deploy',
+        status,
+      })),
+    )
+    .execute();
+  const because = (message: string) => ({ kind: 'notSelected', message }) as const;
+  // The failed node is left out: what needs it is brought back, and left as it is since nothing has changed. Another is
+  // tried again and stopped before its turn.
+  await recordNodes(deps, {
+    deploymentId: run.id,
+    updates: [
+      { index: 0, status: 'skipped', reason: { kind: 'skippedByUser', message: 'left out by ann' } },
+      { index: 1, status: 'pending' },
+      { index: 2, status: 'pending' },
+      { index: 1, status: 'skipped', reason: because('no output it reads from has changed') },
+      { index: 2, status: 'cancelled', reason: { kind: 'stopped', message: 'stopped' } },
+    ],
+  });
+  const rows = await db.sql
+    .selectFrom('node_runs')
+    .select(['alias', 'status', 'reason'])
+    .where('deployment_id', '=', run.id)
+    .orderBy('index')
+    .execute();
+  expect(rows).toEqual([
+    { alias: 'failed', status: 'skipped', reason: expect.objectContaining({ kind: 'skippedByUser' }) as unknown },
+    { alias: 'dependent', status: 'skipped', reason: because('no output it reads from has changed') },
+    { alias: 'held', status: 'cancelled', reason: { kind: 'stopped', message: 'stopped' } },
+  ]);
 });

@@ -31,7 +31,22 @@ export async function recordNodes(
   }));
   const cancelled = changes.filter((change) => change.status === 'cancelled').map((change) => change.index);
   if (cancelled.length > 0) await expireApprovals(deps.db.sql, run, cancelled);
-  await changeNodeStatuses(deps.db.sql, run, changes);
+  for (const round of inRounds(changes)) await changeNodeStatuses(deps.db.sql, run, round);
+}
+
+/**
+ * Takes changes of the same node apart, such as one that a repair has brought back and that has then been left as it is:
+ * one statement changes a row once, and which of its changes it takes is anybody's guess.
+ */
+function inRounds<T extends { readonly index: number }>(changes: readonly T[]): T[][] {
+  const rounds: T[][] = [];
+  const seen = new Map<number, number>();
+  for (const change of changes) {
+    const round = seen.get(change.index) ?? 0;
+    seen.set(change.index, round + 1);
+    (rounds[round] ??= []).push(change);
+  }
+  return rounds;
 }
 
 /** Approvals of cancelled nodes whose time was up ran out; the others are superseded with their nodes. */
