@@ -196,7 +196,7 @@ describe('a workflow that another version of Windlass began', () => {
     const shop = target();
     const child = workflowIds.deployment(`dep_${randomUUID()}`);
     await older.begin('environment', workflowIds.environment(shop.id), child);
-    const refused = { code: 'conflict', message: expect.stringContaining('another version of Windlass') as string };
+    const refused = { code: 'unavailable', message: expect.stringContaining('another version of Windlass') as string };
     await expect(quick().submit(shop, run('dep_1'))).rejects.toMatchObject(refused);
     await expect(quick().view(shop.id)).rejects.toMatchObject(refused);
     await env.client.workflow.getHandle(child).terminate('over');

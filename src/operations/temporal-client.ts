@@ -145,7 +145,9 @@ export function createTemporalGateway(client: Client, options: TemporalGatewayOp
   async function endStranded(what: string, environmentId: string): Promise<boolean> {
     const stranded = await strandedNow(workflowIds.environment(environmentId));
     if (stranded === null) return false;
-    if (stranded.openChildren > 0) throw otherVersion(what, 'wait for the run in progress, or abort it');
+    // Not a refusal: what is asked of it now stays on record and is sent again.
+    if (stranded.openChildren > 0)
+      throw otherVersion(what, 'unavailable', 'it can be asked again once the run in progress is over; or abort that');
     await callOpen(what, async () =>
       client.workflow
         .getHandle(workflowIds.environment(environmentId), stranded.runId)
@@ -185,7 +187,11 @@ export function createTemporalGateway(client: Client, options: TemporalGatewayOp
       const stranded = isUnavailable(thrown) ? await strandedNow(workflowId) : null;
       if (stranded === null) throw thrown;
       if (otherwise === undefined)
-        throw otherVersion(what, 'go back to that version until the run has ended, or abort it: windlass abort');
+        throw otherVersion(
+          what,
+          'conflict',
+          'go back to that version until the run has ended, or abort it: windlass abort',
+        );
       await callOpen(what, async () => otherwise(stranded));
     }
   }

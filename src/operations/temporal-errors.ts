@@ -92,14 +92,10 @@ function fromGrpc(reason: GrpcReason, cause: unknown): WindlassError {
 }
 
 /** What is open was begun by code that decided differently. `hint` says what can be done. */
-export function otherVersion(what: string, hint: string): WindlassError {
-  return new WindlassError(
-    'conflict',
-    `${what} was begun by another version of Windlass, which this one cannot follow`,
-    {
-      hint,
-    },
-  );
+export function otherVersion(what: string, code: 'conflict' | 'unavailable', hint: string): WindlassError {
+  return new WindlassError(code, `${what} was begun by another version of Windlass, which this one cannot follow`, {
+    hint,
+  });
 }
 
 /** The refusal that workflow code gave on purpose, if it was one. */
