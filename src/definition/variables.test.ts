@@ -109,18 +109,14 @@ describe('rules', () => {
       ['variable "name" does not fit: the value "Shop" has to match "^[a-z]+(-[a-z]+)*$" (template level)'],
     ],
     [
-      'a pattern that would never end',
+      'a pattern of repetitions inside repetitions',
       [at('template', { name: 'name', regex: '^(a+)+$', value: `${'a'.repeat(60)}!` })],
-      [
-        'variable "name" cannot be checked: the pattern "^(a+)+$" takes too long; write it without repetitions inside repetitions (template level)',
-      ],
+      [`variable "name" does not fit: the value "${'a'.repeat(60)}!" has to match "^(a+)+$" (template level)`],
     ],
     [
       'a pattern that is none',
       [at('template', { name: 'name', regex: '[', value: 'x' })],
-      [
-        'variable "name" cannot be checked: "[" is not a regular expression: Unterminated character class (template level)',
-      ],
+      ['variable "name" cannot be checked: "[" is not a regular expression: missing closing ] (template level)'],
     ],
     [
       'a value that is not allowed',

@@ -291,7 +291,7 @@ const brokenValues: readonly (readonly [string, readonly BrokenFile[]])[] = [
           '    retry: {maximum: 2, onlyWhenMatches: "(unclosed"}',
         ],
         printed: [
-          'shop.workflow.yml:4:42  error  onlyWhenMatches in retry of sub-environment "db": "(unclosed" is not a regular expression: Unterminated group',
+          'shop.workflow.yml:4:42  error  onlyWhenMatches in retry of sub-environment "db": "(unclosed" is not a regular expression: missing closing )',
         ],
       },
       {

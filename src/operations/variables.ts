@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { resolveVariables } from '../definition/index.ts';
+import { patternProblem, resolveVariables } from '../definition/index.ts';
 import type { VariableLayer } from '../definition/index.ts';
 import type {
   EffectiveVariable,
@@ -84,10 +84,15 @@ function requireChange(actor: Asked['actor'], place: Place): void {
   else authorize(actor, place.scope === 'environment' ? 'execute' : 'project.manage', place.projectId);
 }
 
-function checkName(input: VariableInput): void {
+function checkDeclaration(input: VariableInput): void {
   const message = variableNameProblem(input);
   if (message !== null)
     throw new WindlassError('invalidInput', `"${input.name}" ${message}`, { problems: [{ path: 'name', message }] });
+  const pattern = input.regex === undefined ? null : patternProblem(input.regex);
+  if (pattern !== null)
+    throw new WindlassError('invalidInput', `The pattern of "${input.name}" cannot be used: ${pattern}`, {
+      problems: [{ path: 'regex', message: pattern }],
+    });
 }
 
 /** Layers that reach an environment, decrypted. `alias` is a node of it. */
@@ -146,7 +151,7 @@ const levelOf: Readonly<Record<VariableScope, VariableLevel>> = {
 
 /** Checks a value against its own rules, and for an environment against those of the levels above. */
 async function checkValue(context: Context, place: Place, input: VariableInput): Promise<void> {
-  checkName(input);
+  checkDeclaration(input);
   const own: VariableLayer = {
     level: place.environment?.parentId || input.alias !== undefined ? 'node' : levelOf[place.scope],
     // A declaration without a value is checked when a nearer level gives one.
