@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { startPostgres } from './support/postgres.ts';
 import type { TestPostgres } from './support/postgres.ts';
 import { buildDist, freePort, startProcess, tailOf } from './support/processes.ts';
+import { noteSeen, until } from './support/until.ts';
 import { createTestClient, testEnvironment } from './support/windlass.ts';
 
 const main = join(__dirname, '..', 'dist', 'src', 'cli', 'main.js');
@@ -47,10 +48,11 @@ async function whileServing(
   });
   try {
     // The line about the key is the last of a start.
-    while (!/administrator key/.test(tailOf(logFile))) {
+    await until(() => {
+      noteSeen('its log', tailOf(logFile));
       if (!server.running) throw new Error(`the server did not start:\n${tailOf(logFile)}`);
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
+      return /administrator key/.test(tailOf(logFile));
+    });
     await look(`http://127.0.0.1:${port}`, join(dataDirectory, 'administrator.token'));
   } finally {
     await server.stop();

@@ -6,11 +6,12 @@ import { workflowIds } from '../src/model/index.ts';
 import { createOlderVersion } from '../src/operations/older-version.test-support.ts';
 import { makeEnvironment, makeProject, node } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
+import { setTimeLimit } from './support/until.ts';
 import { startTestServer } from './support/windlass.ts';
 import type { TestServer } from './support/windlass.ts';
 
 /** Expiry and reconciliation take minutes by the clock. */
-jest.setTimeout(300_000);
+setTimeLimit(300_000);
 
 let server: TestServer;
 let connection: Connection;

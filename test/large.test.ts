@@ -5,11 +5,14 @@ import { Client, Connection } from '@temporalio/client';
 import { chain, fanOut, writeWindlass } from '../bench/graphs.ts';
 import type { Shape } from '../bench/graphs.ts';
 import type { Deployment } from '../src/model/index.ts';
+import { setTimeLimit } from './support/until.ts';
 import { startTestServer } from './support/windlass.ts';
 import type { TestServer } from './support/windlass.ts';
 
 /** Temporal warns from here on; its UI gets slow. */
 const mostEvents = 10_240;
+
+setTimeLimit(900_000);
 
 let server: TestServer;
 let connection: Connection;
@@ -61,11 +64,11 @@ test('a graph of 2,000 nodes is deployed whole, and every history stays small', 
   expect(histories.length).toBeGreaterThan(2);
   for (const events of histories) expect(events).toBeLessThan(mostEvents);
   expect((await server.environment('wide')).status).toBe('active');
-}, 900_000);
+});
 
 test('a chain of 1,000 nodes is deployed to its end, and every history stays small', async () => {
   const { deployment, histories } = await deploy('deep', chain(1000));
   expect(deployment.status).toBe('succeeded');
   expect(deployment.counts).toMatchObject({ total: 1000, succeeded: 1000, failed: 0, skipped: 0 });
   for (const events of histories) expect(events).toBeLessThan(mostEvents);
-}, 900_000);
+});

@@ -6,9 +6,6 @@ import type { TestProject } from './support/project.ts';
 import { startTestServer } from './support/windlass.ts';
 import type { TestServer } from './support/windlass.ts';
 
-/** Ends that are due in seconds are waited for by the clock. */
-jest.setTimeout(180_000);
-
 let server: TestServer;
 let connection: Connection;
 const projects: TestProject[] = [];

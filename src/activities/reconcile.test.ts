@@ -2,6 +2,7 @@ import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { DefaultLogger, Runtime } from '@temporalio/worker';
 import pino from 'pino';
 import { toolPath } from '../../test/support/tools.ts';
+import { setTimeLimit, until } from '../../test/support/until.ts';
 import { workflowIds } from '../model/index.ts';
 import { createOlderVersion } from '../operations/older-version.test-support.ts';
 import type { OlderVersion } from '../operations/older-version.test-support.ts';
@@ -10,7 +11,7 @@ import type { Database } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
 import { reconcile } from './reconcile.ts';
 
-jest.setTimeout(120_000);
+setTimeLimit(120_000);
 
 let db: Database;
 let env: TestWorkflowEnvironment;
@@ -47,11 +48,6 @@ const reconcileNow = (): ReturnType<typeof reconcile> =>
   );
 const statusOf = async (workflowId: string): Promise<string> =>
   (await env.client.workflow.getHandle(workflowId).describe()).status.name;
-
-/** Some time may pass until a step has failed twice. */
-async function until(check: () => Promise<boolean>): Promise<void> {
-  while (!(await check())) await new Promise((resolve) => setTimeout(resolve, 100));
-}
 
 async function makeRun(id: string, status: string): Promise<void> {
   const { id: projectId } = await findProject(db.sql, 'default');

@@ -5,9 +5,9 @@ import { createServer } from 'node:net';
 import type { Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { Connection } from '@temporalio/client';
 import { toolPath } from '../../test/support/tools.ts';
+import { setTimeLimit, until } from '../../test/support/until.ts';
 import { WindlassError } from '../model/index.ts';
 import { identify } from './process-identity.ts';
 import { startTemporalServer } from './temporal-server.ts';
@@ -25,14 +25,6 @@ async function start(directory: string, onEvent?: (message: string) => void): Pr
   const server = await startTemporalServer({ program, dataDirectory: directory, namespace: 'default', onEvent });
   running.push(server);
   return server;
-}
-
-async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 600; i++) {
-    if (await isSo()) return;
-    await delay(50);
-  }
-  throw new Error(`waited in vain until ${what}`);
 }
 
 async function withConnection<T>(address: string, use: (connection: Connection) => Promise<T>): Promise<T> {
@@ -56,7 +48,7 @@ afterEach(async () => {
   await Promise.all(running.splice(0).map((server) => server.stop()));
 });
 
-jest.setTimeout(120_000);
+setTimeLimit(120_000);
 
 it('is ready when it answers: search attributes are known and closed runs are kept for long', async () => {
   const server = await start(dataDirectory());
@@ -113,7 +105,7 @@ it('comes back on the same address after kill -9', async () => {
   const server = await start(dataDirectory(), (message) => events.push(message));
   const before = server.pid();
   process.kill(before, 'SIGKILL');
-  await until('it is back', () => events.includes('Temporal is back'));
+  await until(() => events.includes('Temporal is back'), { what: 'Temporal is back' });
   expect(server.pid()).not.toBe(before);
   await withConnection(server.address, (connection) => connection.workflowService.getSystemInfo({}));
 });
@@ -130,7 +122,7 @@ it('dies with the process that started it, also on kill -9', async () => {
   const pid = Number(line.toString());
   expect(identify(pid)).not.toBeNull();
   child.kill('SIGKILL');
-  await until('Temporal is gone', () => identify(pid) === null);
+  await until(() => identify(pid) === null, { what: 'Temporal is gone' });
 
   // What the killed one has left behind is in nobody's way.
   const next = await start(directory);

@@ -2,9 +2,9 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import type { Database } from '../store/index.ts';
 import { toolPath } from '../../test/support/tools.ts';
+import { until } from '../../test/support/until.ts';
 import { openTestDatabase, startStateServer } from './testing.ts';
 import type { Client, StateServer } from './testing.ts';
 
@@ -69,10 +69,6 @@ function run(directory: string, client: Client, ...args: string[]): Promise<Ende
     child.on('error', reject);
     child.on('close', (code) => resolve({ code, out }));
   });
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await wait(20);
 }
 
 async function init(directory: string, client: Client): Promise<void> {

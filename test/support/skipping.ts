@@ -4,7 +4,6 @@ import type { AddressInfo } from 'node:net';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from '@temporalio/client';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { NativeConnection } from '@temporalio/worker';
@@ -20,6 +19,8 @@ import type { ScheduleInput } from '../../src/operations/index.ts';
 import { openRooms } from '../../src/rooms.ts';
 import { startWorkers } from '../../src/worker.ts';
 import { toolPath } from './tools.ts';
+import { until } from './until.ts';
+import type { UntilOptions } from './until.ts';
 import { createTestClient, testEnvironment } from './windlass.ts';
 import type { TestClient } from './windlass.ts';
 
@@ -33,7 +34,7 @@ export interface SkippingServer {
    */
   passTo(momentMs: number, onFiring?: (firing: Firing) => Promise<void>): Promise<void>;
   /** Waits for what needs no time of Temporal's; after a few seconds a minute passes after all. */
-  until(check: () => Promise<boolean>): Promise<void>;
+  until(check: () => Promise<boolean>, options?: UntilOptions): Promise<void>;
   /** Stops API, worker and database, and starts them anew. Nothing but the data directory and Temporal is left of them. */
   restart(): Promise<void>;
   stop(): Promise<void>;
@@ -64,8 +65,10 @@ async function freePort(): Promise<number> {
 /**
  * The time-skipping server has no Schedules. What the product puts there is kept here instead, and each firing starts the
  * product's own workflow under the id that Temporal gives it: the schedule's, a dash and the nominal time.
+ *
+ * It starts today, or `at` a later date: then a test is the same on every day that it is run.
  */
-export async function startSkippingServer(): Promise<SkippingServer> {
+export async function startSkippingServer(options: { readonly at?: string } = {}): Promise<SkippingServer> {
   const dataDirectory = mkdtempSync(join(tmpdir(), 'windlass-skipping-'));
   const plain = loadConfig(testEnvironment(dataDirectory));
   const log = createLogger(plain);
@@ -156,6 +159,7 @@ export async function startSkippingServer(): Promise<SkippingServer> {
     });
   }
 
+  if (options.at !== undefined) await skipTo(Date.parse(options.at));
   let app = await startApp();
   return {
     client: () => app.client,
@@ -170,14 +174,16 @@ export async function startSkippingServer(): Promise<SkippingServer> {
         afterMs = next.atMs;
       }
     },
-    until: async (check) => {
+    until: async (check, options) => {
       // Tasks that a stopped worker had taken come back only when their time is over, which stands still here.
-      for (let minuteAtMs = Date.now() + patienceMs; !(await check());) {
-        await delay(50);
-        if (Date.now() < minuteAtMs) continue;
+      let minuteAtMs = Date.now() + patienceMs;
+      await until(async () => {
+        if (await check()) return true;
+        if (Date.now() < minuteAtMs) return false;
         await minute();
         minuteAtMs = Date.now() + patienceMs;
-      }
+        return false;
+      }, options);
     },
     restart: async () => {
       await app.stop();

@@ -6,6 +6,7 @@ import type { Deployment, Environment, NodeRun, Page, Template } from '../../src
 import { isTerminalDeployment } from '../../src/model/index.ts';
 import { startWindlass } from '../../src/server.ts';
 import { toolPath } from './tools.ts';
+import { noteSeen, until } from './until.ts';
 
 /** A client of the REST API for tests; answers bodies and throws on errors, with the problem in the message. */
 export interface TestClient {
@@ -32,8 +33,8 @@ export interface TestClient {
   nodes(id: string): Promise<NodeRun[]>;
   /** `alias → status`, forward nodes only. */
   statuses(id: string): Promise<Record<string, string>>;
-  /** Waits until the check answers something; the test's own timeout is the limit. */
-  until<T>(check: () => Promise<T | null | undefined | false>): Promise<T>;
+  /** Waits until the check answers something; a wait in vain says what the API last answered. */
+  until: typeof until;
 }
 
 export function createTestClient(url: string, token: string): TestClient {
@@ -53,6 +54,7 @@ export function createTestClient(url: string, token: string): TestClient {
       body: body === undefined ? undefined : JSON.stringify(body),
     });
     const text = await response.text();
+    noteSeen(`${method} ${path}`, `${response.status} ${text}`);
     return { status: response.status, body: (text === '' ? null : JSON.parse(text)) as T };
   };
   const request = async <T>(
@@ -65,13 +67,6 @@ export function createTestClient(url: string, token: string): TestClient {
     if (answer.status >= 400) throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
     return answer.body;
   };
-  const until = async <T>(check: () => Promise<T | null | undefined | false>): Promise<T> => {
-    for (;;) {
-      const found = await check();
-      if (found !== null && found !== undefined && found !== false) return found;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  };
   const client: TestClient = {
     url,
     token,
@@ -79,8 +74,11 @@ export function createTestClient(url: string, token: string): TestClient {
     raw: call,
     text: async (path) => {
       const response = await fetch(`${url}/api/v1${path}`, { headers: { authorization: `Bearer ${token}` } });
-      if (!response.ok) throw new Error(`GET ${path}: ${response.status} ${await response.text()}`);
-      return response.text();
+      const text = await response.text();
+      if (!response.ok) throw new Error(`GET ${path}: ${response.status} ${text}`);
+      // The end of a log says more than its beginning.
+      noteSeen(`GET ${path}`, text.slice(-1000));
+      return text;
     },
     until,
     createTemplate: (input) => request('POST', '/templates', input),
@@ -89,10 +87,13 @@ export function createTestClient(url: string, token: string): TestClient {
     start: (ref, input = {}) => request('POST', `/environments/${encodeURIComponent(ref)}/deployments`, input),
     run: async (ref, input = {}) => client.ended((await client.start(ref, input)).id),
     ended: (id) =>
-      until(async () => {
-        const deployment = await request<Deployment>('GET', `/deployments/${id}`);
-        return isTerminalDeployment(deployment.status) && deployment;
-      }),
+      until(
+        async () => {
+          const deployment = await request<Deployment>('GET', `/deployments/${id}`);
+          return isTerminalDeployment(deployment.status) && deployment;
+        },
+        { what: `${id} has ended`, explain: async () => shortly(await client.nodes(id)) },
+      ),
     nodes: async (id) => (await request<Page<NodeRun>>('GET', `/deployments/${id}/nodes?limit=200`)).items,
     statuses: async (id) =>
       Object.fromEntries(
@@ -101,6 +102,10 @@ export function createTestClient(url: string, token: string): TestClient {
   };
   return client;
 }
+
+/** Where each node is, short enough for a message. */
+const shortly = (nodes: readonly NodeRun[]): unknown =>
+  nodes.map(({ alias, status, stage, reason, error }) => [alias, status, stage, reason?.message, error?.message]);
 
 export interface TestServer extends TestClient {
   readonly dataDirectory: string;
