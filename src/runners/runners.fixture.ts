@@ -130,11 +130,18 @@ export interface RunTrace {
 }
 
 export function makeWorkshop(
-  options: { ladder?: StopLadder; cliConfig?: string; cacheDirectory?: string; directory?: string } = {},
+  options: {
+    ladder?: StopLadder;
+    cliConfig?: string;
+    cacheDirectory?: string;
+    directory?: string;
+    /** Path of the program instead of the real one. */
+    tool?: string;
+  } = {},
 ): Workshop {
   const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'windlass-runners-'));
   const runners = createRunners({
-    tools: { find: (tool) => Promise.resolve(toolPath(tool)) },
+    tools: { find: (tool) => Promise.resolve(options.tool ?? toolPath(tool)) },
     cacheDirectory: options.cacheDirectory ?? join(directory, 'cache'),
     ladder: options.ladder,
     cliConfig: options.cliConfig,

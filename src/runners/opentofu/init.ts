@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { ToolError } from '../runner.ts';
 import { readManagedState } from './managed-state.ts';
-import { invoke, toToolError } from './invoke.ts';
+import { invoke, toToolError, wasKilled } from './invoke.ts';
+import type { Invocation } from './invoke.ts';
 import {
   earlierChoice,
   hasProviders,
@@ -101,6 +102,9 @@ async function installAndInit(session: Session, again: boolean): Promise<void> {
   });
 }
 
+/** So often `init` is run again after a kill; with too little memory for it, it would never end. */
+const mostKills = 2;
+
 async function runInit(session: Session): Promise<void> {
   const staging = providerStaging(session.run);
   await mkdir(staging, { recursive: true });
@@ -111,9 +115,17 @@ async function runInit(session: Session): Promise<void> {
     TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE: '1',
   };
   const what = { stage: 'init', args: ['init', '-input=false', '-no-color'] } as const;
-  const invocation = await invoke({ ...session, environment }, what);
-  if (invocation.code !== 0) throw toToolError(session, invocation, false);
+  for (let kills = 0; ;) {
+    const invocation = await invoke({ ...session, environment }, what);
+    if (invocation.code === 0) return;
+    if (!endedFromOutside(invocation) || ++kills > mostKills) throw toToolError(session, invocation, false);
+    session.run.log('init was killed from outside. It changes nothing, so it is run again.\n');
+  }
 }
+
+/** Somebody else than Windlass has killed it, such as the system when memory runs out. */
+const endedFromOutside = (invocation: Invocation): boolean =>
+  wasKilled(invocation) && invocation.failure.stopped === null;
 
 async function selectWorkspace(session: Session): Promise<void> {
   const invocation = await invoke(session, {

@@ -9,16 +9,9 @@ import { readIdentity } from '../process/run-directory.ts';
 import { makeWorkshop, startStateServer } from '../runners.fixture.ts';
 import type { RunFixture, StateServer, Workshop } from '../runners.fixture.ts';
 import { isOurs } from './rescue.ts';
+import { setTimeLimit, until } from '../../../test/support/until.ts';
 
-jest.setTimeout(120_000);
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const giveUpAtMs = Date.now() + 60_000;
-  while (!(await condition())) {
-    if (Date.now() > giveUpAtMs) throw new Error(`waited in vain until ${String(condition)}`);
-    await new Promise((next) => setTimeout(next, 5));
-  }
-}
+setTimeLimit(120_000);
 
 const here: CrashEvidence = { stage: 'apply', changes: true, sameHost: true, workerDead: true };
 

@@ -15,22 +15,15 @@ import {
 import type { LaunchOptions, OutputStream } from './index.ts';
 import { readIdentity } from './run-directory.ts';
 import { isRunning } from './identity.ts';
+import { setTimeLimit, until } from '../../../test/support/until.ts';
 
-jest.setTimeout(60_000);
+setTimeLimit(60_000);
 
 let root: string;
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'windlass-process-'));
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const giveUpAtMs = Date.now() + 60_000;
-  while (!(await condition())) {
-    if (Date.now() > giveUpAtMs) throw new Error(`waited in vain until ${String(condition)}`);
-    await new Promise((next) => setTimeout(next, 5));
-  }
-}
 
 interface Heard {
   readonly stdout: string[];

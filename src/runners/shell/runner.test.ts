@@ -4,22 +4,15 @@ import { LeftRunningError } from '../index.ts';
 import { makeWorkshop, variable } from '../runners.fixture.ts';
 import type { Workshop } from '../runners.fixture.ts';
 import { parseOutputs } from './outputs.ts';
+import { setTimeLimit, until } from '../../../test/support/until.ts';
 
-jest.setTimeout(60_000);
+setTimeLimit(60_000);
 
 let shop: Workshop;
 beforeEach(() => {
   shop = makeWorkshop({ ladder: { interruptMs: 5000, terminateMs: 1000 } });
 });
 afterEach(() => shop.clean());
-
-async function until(condition: () => boolean): Promise<void> {
-  const giveUpAtMs = Date.now() + 30_000;
-  while (!condition()) {
-    if (Date.now() > giveUpAtMs) throw new Error(`waited in vain until ${String(condition)}`);
-    await new Promise((next) => setTimeout(next, 5));
-  }
-}
 
 const runner = () => shop.runners.get('shell');
 
