@@ -2,7 +2,8 @@ import type { EnvironmentSettings, NodeOutcome } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
 import { approvalNeeded, insideEnvelope } from '../definition/index.ts';
 import type { PlanResult } from '../runners/index.ts';
-import { createApproval, endNode, findEnvelope, lastApproval } from '../store/index.ts';
+import { createApproval, findEnvelope, lastApproval } from '../store/index.ts';
+import { endCall } from './node-call.ts';
 import type { NodeCall } from './node-call.ts';
 import { succeed } from './node-ending.ts';
 import { applyPlan, keepReadablePlan, maskedPlan } from './node-plan.ts';
@@ -54,7 +55,7 @@ export async function requestApproval(call: NodeCall, planned: PlanResult, asked
     plan,
     expiresAt,
   });
-  await endNode(deps.db.sql, key, { status: 'waitingForApproval', plan });
+  await endCall(call, { status: 'waitingForApproval', plan });
   return { status: 'waitingForApproval', approvalId, expiresInMs: Math.max(1000, expiresAt.getTime() - Date.now()) };
 }
 

@@ -2,7 +2,8 @@ import type { LogWriter } from '../artifacts/index.ts';
 import type { Masker } from '../access/index.ts';
 import type { NodeSnapshot, RunNodeInput } from '../model/index.ts';
 import type { StackRun, StackRunner } from '../runners/index.ts';
-import type { NodeBegin, NodeKey } from '../store/index.ts';
+import { endNode } from '../store/index.ts';
+import type { NodeBegin, NodeEnding, NodeKey } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
 import type { NodeFlow } from './node-hooks.ts';
 import type { NodeValues } from './node-inputs.ts';
@@ -27,6 +28,8 @@ export interface NodeCall {
   /** Whom its calls are counted for when a service asks for slower ones. */
   readonly paceKey: string;
   readonly run: StackRun;
+  /** What the tool reads and writes the managed state with; it ends with the call. */
+  readonly grantId: string;
   readonly crash: CrashNotes;
   readonly masker: Masker;
   readonly log: LogWriter;
@@ -34,4 +37,9 @@ export interface NodeCall {
 
 /** What is known of a call that failed before it was ready to run the tool. */
 export type FailingCall = Pick<NodeCall, 'deps' | 'input' | 'key' | 'begin' | 'masker' | 'log'> &
-  Partial<Pick<NodeCall, 'flow' | 'paceKey'>>;
+  Partial<Pick<NodeCall, 'flow' | 'paceKey' | 'grantId'>>;
+
+/** Writes down how the call ended. Nothing of it may use the state afterwards, so it is the last that a call does. */
+export function endCall({ deps, key, grantId }: FailingCall, ending: Omit<NodeEnding, 'grantId'>): Promise<void> {
+  return endNode(deps.db.sql, key, { ...ending, grantId });
+}

@@ -1,6 +1,7 @@
 import type { NodeOutcome, RunError } from '../model/index.ts';
 import type { Drift } from '../runners/index.ts';
-import { endNode, recordDriftResult } from '../store/index.ts';
+import { recordDriftResult } from '../store/index.ts';
+import { endCall } from './node-call.ts';
 import type { FailingCall, NodeCall } from './node-call.ts';
 import { maskedPlan } from './node-plan.ts';
 
@@ -18,7 +19,7 @@ export async function recordDrift(call: NodeCall, drift: Drift): Promise<NodeOut
     resources: plan.resources,
     message: null,
   });
-  await endNode(deps.db.sql, key, { status: 'succeeded', plan });
+  await endCall(call, { status: 'succeeded', plan });
   return { status: 'succeeded', changedOutputs: false, ran: true };
 }
 

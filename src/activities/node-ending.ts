@@ -3,8 +3,8 @@ import type { EffectiveVariable, ErrorClass, NodeOutcome, NodeSnapshot, RunError
 import { messageOf, WindlassError } from '../model/index.ts';
 import { ToolError } from '../runners/index.ts';
 import type { ApplyResult, HeldLock } from '../runners/index.ts';
-import { endNode, replaceOutputs } from '../store/index.ts';
-import type { NodeEnding } from '../store/index.ts';
+import { replaceOutputs } from '../store/index.ts';
+import { endCall } from './node-call.ts';
 import type { FailingCall, NodeCall } from './node-call.ts';
 import { recordDriftError } from './node-drift.ts';
 import { sealResolved } from './node-inputs.ts';
@@ -14,7 +14,7 @@ import { backOff, isThrottle } from './pacing.ts';
 
 /** Keeps the outputs and the snapshot that a later rollback or destroy needs, and writes the ending. */
 export async function succeed(call: NodeCall, result: ApplyResult): Promise<NodeOutcome> {
-  const { deps, key, begin, snapshot, values, input, masker } = call;
+  const { deps, begin, snapshot, values, input, masker } = call;
   await call.flow?.ended('success');
   const destroyed = input.action === 'destroy';
   const changedOutputs = await replaceOutputs(
@@ -24,15 +24,14 @@ export async function succeed(call: NodeCall, result: ApplyResult): Promise<Node
     destroyed ? [] : result.outputs,
   );
   const kept: NodeSnapshot = { ...snapshot, resolved: sealResolved(deps, begin.environment_id, values.variables) };
-  const ending: NodeEnding = {
+  await endCall(call, {
     status: 'succeeded',
     plan: result.plan === null ? null : maskedPlan(masker, result.plan),
     changedOutputs,
     environment: destroyed
       ? { status: 'inactive', inputHash: null, stateUnverified: null }
       : { status: 'active', snapshot: kept, inputHash: await currentHash(call), stateUnverified: null },
-  };
-  await endNode(deps.db.sql, key, ending);
+  });
   return { status: 'succeeded', changedOutputs, ran: true };
 }
 
@@ -64,7 +63,6 @@ export async function fail(call: FailingCall, thrown: unknown): Promise<NodeOutc
       { err: thrown, node: begin.alias, deployment: key.deploymentId },
       'a node failed for a reason of our own',
     );
-  await freeOwnLock(call);
   const environment = {
     ...(changedState ? { status: 'failed' as const, inputHash: null } : {}),
     ...(held === null
@@ -79,24 +77,24 @@ export async function fail(call: FailingCall, thrown: unknown): Promise<NodeOutc
         }),
   };
   if (masked.class === 'cancelled') {
-    await endNode(deps.db.sql, key, { status: 'aborted', error: masked, environment });
+    await endCall(call, { status: 'aborted', error: masked, environment });
     return { status: 'aborted', message: masked.message, changedState };
   }
   // A run that only reads is asked for again; nobody should have to end it first.
   const reads = input.action === 'plan' || input.action === 'drift';
   if (thrown instanceof ToolError && masked.class === 'credentials' && !reads && input.compensation !== true) {
     const hint = `Renew the credentials it runs with, then: windlass retry "${begin.parent_id === null ? begin.entity_name : `${begin.entity_name}/${begin.alias}`}"`;
-    await endNode(deps.db.sql, key, { status: 'paused', error: { ...masked, hint }, environment });
+    await endCall(call, { status: 'paused', error: { ...masked, hint }, environment });
     return { status: 'paused', message: masked.message };
   }
   const retry = await nextTry(call, masked);
   if (retry !== null) {
-    await endNode(deps.db.sql, key, { status: 'retrying', error: masked, environment });
+    await endCall(call, { status: 'retrying', error: masked, environment });
     return { status: 'retry', message: masked.message, ...retry };
   }
   await call.flow?.ended('failure');
   if (input.action === 'drift') await recordDriftError(call, masked);
-  await endNode(deps.db.sql, key, { status: 'failed', error: masked, environment });
+  await endCall(call, { status: 'failed', error: masked, environment });
   return { status: 'failed', class: masked.class, message: masked.message, changedState };
 }
 
@@ -109,17 +107,6 @@ async function nextTry(call: FailingCall, error: RunError): Promise<{ afterMs: n
   if (decision.retry) return { afterMs: Math.max(decision.afterMs, pace?.afterMs ?? 0) };
   const ruled = rule !== null && rule.maximum > 0;
   return pace === null || pace.tooOften || ruled ? null : { afterMs: pace.afterMs, uncounted: true };
-}
-
-/** The tool is over, so a lock that it still holds (a killed plan leaves one) is freed with the very id it took. */
-async function freeOwnLock({ deps, key, begin }: FailingCall): Promise<void> {
-  const lock = await deps.state.lockOf(begin.environment_id);
-  if (lock === null || lock.deploymentId !== key.deploymentId || lock.index !== key.index) return;
-  await deps.state.releaseLock({
-    environmentId: begin.environment_id,
-    lockId: lock.lockId,
-    because: 'the tool that took it has ended',
-  });
 }
 
 function describe(thrown: unknown): { error: RunError; changedState: boolean; held: HeldLock | null } {

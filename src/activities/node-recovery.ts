@@ -1,7 +1,8 @@
 import type { NodeOutcome, StateUnverified } from '../model/index.ts';
 import type { ApplyResult } from '../runners/index.ts';
-import { endNode, findWorker, markUnverified } from '../store/index.ts';
+import { findWorker, markUnverified } from '../store/index.ts';
 import type { Journal } from '../store/index.ts';
+import { endCall } from './node-call.ts';
 import type { NodeCall } from './node-call.ts';
 
 /** Longer without a sign than any worker that lives: it gives one every five seconds. */
@@ -54,8 +55,10 @@ export async function recoverNode(call: NodeCall): Promise<Recovered> {
       );
       return { kind: 'interrupted' };
     case 'unknown': {
-      await endNode(deps.db.sql, key, {
+      await endCall(call, {
         status: 'failed',
+        // Its tool may be at work elsewhere, and without the grant what it makes would be in no state.
+        openGrantId: journal.grantId,
         error: {
           class: 'internal',
           message: `the state of "${begin.alias}" is unverified: ${recovery.detail}`,

@@ -2,13 +2,15 @@ import { isGrpcServiceError, WorkflowNotFoundError } from '@temporalio/client';
 import { sql } from 'kysely';
 import { workflowIds } from '../model/index.ts';
 import { findStranded } from '../operations/index.ts';
-import { recordEvent } from '../store/index.ts';
+import { endLeftGrants, recordEvent } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
 import { recordCancelled } from './lifecycle.ts';
 import { closeNodes, loadUnendedNodes, setEnvironmentStatus } from './run-store.ts';
 
 /** A run younger than this may simply not have reached Temporal yet. */
 const graceSeconds = 60;
+/** Grants that are ended at once at most; what is left over is for the next round. */
+const leftGrants = 1000;
 
 /**
  * Compares what the records say is in progress with what Temporal knows, and repairs what was ended from outside.
@@ -30,6 +32,7 @@ export async function reconcile(deps: ActivityDeps, input: { limit: number }): P
   }
   repaired += await closeEndedNodes(deps, input.limit);
   repaired += await settleEnvironments(deps, input.limit);
+  await endLeftGrants(deps.db.sql, leftGrants);
   return { repaired };
 }
 

@@ -12,6 +12,7 @@ import type { PlanResult, StackRun, StopReason } from '../runners/index.ts';
 import { announceProgress, beginNode, endNode, enterStage, isDatabaseUnavailable } from '../store/index.ts';
 import type { Journal, NodeBegin, NodeKey } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
+import { endCall } from './node-call.ts';
 import type { CrashNotes, NodeCall } from './node-call.ts';
 import { fail, succeed, unchangedHash } from './node-ending.ts';
 import { resolveNodeValues } from './node-inputs.ts';
@@ -230,6 +231,7 @@ async function openCall(
       flow,
       paceKey: pace,
       run,
+      grantId: grant.id,
       crash,
       ...io,
     },
@@ -316,10 +318,10 @@ function planFor(call: NodeCall): Promise<PlanResult> {
 }
 
 async function planOnly(call: NodeCall): Promise<NodeOutcome> {
-  const { deps, key, values, run } = call;
+  const { values, run } = call;
   if (values.unknown.length > 0) {
     run.log(`cannot be known before a deploy:\n${values.unknown.map((line) => `  ${line}\n`).join('')}`);
-    await endNode(deps.db.sql, key, {
+    await endCall(call, {
       status: 'skipped',
       reason: { kind: 'notSelected', message: `cannot be known yet: ${values.unknown.join('; ')}` },
     });
@@ -327,7 +329,7 @@ async function planOnly(call: NodeCall): Promise<NodeOutcome> {
   }
   const result = await call.runner.plan(run);
   await keepReadablePlan(call, result);
-  await endNode(deps.db.sql, key, { status: 'succeeded', plan: maskedPlan(call.masker, result.plan) });
+  await endCall(call, { status: 'succeeded', plan: maskedPlan(call.masker, result.plan) });
   return { status: 'succeeded', changedOutputs: false, ran: true };
 }
 

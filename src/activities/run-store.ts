@@ -21,7 +21,7 @@ import {
   nodeStatuses,
 } from '../model/index.ts';
 import type { Db } from '../store/index.ts';
-import { recordEvent } from '../store/index.ts';
+import { endGrants, recordEvent } from '../store/index.ts';
 
 export const runDefinitionSchema = z.object({
   title: z.string(),
@@ -363,8 +363,13 @@ export async function closeNodes(
     ), asked AS (
       UPDATE approvals a SET status = 'superseded', decided_at = now() FROM closed c
       WHERE a.deployment_id = c.deployment_id AND a.index = c.index AND a.compensation = c.compensation AND a.status = 'pending'
-    )
-    SELECT environment_id, alias, index, compensation, status FROM closed`.execute(db);
+    ), ${endGrants(
+      sql`FROM closed c WHERE g.deployment_id = c.deployment_id AND g.index = c.index AND g.compensation = c.compensation`,
+      'the run of the tool that took it is over',
+    )}
+    SELECT environment_id, alias, index, compensation, status, (SELECT count(*) FROM freed_told) FROM closed`.execute(
+    db,
+  );
   for (const { environment_id, alias, index, compensation, status } of rows) {
     await recordEvent(db, {
       type: 'node.status',

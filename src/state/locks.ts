@@ -1,19 +1,23 @@
 import { sql } from 'kysely';
 import type { Selectable } from 'kysely';
-import { WindlassError } from '../model/index.ts';
+import { systemActor, WindlassError } from '../model/index.ts';
 import type { Actor } from '../model/index.ts';
-import { recordEvent } from '../store/index.ts';
+import { freeEndedLocks, recordEvent } from '../store/index.ts';
 import type { Db, Schema } from '../store/index.ts';
 import { audit } from './audit.ts';
 import { fenced, readOnly } from './grants.ts';
 import { lockInfoSchema } from './types.ts';
 import type { Grant, LockInfo, StateContext, StateLock } from './types.ts';
 
+function toInfo(info: unknown, lockId: string): LockInfo {
+  const parsed = lockInfoSchema.safeParse(info);
+  return parsed.success ? parsed.data : lockInfoSchema.parse({ ID: lockId });
+}
+
 function toLock(row: Selectable<Schema['state_locks']>): StateLock {
-  const info = lockInfoSchema.safeParse(row.info);
   return {
     lockId: row.lock_id,
-    info: info.success ? info.data : lockInfoSchema.parse({ ID: row.lock_id }),
+    info: toInfo(row.info, row.lock_id),
     deploymentId: row.deployment_id,
     index: row.index,
     grantId: row.grant_id,
@@ -73,6 +77,8 @@ export async function takeLock(context: StateContext, grant: Grant, info: LockIn
   if (row.taken !== null) return null;
   if (row.lock_id === info.ID && row.grant_id === grant.id) return null;
   const holder = await lockOf(db, grant.environmentId);
+  // taken in the moment in which its grant ended
+  if (holder !== null && (await freeEndedLocks(db, grant.environmentId)) > 0) return takeLock(context, grant, info);
   // freed since: the holder is gone, so try once more from the start
   if (!holder) return takeLock(context, grant, info);
   return holder.lockId === info.ID && holder.grantId === grant.id ? null : holder;
@@ -112,7 +118,7 @@ export async function dropLock({ db }: StateContext, grant: Grant, lockId: strin
   );
 }
 
-/** Frees exactly this lock, and says so where the environment's events are read. */
+/** Frees exactly this lock, and says so where the environment's events are read and in the audit log. */
 export async function releaseLock(
   { db }: StateContext,
   request: { environmentId: string; lockId: string; because: string },
@@ -123,9 +129,16 @@ export async function releaseLock(
       .deleteFrom('state_locks')
       .where('environment_id', '=', environmentId)
       .where('lock_id', '=', lockId)
-      .returning('deployment_id')
+      .returning(['deployment_id', 'info'])
       .executeTakeFirst();
     if (!row) return false;
+    await audit(trx, {
+      actor: systemActor,
+      action: 'state.unlock',
+      environmentId,
+      before: { ...toInfo(row.info, lockId), lockId, deploymentId: row.deployment_id },
+      after: { reason: because },
+    });
     await recordEvent(trx, {
       type: 'environment.warning',
       environmentId,

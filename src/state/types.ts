@@ -92,7 +92,7 @@ export interface StateStore {
   pruneGrants(olderThanMs: number): Promise<number>;
   latest(environmentId: string): Promise<{ serial: number; lineage: string; versionId: number } | null>;
   lockOf(environmentId: string): Promise<StateLock | null>;
-  /** Frees the lock if it is still this one: recovery, once its holder is proven dead. Recorded as an event. */
+  /** Frees the lock if it is still this one: recovery, once its holder is proven dead. Recorded as an event, and audited. */
   releaseLock(request: { environmentId: string; lockId: string; because: string }): Promise<boolean>;
   /** Frees whatever lock there is and fences its holder; answers the lock, null when there was none. Audited. */
   forceUnlock(request: { environmentId: string; actor: Actor; reason: string }): Promise<StateLock | null>;

@@ -26,5 +26,6 @@ export * from './idempotency.ts';
 export * from './workers.ts';
 export * from './audit-log.ts';
 export * from './run-records.ts';
+export * from './state-grants.ts';
 export * from './pacing.ts';
 export * from './scope-settings.ts';

@@ -21,6 +21,7 @@ import {
   environmentLockSchema,
 } from '../model/index.ts';
 import type { Schema } from './schema.ts';
+import { endGrants } from './state-grants.ts';
 
 type Db = Kysely<Schema>;
 
@@ -184,6 +185,10 @@ export interface NodeEnding {
   readonly changedOutputs?: boolean | undefined;
   /** False when it was recognized as unchanged. */
   readonly ran?: boolean | undefined;
+  /** The grant of the call that ends; absent when it had none yet. Of a later call of the node, which has taken over, nothing is ended. */
+  readonly grantId?: string | undefined;
+  /** The grant of an earlier call that nobody can prove over; it stays until a person has decided. */
+  readonly openGrantId?: string | null | undefined;
   /** What becomes of the node's environment; undefined leaves it. */
   readonly environment?:
     | {
@@ -195,7 +200,10 @@ export interface NodeEnding {
     | undefined;
 }
 
-/** Writes a node's ending, or a wait within its run, and the consequences for its environment, in one statement. */
+/**
+ * Writes a node's ending, or a wait within its run, and the consequences for its environment, in one statement. The call
+ * is over with it, so its grant is fenced and a lock it has left is freed.
+ */
 export async function endNode(db: Db, key: NodeKey, ending: NodeEnding): Promise<void> {
   const environment = ending.environment;
   const json = (value: unknown): string | null =>
@@ -223,12 +231,17 @@ export async function endNode(db: Db, key: NodeKey, ending: NodeEnding): Promise
         updated_at = now()
       FROM r WHERE environments.id = r.environment_id AND ${environment !== undefined}
       RETURNING environments.id
-    ), ${announce(
+    ), ${endGrants(
+      sql`FROM r WHERE g.deployment_id = r.deployment_id AND g.index = r.index AND g.compensation = r.compensation
+        AND g.created_at <= COALESCE((SELECT own.created_at FROM state_grants own WHERE own.id = ${ending.grantId ?? null}), 'infinity')
+        AND g.id IS DISTINCT FROM ${ending.openGrantId ?? null}::text`,
+      'the tool that took it has ended',
+    )}, ${announce(
       'node.status',
       sql`jsonb_strip_nulls(jsonb_build_object('index', r.index, 'status', r.status, 'try', r.try, 'compensation', r.compensation, 'ran', r.ran,
         'error', r.error, 'reason', r.reason, 'counts', r.plan->'counts', 'startedAt', r.started_at, 'finishedAt', r.finished_at))`,
     )}
-    SELECT (SELECT count(*) FROM n), (SELECT count(*) FROM u)`.execute(db);
+    SELECT (SELECT count(*) FROM n), (SELECT count(*) FROM u), (SELECT count(*) FROM freed_told)`.execute(db);
 }
 
 /** Says on a node's environment that nobody knows yet what a call that ended unseen has made, and tells followers. */
