@@ -93,6 +93,7 @@ function shop(status: Parameters<typeof done>[0] = 'succeeded'): Routes {
         status: 'active',
         disabled: false,
         drift: 'ok',
+        stateUnverified: null,
         templateName: name,
         type: 'opentofu',
       })),
@@ -390,7 +391,7 @@ describe('mistakes', () => {
 
   test('what the server says of a name passes through, with the code that belongs to it', async () => {
     const ambiguous = await run('status sh', {
-      'GET /environments/sh': ({ response }) =>
+      'GET /environments/sh/status': ({ response }) =>
         problem(response, 409, 'ambiguous', '"sh" is shop or shoe', 'write more of it'),
     });
     expect(ambiguous).toMatchObject({ code: 2, err: 'error: "sh" is shop or shoe\n  write more of it\n' });

@@ -232,8 +232,13 @@ export const approvalSchema = z
   .object({
     id: z.string(),
     deploymentId: z.string(),
+    deploymentNumber: z.number().int(),
+    deploymentType: z.enum(deploymentTypes),
     environmentId: z.string(),
+    environmentName: z.string().describe('Of the environment whose run waits'),
     alias: z.string(),
+    path: z.string().describe('What is decided on, as commands take it: `shop`, or `shop/eks`'),
+    requestedBy: z.string().describe('Who asked for the run'),
     status: z.enum(['pending', 'approved', 'rejected', 'expired', 'superseded']),
     reason: z.string().describe('Why a person is asked'),
     required: z.number().int(),
@@ -332,23 +337,20 @@ export const stateVersionSchema = z
   .meta({ id: 'StateVersion' });
 export type StateVersion = z.infer<typeof stateVersionSchema>;
 
-export const graphSchema = z
-  .object({
-    nodes: z.array(
-      z.object({
-        alias: z.string(),
-        name: z.string(),
-        environmentId: z.string().nullable(),
-        needs: z.array(z.string()),
-        status: z.enum(environmentStatuses),
-        disabled: z.boolean(),
-        drift: z.enum(driftStatuses),
-        templateName: z.string().nullable(),
-        type: templateTypeSchema.nullable(),
-      }),
-    ),
-  })
-  .meta({ id: 'Graph' });
+export const graphNodeSchema = z.object({
+  alias: z.string(),
+  name: z.string(),
+  environmentId: z.string().nullable(),
+  needs: z.array(z.string()),
+  status: z.enum(environmentStatuses),
+  disabled: z.boolean(),
+  drift: z.enum(driftStatuses),
+  stateUnverified: stateUnverifiedSchema.nullable(),
+  templateName: z.string().nullable(),
+  type: templateTypeSchema.nullable(),
+});
+
+export const graphSchema = z.object({ nodes: z.array(graphNodeSchema) }).meta({ id: 'Graph' });
 export type Graph = z.infer<typeof graphSchema>;
 
 export const apiKeySchema = z

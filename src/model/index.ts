@@ -7,5 +7,6 @@ export * from './errors.ts';
 export * from './events.ts';
 export * from './ids.ts';
 export * from './orchestration.ts';
+export * from './status.ts';
 export * from './template.ts';
 export * from './variable.ts';

@@ -68,6 +68,49 @@ async function graphFacts(db: Db, parentId: string): Promise<Map<string, z.infer
   return new Map(rows.map((row) => graphRowSchema.parse(row)).map((row) => [row.environment_id, row]));
 }
 
+/** The nodes of a workflow environment as they are; one that stands alone is its own only node. */
+export async function graphOf(db: Db, environment: Environment): Promise<Graph> {
+  if (environment.type !== 'workflow') {
+    const { name, id, status, templateName, type, flags, alias } = environment;
+    return {
+      nodes: [
+        {
+          alias: alias ?? name,
+          name,
+          environmentId: id,
+          needs: [],
+          status,
+          disabled: false,
+          drift: flags.drift,
+          stateUnverified: flags.stateUnverified,
+          templateName,
+          type,
+        },
+      ],
+    };
+  }
+  const nodes = await listSubEnvironments(db, environment.id);
+  const facts = await graphFacts(db, environment.id);
+  const known = new Set(nodes.map((node) => node.alias));
+  return {
+    nodes: nodes.map((node) => {
+      const fact = facts.get(node.id);
+      return {
+        alias: node.alias ?? node.name,
+        name: node.name,
+        environmentId: node.id,
+        needs: (fact?.needs ?? []).filter((need) => known.has(need)),
+        status: node.status,
+        disabled: fact?.disabled ?? false,
+        drift: node.flags.drift,
+        stateUnverified: node.flags.stateUnverified,
+        templateName: node.templateName ?? fact?.template_name ?? null,
+        type: node.type,
+      };
+    }),
+  };
+}
+
 /** Environments: what lives, and what it is made of. */
 export function environmentOperations(context: Context) {
   const { db, temporal } = context;
@@ -260,46 +303,8 @@ export function environmentOperations(context: Context) {
       return listSubEnvironments(db.sql, environment.id, { detached: detached ?? false });
     },
 
-    /** The nodes of a workflow environment as they are; one that stands alone is its own only node. */
     async readGraph({ actor, ref }: Asked & { ref: string }): Promise<Graph> {
-      const environment = await forView({ actor, ref });
-      if (environment.type !== 'workflow') {
-        const { name, id, status, templateName, type, flags, alias } = environment;
-        return {
-          nodes: [
-            {
-              alias: alias ?? name,
-              name,
-              environmentId: id,
-              needs: [],
-              status,
-              disabled: false,
-              drift: flags.drift,
-              templateName,
-              type,
-            },
-          ],
-        };
-      }
-      const nodes = await listSubEnvironments(db.sql, environment.id);
-      const facts = await graphFacts(db.sql, environment.id);
-      const known = new Set(nodes.map((node) => node.alias));
-      return {
-        nodes: nodes.map((node) => {
-          const fact = facts.get(node.id);
-          return {
-            alias: node.alias ?? node.name,
-            name: node.name,
-            environmentId: node.id,
-            needs: (fact?.needs ?? []).filter((need) => known.has(need)),
-            status: node.status,
-            disabled: fact?.disabled ?? false,
-            drift: node.flags.drift,
-            templateName: node.templateName ?? fact?.template_name ?? null,
-            type: node.type,
-          };
-        }),
-      };
+      return graphOf(db.sql, await forView({ actor, ref }));
     },
 
     async listOutputs({ actor, ref }: Asked & { ref: string }): Promise<Page<OutputDto>> {

@@ -11,6 +11,7 @@ import { requestOperations } from './request-deployment.ts';
 import { resendOperations } from './resend.ts';
 import { controlOperations } from './run-control.ts';
 import { stateOperations } from './state.ts';
+import { statusOperations } from './status.ts';
 import { validateOperations } from './validate.ts';
 import { variableOperations } from './variables.ts';
 
@@ -23,6 +24,7 @@ export function createOperations(deps: OperationsDeps) {
   return {
     ...catalogueOperations(context),
     ...environmentOperations(context),
+    ...statusOperations(context),
     ...lifeOperations(context),
     ...fileSettingsOperations(context),
     ...stateOperations(context),

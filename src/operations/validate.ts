@@ -82,6 +82,7 @@ export function validateOperations({ db, secrets }: Context) {
             status: 'neverDeployed',
             disabled: node.disabled,
             drift: 'neverRun',
+            stateUnverified: null,
             templateName: node.templateName ?? null,
             type: node.inline?.type ?? null,
           })),

@@ -42,14 +42,30 @@ const decisionsOf = (row: ApprovalRow): StoredDecision[] =>
 /** Identifies a person or key over time; names may be given again. */
 const identityOf = (actor: Actor): string => `${actor.kind}:${actor.id}`;
 
-function toApproval(row: ApprovalRow & { alias: string | null }): Approval {
+/** An approval with all that its DTO shows beside it. */
+interface FullApprovalRow extends ApprovalRow {
+  readonly alias: string | null;
+  readonly deployment_number: number;
+  readonly deployment_type: string;
+  readonly requested_by: unknown;
+  /** Of the run: the parent of a node. */
+  readonly owner_id: string;
+  readonly owner_name: string;
+}
+
+function toApproval(row: FullApprovalRow): Approval {
   const place = `approval ${row.id}`;
   const plan = fromJson(planSchema, row.plan, place);
   return {
     id: row.id,
     deploymentId: row.deployment_id,
+    deploymentNumber: row.deployment_number,
+    deploymentType: fromJson(approvalSchema.shape.deploymentType, row.deployment_type, place),
     environmentId: row.environment_id,
+    environmentName: row.owner_name,
     alias: row.alias ?? '',
+    path: row.owner_id === row.environment_id ? row.owner_name : `${row.owner_name}/${row.alias ?? ''}`,
+    requestedBy: fromJson(actorSchema, row.requested_by, place).name,
     status: fromJson(approvalSchema.shape.status, row.status, place),
     reason: row.reason,
     required: row.required,
@@ -156,8 +172,17 @@ const selectApprovals = (db: Db) =>
         .onRef('node_runs.index', '=', 'approvals.index')
         .onRef('node_runs.compensation', '=', 'approvals.compensation'),
     )
+    .innerJoin('deployments', 'deployments.id', 'approvals.deployment_id')
+    .innerJoin('environments as owner', 'owner.id', 'deployments.environment_id')
     .selectAll('approvals')
-    .select('node_runs.alias');
+    .select([
+      'node_runs.alias',
+      'deployments.number as deployment_number',
+      'deployments.type as deployment_type',
+      'deployments.requested_by',
+      'owner.id as owner_id',
+      'owner.name as owner_name',
+    ]);
 
 /** By its exact id. */
 export async function getApproval(db: Db, id: string): Promise<Approval> {
@@ -226,8 +251,7 @@ export async function decideApproval(db: Db, input: ApprovalDecision): Promise<D
     // Others that decide at this moment wait here.
     await sql`SELECT 1 FROM approvals WHERE id = ${input.approvalId} FOR UPDATE`.execute(tx);
     const row = await selectApprovals(tx)
-      .innerJoin('deployments', 'deployments.id', 'approvals.deployment_id')
-      .select(['deployments.requested_by', sql<boolean>`approvals.expires_at <= now()`.as('overdue')])
+      .select(sql<boolean>`approvals.expires_at <= now()`.as('overdue'))
       .where('approvals.id', '=', input.approvalId)
       .executeTakeFirst();
     if (!row) throw missing('approval', input.approvalId, []);

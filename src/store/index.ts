@@ -29,3 +29,4 @@ export * from './run-records.ts';
 export * from './state-grants.ts';
 export * from './pacing.ts';
 export * from './scope-settings.ts';
+export * from './status.ts';

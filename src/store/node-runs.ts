@@ -9,7 +9,7 @@ import { missing } from './lookup.ts';
 import type { NodeRunRow } from './schema.ts';
 
 /** Parts of the snapshot that a list shows; parsing whole snapshots of thousands of nodes would take seconds. */
-type ListedRow = Omit<NodeRunRow, 'snapshot' | 'previous_snapshot' | 'journal' | 'engine' | 'plan'> & {
+export type ListedRow = Omit<NodeRunRow, 'snapshot' | 'previous_snapshot' | 'journal' | 'engine' | 'plan'> & {
   readonly template_name: string | null;
   readonly template_type: string | null;
   readonly commit: string | null;
@@ -23,7 +23,8 @@ const stageTimesSchema = z.record(z.string(), z.object({ startedAt: z.string(), 
 
 const { shape } = nodeRunSchema;
 
-function toNodeRun(row: ListedRow, aliases: ReadonlyMap<number, string>): NodeRun {
+/** `aliases` are those of the nodes of the same run, by index. */
+export function toNodeRun(row: ListedRow, aliases: ReadonlyMap<number, string>): NodeRun {
   const place = `node "${row.alias}" of ${row.deployment_id}`;
   return {
     index: row.index,
@@ -63,7 +64,8 @@ function normalizeTimes(times: z.infer<typeof stageTimesSchema>): NodeRun['stage
   );
 }
 
-async function selectNodeRuns(db: Db, where: RawBuilder<boolean>): Promise<ListedRow[]> {
+/** Reads nodes of runs as `n`, with the decisions they wait for. */
+export async function selectNodeRuns(db: Db, where: RawBuilder<boolean>): Promise<ListedRow[]> {
   const { rows } = await sql<ListedRow>`
     SELECT n.deployment_id, n.index, n.compensation, n.alias, n.name, n.environment_id, n.needs, n.action, n.status, n.stage, n.progress, n.try,
       n.reason, n.error, n.began_change, n.changed_outputs, n.ran, n.stage_times, n.started_at, n.finished_at,

@@ -16,7 +16,7 @@ import { environmentStatusWord } from '../follow/words.ts';
 import { formatRelative, shellQuote } from '../text/format.ts';
 import { renderTable } from '../text/table.ts';
 import type { Column } from '../text/table.ts';
-import { environmentFields } from './look.ts';
+import { stateFields } from '../status-text.ts';
 import { allSettings, findInherited, settingsFields } from './settings.ts';
 import { addEnvironmentVerbs } from './ttl-lock.ts';
 import { getEnvironment, pathWith, printDone, printItem, printList } from './shared.ts';
@@ -50,6 +50,7 @@ function marks({ flags }: Environment): string[] {
     flags.lock ? 'locked' : '',
     flags.stateUnverified ? 'state unverified' : '',
     flags.detached ? 'detached' : '',
+    flags.archived ? 'archived' : '',
   ].filter(Boolean);
 }
 
@@ -108,11 +109,15 @@ export function addEnvironments({ add, group }: Registry): void {
         const nowMs = call.io.now();
         if (call.printer.format !== 'table') return printItem(call, { ...item, settings: allSettings(item) }, []);
         const inherited = await findInherited(client, item);
-        const fields = environmentFields(item, nowMs).filter(
-          ([name]) => name !== 'deploys at' && name !== 'destroys at',
-        );
+        const fields = stateFields(item, nowMs).filter(([name]) => name !== 'deploys at' && name !== 'destroys at');
         return printItem(call, item, [
-          ...fields.filter(([name]) => name !== 'id'),
+          ['name', item.name],
+          ['status', [environmentStatusWord(item.status), ...marks(item)].join(', ')],
+          ['template', item.templateName ?? `${item.type}, in the workflow file`],
+          ['revision', item.revision],
+          ['workspace', item.workspace],
+          ...fields,
+          ['running', item.currentDeploymentId],
           ...settingsFields(item, inherited, nowMs),
           ['id', item.id],
         ]);

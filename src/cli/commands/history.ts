@@ -7,7 +7,7 @@ import {
   deploymentTypes,
   nodeRunSchema,
 } from '../../model/index.ts';
-import type { Deployment, NodeRun } from '../../model/index.ts';
+import type { Approval, Deployment, NodeRun } from '../../model/index.ts';
 import { ref } from '../client/api-client.ts';
 import type { ApiClient } from '../client/api-client.ts';
 import type { Flag, Invocation, Registry } from '../cli.ts';
@@ -260,19 +260,24 @@ export function addApprovals({ add, group }: Registry): void {
           call,
           listing,
           [
-            { title: 'node', value: (item) => item.alias, keep: true },
-            { title: 'changes', value: (item) => formatCounts(item.counts) },
-            { title: 'status', value: (item) => item.status },
+            { title: 'what', value: (item) => item.path, keep: true },
+            { title: 'changes', value: (item) => formatCounts(item.counts), keep: true },
+            ...(status === 'pending' ? [] : [{ title: 'status', value: (item: Approval) => item.status, keep: true }]),
+            { title: 'run', value: (item) => `${item.deploymentType} ${item.deploymentNumber}`, keep: true },
+            { title: 'asked by', value: (item) => item.requestedBy },
+            ...(status === 'pending'
+              ? [{ title: 'expires', value: (item: Approval) => ago(call, item.expiresAt), keep: true }]
+              : [{ title: 'decided by', value: (item: Approval) => item.decisions.map(({ by }) => by).join(', ') }]),
             { title: 'why', value: (item) => item.reason },
-            { title: 'expires', value: (item) => (item.status === 'pending' ? ago(call, item.expiresAt) : null) },
             { title: 'id', value: (item) => item.id, keep: true },
           ],
           'Nothing waits for a decision.',
         );
-        if (call.printer.format === 'table' && status === 'pending' && listing.items.length > 0) {
-          call.printer.line(
-            `\nNext:  windlass approval show ${listing.items[0]?.id ?? ''} · windlass approve ${listing.items[0]?.id ?? ''} · windlass reject ${listing.items[0]?.id ?? ''}`,
-          );
+        const [first] = listing.items;
+        if (call.printer.format === 'table' && status === 'pending' && first) {
+          const path = shellQuote(first.path);
+          const next = [`windlass plan show ${path}`, `windlass approve ${path}`, `windlass reject ${path}`];
+          call.printer.line(`\nNext:  ${next.join(' · ')}`);
         }
       },
     },
@@ -288,13 +293,14 @@ export function addApprovals({ add, group }: Registry): void {
         const { client } = await call.connect();
         const item = await client.get(`approvals/${ref(call.argument(0))}`, approvalSchema);
         printItem(call, item, [
-          ['node', item.alias],
+          ['what', item.path],
           ['status', item.status],
           ['changes', describeCounts(item.counts)],
           ['why', item.reason],
           ['needs', item.required > 1 ? `${item.required} approvals` : null],
           ['self', item.forbidRequester ? 'whoever asked for the run may not approve it' : null],
           ['expires', item.status === 'pending' ? ago(call, item.expiresAt) : null],
+          ['run', `deployment ${item.deploymentNumber}, ${item.deploymentType}, asked for by ${item.requestedBy}`],
           ['deployment', item.deploymentId],
           ['id', item.id],
         ]);

@@ -3,17 +3,13 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { formatProblems, parseWorkflowFile } from '../../definition/index.ts';
 import { graphSchema } from '../../model/index.ts';
-import type { Environment } from '../../model/index.ts';
 import { ref } from '../client/api-client.ts';
 import type { Invocation, Registry } from '../cli.ts';
-import { noOptions } from '../cli.ts';
 import { CliError } from '../exit.ts';
 import { environmentStatusWord } from '../follow/words.ts';
 import { drawDot, drawMermaid, drawText, graphFormats } from '../graph-text.ts';
 import type { DrawnNode } from '../graph-text.ts';
-import { formatRelative, plural, shellQuote } from '../text/format.ts';
 import { oneLine } from '../text/width.ts';
-import { renderFields } from '../text/table.ts';
 import { inspectPath, isPath } from './directory.ts';
 import { getEnvironment, printValue } from './shared.ts';
 
@@ -89,96 +85,4 @@ async function fetchGraph(call: Invocation<unknown>, reference: string): Promise
     title: `${label} ${glyphs.dot} ${environmentStatusWord(status)}`,
     nodes: nodes.map((node) => ({ ...node, drifted: node.drift === 'drifted' })),
   };
-}
-
-export function addStatus({ add }: Registry): void {
-  add({
-    usage: 'status <environment>',
-    summary: 'Show how an environment is, and each node of it',
-    examples: [
-      ['windlass status shop', 'what is deployed, what runs, what waits'],
-      ['windlass status shop --json', 'for scripts'],
-    ],
-    options: noOptions,
-    async run(call) {
-      const { client } = await call.connect();
-      const environment = await getEnvironment(client, call.argument(0));
-      const graph =
-        environment.type === 'workflow'
-          ? await client.get(`environments/${ref(environment.id)}/graph`, graphSchema)
-          : null;
-      const { printer, io } = call;
-      if (printer.format !== 'table')
-        return printValue(call, { environment, ...(graph ? { nodes: graph.nodes } : {}) });
-      printer.lines(renderFields(environmentFields(environment, io.now())));
-      if (graph && graph.nodes.length > 0) {
-        printer.line();
-        printer.lines(
-          drawText(
-            graph.nodes.map((node) => ({ ...node, drifted: node.drift === 'drifted' })),
-            printer.style,
-          ).map((line) => `  ${line}`),
-        );
-      }
-      const next = nextSteps(environment);
-      if (next.length > 0) printer.lines(['', `Next:  ${next.join(` ${printer.style.glyphs.dot} `)}`]);
-      return undefined;
-    },
-  });
-}
-
-function nextSteps(environment: Environment): string[] {
-  const name = shellQuote(environment.name);
-  if (environment.currentDeploymentId)
-    return [`windlass deployment watch ${environment.currentDeploymentId}`, `windlass cancel ${name}`];
-  if (environment.status === 'failed') return [`windlass resume ${name}`, `windlass logs ${name}`];
-  if (environment.status === 'active' || environment.status === 'partlyDeployed')
-    return [`windlass logs ${name}`, `windlass deploy ${name}`, `windlass destroy ${name}`];
-  return [`windlass deploy ${name}`];
-}
-
-export function environmentFields(environment: Environment, nowMs: number): [string, string | number | null][] {
-  const { flags, settings } = environment;
-  const drift =
-    flags.drift === 'neverRun'
-      ? null
-      : `${flags.drift}${flags.driftCheckedAt ? `, checked ${formatRelative(flags.driftCheckedAt, nowMs)}` : ''}`;
-  return [
-    ['name', environment.name],
-    [
-      'status',
-      [
-        environmentStatusWord(environment.status),
-        ...(flags.detached ? ['detached'] : []),
-        ...(flags.archived ? ['archived'] : []),
-      ].join(', '),
-    ],
-    ['template', environment.templateName ?? `${environment.type}, in the workflow file`],
-    ['revision', environment.revision],
-    ['workspace', environment.workspace],
-    [
-      'approvals',
-      flags.waitingForApproval > 0
-        ? `${plural(flags.waitingForApproval, 'decision')} waited for: windlass approval list`
-        : null,
-    ],
-    ['queue', flags.queued > 0 ? `${plural(flags.queued, 'run')} waiting` : null],
-    [
-      'locked',
-      flags.lock ? `by ${flags.lock.by}, ${formatRelative(flags.lock.at, nowMs)}: ${flags.lock.reason}` : null,
-    ],
-    [
-      'state',
-      flags.stateUnverified
-        ? `not verified since ${formatRelative(flags.stateUnverified.since, nowMs)}: ${flags.stateUnverified.reason}`
-        : null,
-    ],
-    ['drift', drift],
-    ['expires', environment.expiresAt ? formatRelative(environment.expiresAt, nowMs) : null],
-    ['deploys at', settings.schedule?.deploy ? `${settings.schedule.deploy} ${settings.schedule.timezone}` : null],
-    ['destroys at', settings.schedule?.destroy ? `${settings.schedule.destroy} ${settings.schedule.timezone}` : null],
-    ['running', environment.currentDeploymentId],
-    ['last run', environment.lastDeploymentId],
-    ['id', environment.id],
-  ];
 }

@@ -325,7 +325,11 @@ function detachLines(view: RunView | null, { deploymentId, embedded }: FollowRun
 
 function approvalLines(view: RunView, { printer, io, embedded, deploymentId }: FollowRunOptions): string[] {
   return [
-    ...renderApprovals(view, { nowMs: io.now(), style: printer.errorStyle }),
+    ...renderApprovals(view, {
+      nowMs: io.now(),
+      width: io.stderr.isTTY ? io.stderr.columns : 10_000,
+      style: printer.errorStyle,
+    }),
     embedded
       ? 'Nothing goes on without a decision. The server of this command stops now and keeps the run: decide with the commands above.'
       : `Nothing goes on without a decision. Follow the run again: windlass deployment watch ${deploymentId}`,

@@ -70,7 +70,7 @@ test('a node that waits for a person: what it would do, the commands, how long t
   expect(renderLive(view, options({ nowMs: startMs + 2_000 })).slice(-5)).toEqual([
     '◷ EKS needs approval: 1 to add, 2 to change, 1 to destroy (aws_eks_node_group.old)',
     '  windlass plan show shop/eks · windlass approve shop/eks --comment "…" · windlass reject shop/eks',
-    '  expires in 13 d 23 h · 0 of 2 approvals given',
+    '  expires in 13 d 23 h · asked for by administrator · 0 of 2 approvals given',
     '  branches not waiting go on: 1 running',
     '⠹ 1 of 6 done · 1 running · 1 waiting for approval · 3 to come · 2.0 s',
   ]);

@@ -1,15 +1,8 @@
 import type { NodeRun } from '../../model/index.ts';
-import {
-  describeCounts,
-  formatCounts,
-  formatDuration,
-  formatNumber,
-  plural,
-  shellQuote,
-  someOf,
-} from '../text/format.ts';
+import { formatCounts, formatDuration, formatNumber, plural, shellQuote, someOf } from '../text/format.ts';
 import type { Style } from '../text/style.ts';
 import { oneLine, padEnd, padStart, truncate, truncateStyled, widthOf } from '../text/width.ts';
+import { approvalLines } from './approval-text.ts';
 import { layoutTree } from './tree.ts';
 import type { RunView } from './view.ts';
 import { indexByAlias, waitsFor } from './view.ts';
@@ -187,7 +180,7 @@ function detailOf(view: RunView, node: NodeRun, byAlias: Map<string, NodeRun> | 
 }
 
 /** One block for each decision that is waited for, with the commands that make it. */
-export function renderApprovals(view: RunView, options: Pick<RenderOptions, 'nowMs' | 'style'>): string[] {
+export function renderApprovals(view: RunView, options: Pick<RenderOptions, 'nowMs' | 'width' | 'style'>): string[] {
   const waiting = view.nodes.filter((node) => node.status === 'waitingForApproval');
   const shown = waiting.slice(0, 3);
   const going = view.nodes.filter((node) => node.status === 'running' || node.status === 'retrying').length;
@@ -204,31 +197,10 @@ export function renderApprovals(view: RunView, options: Pick<RenderOptions, 'now
 function renderApproval(
   view: RunView,
   node: NodeRun,
-  { nowMs, style }: Pick<RenderOptions, 'nowMs' | 'style'>,
+  options: Pick<RenderOptions, 'nowMs' | 'width' | 'style'>,
 ): string[] {
-  const { colors, glyphs } = style;
-  const approval = node.approvalId === null ? undefined : view.approvals.get(node.approvalId);
-  const counts = approval?.counts ?? node.counts;
-  const gone = (approval?.resources ?? [])
-    .filter(({ action }) => action === 'delete' || action === 'replace')
-    .map(({ address }) => oneLine(address));
-  const what = counts ? `: ${describeCounts(counts)}${gone.length > 0 ? ` (${someOf(gone, 3)})` : ''}` : '';
-  const ref = refOf(view, node.alias);
-  const lines = [
-    `${colors.yellow(glyphs.approval)} ${colors.yellow(`${oneLine(node.name)} needs approval`)}${what}`,
-    `  windlass plan show ${ref} ${glyphs.dot} windlass approve ${ref} --comment "…" ${glyphs.dot} windlass reject ${ref}`,
-  ];
-  if (approval) {
-    const given = approval.decisions.filter(({ decision }) => decision === 'approve').length;
-    lines.push(
-      `  ${[
-        `expires in ${formatDuration(Date.parse(approval.expiresAt) - nowMs)}`,
-        ...(approval.required > 1 ? [`${given} of ${approval.required} approvals given`] : []),
-        ...(approval.reason ? [oneLine(approval.reason)] : []),
-      ].join(` ${glyphs.dot} `)}`,
-    );
-  }
-  return lines;
+  const approval = (node.approvalId === null ? undefined : view.approvals.get(node.approvalId)) ?? null;
+  return approvalLines({ name: node.name, ref: refOf(view, node.alias), counts: node.counts, approval }, options);
 }
 
 /** The line that says how far the whole run is. */

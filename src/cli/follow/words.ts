@@ -4,12 +4,12 @@ import type { Colors, Glyphs } from '../text/style.ts';
 import { oneLine } from '../text/width.ts';
 
 /** A node that this run leaves as it is. */
-export function isKept(node: NodeRun): boolean {
+export function isKept(node: Pick<NodeRun, 'action'>): boolean {
   return node.action === 'keep';
 }
 
 /** The word beside a node; with the glyph it says the same without colours. */
-export function wordOf(node: NodeRun): string {
+export function wordOf(node: Pick<NodeRun, 'action' | 'status' | 'stage' | 'ran' | 'compensation'>): string {
   if (isKept(node)) return 'kept';
   switch (node.status) {
     case 'pending':
@@ -33,7 +33,7 @@ export function wordOf(node: NodeRun): string {
   }
 }
 
-function doneWord(node: NodeRun): string {
+function doneWord(node: Pick<NodeRun, 'action' | 'ran' | 'compensation'>): string {
   switch (node.action) {
     case 'deploy':
       return node.ran ? (node.compensation ? 'restored' : 'deployed') : 'unchanged';
@@ -50,7 +50,7 @@ function doneWord(node: NodeRun): string {
   }
 }
 
-export function glyphOf(node: NodeRun, glyphs: Glyphs, frame: number): string {
+export function glyphOf(node: Pick<NodeRun, 'action' | 'status'>, glyphs: Glyphs, frame: number): string {
   if (isKept(node)) return glyphs.dot;
   switch (node.status) {
     case 'pending':
@@ -76,7 +76,7 @@ export function glyphOf(node: NodeRun, glyphs: Glyphs, frame: number): string {
   }
 }
 
-export function paintNode(text: string, node: NodeRun, colors: Colors): string {
+export function paintNode(text: string, node: Pick<NodeRun, 'action' | 'status'>, colors: Colors): string {
   if (isKept(node)) return colors.dim(text);
   switch (node.status) {
     case 'pending':

@@ -104,8 +104,13 @@ export function makeApproval(changes: Partial<Approval> = {}): Approval {
   return {
     id: 'apr_1',
     deploymentId: 'dep_1',
+    deploymentNumber: 8,
+    deploymentType: 'deploy',
     environmentId: 'env_eks',
+    environmentName: 'shop',
     alias: 'eks',
+    path: 'shop/eks',
+    requestedBy: 'administrator',
     status: 'pending',
     reason: '',
     required: 1,

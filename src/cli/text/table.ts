@@ -1,4 +1,4 @@
-import { oneLine, padEnd, padStart, truncate, widthOf } from './width.ts';
+import { oneLine, padEnd, padStart, truncate, widthOf, wrap } from './width.ts';
 
 export interface Column<T> {
   readonly title: string;
@@ -60,9 +60,18 @@ function shrink<T>(widths: number[], columns: readonly Column<T>[], width: numbe
   }
 }
 
-/** Two columns without titles: `name  value`. Null values are left out. */
-export function renderFields(fields: readonly (readonly [string, string | number | null | undefined])[]): string[] {
+/**
+ * Two columns without titles: `name  value`. Null values are left out; what is longer than `width` goes on below itself.
+ */
+export function renderFields(
+  fields: readonly (readonly [string, string | number | null | undefined])[],
+  width = Infinity,
+): string[] {
   const shown = fields.filter(([, value]) => value !== null && value !== undefined && value !== '');
   const size = Math.max(0, ...shown.map(([name]) => widthOf(name)));
-  return shown.map(([name, value]) => `${padEnd(name, size)}  ${oneLine(String(value))}`);
+  return shown.flatMap(([name, value]) => {
+    const text = oneLine(String(value));
+    const lines = width === Infinity ? [text] : wrap(text, Math.max(20, width - size - gap.length));
+    return lines.map((line, index) => `${padEnd(index === 0 ? name : '', size)}${gap}${line}`);
+  });
 }

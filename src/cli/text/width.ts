@@ -58,6 +58,18 @@ export function wrap(text: string, width: number): string[] {
   return lines;
 }
 
+/** Joins parts into lines of at most this many columns. No part is broken, so that commands can be copied. */
+export function joinWithin(parts: readonly string[], separator: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const part of parts) {
+    const line = lines.at(-1);
+    if (line !== undefined && widthOf(line) + widthOf(separator) + widthOf(part) <= width)
+      lines[lines.length - 1] = `${line}${separator}${part}`;
+    else lines.push(part);
+  }
+  return lines;
+}
+
 /**
  * Text from outside, safe to print: no control characters that could move the cursor, retitle the terminal or fake
  * another line. Line ends become spaces.

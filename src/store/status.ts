@@ -1,0 +1,95 @@
+import { sql } from 'kysely';
+import type { RawBuilder } from 'kysely';
+import type { Deployment, LastNodeRun } from '../model/index.ts';
+import { deploymentSchema, isTerminalDeployment } from '../model/index.ts';
+import type { Db } from './database.ts';
+import { selectDeployments, toDeployment } from './deployment-dto.ts';
+import { fromJson } from './json.ts';
+import { selectNodeRuns, toNodeRun } from './node-runs.ts';
+
+/** An environment, or one node of its parent's graph. */
+export interface StatusScope {
+  readonly environmentId: string;
+  /** Whose runs they are: its parent, or itself. */
+  readonly rootId: string;
+}
+
+/** The runs that say how an environment is. */
+export interface StatusRuns {
+  readonly current: Deployment | null;
+  readonly last: Deployment | null;
+  readonly queued: Deployment[];
+  readonly reading: Deployment[];
+  readonly lastPlan: Deployment | null;
+  readonly lastDriftCheck: Deployment | null;
+}
+
+const mostQueued = 20;
+
+const onlyReads = ({ type }: Deployment): boolean => type === 'plan' || type === 'drift';
+
+/** In one statement: all that is open, and the newest finished run of each kind. */
+export async function readStatusRuns(db: Db, { environmentId, rootId }: StatusScope): Promise<StatusRuns> {
+  const mine =
+    environmentId === rootId
+      ? sql<boolean>`true`
+      : sql<boolean>`EXISTS (SELECT 1 FROM node_runs n
+          WHERE n.deployment_id = d.id AND n.environment_id = ${environmentId} AND n.action <> 'keep')`;
+  const newest = (kind: RawBuilder<boolean>) => sql`(SELECT d.id FROM deployments d
+    WHERE d.environment_id = ${rootId} AND d.finished_at IS NOT NULL AND ${kind} AND ${mine} ORDER BY d.number DESC LIMIT 1)`;
+  const rows = await selectDeployments(db, {
+    where: sql<boolean>`d.environment_id = ${rootId} AND (
+      d.id IN (SELECT d.id FROM deployments d
+        WHERE d.environment_id = ${rootId} AND d.finished_at IS NULL AND ${mine} ORDER BY d.number LIMIT 100)
+      OR d.id IN (${newest(sql`d.type NOT IN ('plan', 'drift')`)}
+        UNION ALL ${newest(sql`d.type = 'plan'`)} UNION ALL ${newest(sql`d.type = 'drift'`)}))`,
+    orderBy: sql`d.number`,
+  });
+  const all = rows.map(toDeployment);
+  const open = all.filter(({ status }) => !isTerminalDeployment(status));
+  const over = all.filter(({ status }) => isTerminalDeployment(status));
+  const running = open.filter(({ status }) => status !== 'queued');
+  return {
+    current: running.find((run) => !onlyReads(run)) ?? null,
+    last: over.find((run) => !onlyReads(run)) ?? null,
+    queued: open.filter(({ status }) => status === 'queued').slice(0, mostQueued),
+    reading: running.filter(onlyReads),
+    lastPlan: over.find(({ type }) => type === 'plan') ?? null,
+    lastDriftCheck: over.find(({ type }) => type === 'drift') ?? null,
+  };
+}
+
+/**
+ * What the newest run that changed each node, or was to change it, has come to; by the ids of the nodes' environments.
+ * Of the environment itself and of the nodes of its graph, in two statements however many they are.
+ */
+export async function readLastNodeRuns(db: Db, environmentId: string): Promise<Map<string, LastNodeRun>> {
+  const rows = await selectNodeRuns(
+    db,
+    sql<boolean>`(n.deployment_id, n.compensation, n.index) IN (
+      SELECT l.deployment_id, l.compensation, l.index
+      FROM environments e CROSS JOIN LATERAL (
+        SELECT r.deployment_id, r.compensation, r.index FROM node_runs r
+        WHERE r.environment_id = e.id AND r.action IN ('deploy', 'destroy')
+        ORDER BY r.deployment_id DESC, r.compensation DESC LIMIT 1) l
+      WHERE e.id = ${environmentId} OR (e.parent_id = ${environmentId} AND NOT e.detached))`,
+  );
+  const ids = [...new Set(rows.map((row) => row.deployment_id))];
+  const runs = await db
+    .selectFrom('deployments')
+    .select(['id', 'number', 'type'])
+    .where(sql<boolean>`id = ANY(${ids}::text[])`)
+    .execute();
+  const runOf = new Map(runs.map((run) => [run.id, run]));
+  return new Map(
+    rows.flatMap((row) => {
+      const run = runOf.get(row.deployment_id);
+      if (run === undefined) return [];
+      const { needs: _, ...node } = toNodeRun(row, new Map());
+      const type = fromJson(deploymentSchema.shape.type, run.type, `deployment ${run.id}`);
+      return [
+        [row.environment_id, { ...node, deploymentId: run.id, deploymentNumber: run.number, deploymentType: type }],
+      ];
+    }),
+  );
+}
