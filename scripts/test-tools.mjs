@@ -42,6 +42,40 @@ function systemProgram({ program, packageName, variable, directories = [] }) {
   throw new Error(`${program} is not here: install the package ${packageName}, or set ${variable} to the program`);
 }
 
+function libraryOfFakeTime() {
+  const named = process.env.WINDLASS_FAKETIME;
+  if (named) return named;
+  const look = () => {
+    const architectures = existsSync('/usr/lib') ? readdirSync('/usr/lib') : [];
+    const files = architectures.map((name) => join('/usr/lib', name, 'faketime', 'libfaketimeMT.so.1'));
+    return files.find((file) => existsSync(file)) ?? null;
+  };
+  const found = look() ?? (installPackage('libfaketime') ? look() : null);
+  if (found) return found;
+  throw new Error('libfaketime is not here: install the package libfaketime, or set WINDLASS_FAKETIME to the library');
+}
+
+/**
+ * Variables under which programs see another date. One offset for all of them, so that they agree with each other; clocks
+ * that only measure go on as they are. Node, PostgreSQL and the time-skipping Temporal take it. OpenTofu and the Temporal
+ * that tests use otherwise do not: Go programs ask the kernel without a library in between.
+ */
+export function clockAt(date) {
+  const wantedMs = Date.parse(date);
+  if (Number.isNaN(wantedMs)) throw new Error(`--date takes a date such as 2028-02-29T23:30:00Z, not "${date}"`);
+  const offset = Math.round((wantedMs - Date.now()) / 1000);
+  return {
+    LD_PRELOAD: libraryOfFakeTime(),
+    FAKETIME: `${offset < 0 ? '-' : '+'}${Math.abs(offset)}s`,
+    FAKETIME_DONT_FAKE_MONOTONIC: '1',
+    // Times of files stay real everywhere: Node reads them past the library.
+    NO_FAKE_STAT: '1',
+  };
+}
+
+/** Scenario tests of what is due at a time by the clock of a Temporal that keeps the real date. */
+export const keepsRealDate = 'test/(life-rules|by-itself)\\.test';
+
 /** Each step once, and long ones again every half minute. */
 function progressPrinter() {
   const said = new Map();

@@ -2,6 +2,7 @@
 //   ./windlass test                 all of it
 //   ./windlass test graph           only tests whose path matches; other arguments go to Jest as they are
 //   ./windlass test --unit          no scenario tests
+//   ./windlass test --date 2028-02-29T23:30:00Z   as on another day; see clockAt() for what keeps the real date
 // Tools that the tests need are found or got first, and kept outside the clone.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -9,15 +10,23 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { findTools, testEnvironment } from './test-tools.mjs';
+import { clockAt, findTools, keepsRealDate, testEnvironment } from './test-tools.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const require = createRequire(import.meta.url);
 const started = performance.now();
 
-const own = new Set(['--unit']);
-const wanted = new Set(process.argv.slice(2).filter((argument) => own.has(argument)));
-const passedOn = process.argv.slice(2).filter((argument) => !own.has(argument));
+const passedOn = process.argv.slice(2);
+
+/** Takes an option of ours out of what Jest gets; answers its value, `true` without one, or null when it is not there. */
+function takeOption(name, { value = false } = {}) {
+  const at = passedOn.indexOf(name);
+  if (at < 0) return null;
+  const [, given] = passedOn.splice(at, value ? 2 : 1);
+  return value ? (given ?? '') : true;
+}
+const unitOnly = takeOption('--unit') !== null;
+const date = takeOption('--date', { value: true });
 
 // ---- steps ---------------------------------------------------------------------------------------
 
@@ -76,10 +85,12 @@ async function jest(project, { args, environment, workers }) {
 
 async function main() {
   console.log('Tools');
-  const pages = !wanted.has('--unit') && (passedOn.length === 0 || passedOn.some((argument) => /page/.test(argument)));
-  const environment = testEnvironment(await findTools({ chromium: pages }));
+  const pages =
+    !unitOnly && date === null && (passedOn.length === 0 || passedOn.some((argument) => /page/.test(argument)));
+  const clock = date === null ? {} : clockAt(date);
+  const environment = { ...testEnvironment(await findTools({ chromium: pages })), ...clock };
 
-  if (passedOn.length === 0) {
+  if (passedOn.length === 0 && date === null) {
     console.log('Checks');
     await check('types', binaryOf('typescript', 'tsc'), ['--noEmit']);
     await check('lint', binaryOf('oxlint'), ['--type-aware', '--quiet']);
@@ -94,9 +105,10 @@ async function main() {
 
   // Jest writes its JSON to the file and the report for people to stderr, so both can be read.
   let ran = await jest('unit', { args: passedOn, environment, workers: '100%' });
-  if (process.exitCode !== 130 && !wanted.has('--unit')) {
+  if (process.exitCode !== 130 && !unitOnly) {
     // Scenario tests start servers and tools of their own; more of them at once would only wait for each other.
-    ran += await jest('scenario', { args: passedOn, environment, workers: '2' });
+    const left = date === null ? [] : [`--testPathIgnorePatterns=${keepsRealDate}`];
+    ran += await jest('scenario', { args: [...left, ...passedOn], environment, workers: '2' });
   }
   if (ran === 0 && totals.failed === 0) {
     console.error(`no test matches ${passedOn.join(' ')}`);

@@ -7,7 +7,7 @@ import type { NodeCall } from './node-call.ts';
 
 /** Longer without a sign than any worker that lives: it gives one every five seconds. */
 const deadAfterMs = 20_000;
-/** Watched at least this long, so that clocks of two machines that differ do not declare a living worker dead. */
+/** Watched at least this long, longer than between two signs: a database that was away has missed some. */
 const watchAtLeastMs = 7000;
 const lookEveryMs = 1000;
 
@@ -110,12 +110,11 @@ async function freeLock(call: NodeCall, journal: Journal, because: string): Prom
 async function isDead(call: NodeCall, journal: Journal, sameHost: boolean): Promise<boolean> {
   const first = await findWorker(call.deps.db.sql, journal.workerId);
   if (first === null) return false;
-  const begunMs = Date.now();
+  const begunMs = performance.now();
   for (let now = first; ; now = (await findWorker(call.deps.db.sql, journal.workerId)) ?? first) {
     if (now.stoppedAt !== null) return true;
     if (now.seenAt.getTime() !== first.seenAt.getTime()) return false;
-    const silentMs = Date.now() - now.seenAt.getTime();
-    if (silentMs > deadAfterMs && (sameHost || Date.now() - begunMs > watchAtLeastMs)) return true;
+    if (now.silentMs > deadAfterMs && (sameHost || performance.now() - begunMs > watchAtLeastMs)) return true;
     if (sameHost || call.run.signal.aborted) return false;
     await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
   }

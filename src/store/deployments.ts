@@ -167,7 +167,10 @@ export interface DeploymentFilter extends PageRequest {
 /** Newest first. */
 export async function listDeployments(db: Db, filter: DeploymentFilter = {}): Promise<Page<Deployment>> {
   const limit = limitOf(filter);
-  const paging: Paging = { request: filter, columns: [{ sql: 'd.id', type: 'text' }], direction: 'descending' };
+  // Numbers are given in order; the times in ids come from the clocks of several processes, which may differ.
+  const byNumber = filter.environmentId !== undefined;
+  const column = byNumber ? ({ sql: 'd.number', type: 'integer' } as const) : ({ sql: 'd.id', type: 'text' } as const);
+  const paging: Paging = { request: filter, columns: [column], direction: 'descending' };
   const conditions: RawBuilder<boolean>[] = [afterCursor(paging)];
   if (filter.environmentId !== undefined) {
     const id = filter.environmentId;
@@ -190,5 +193,5 @@ export async function listDeployments(db: Db, filter: DeploymentFilter = {}): Pr
     orderBy: orderBy(paging),
     limit: limit + 1,
   });
-  return toPage(rows, { limit, key: (row) => [row.id], map: toDeployment });
+  return toPage(rows, { limit, key: (row) => [byNumber ? Number(row.number) : row.id], map: toDeployment });
 }

@@ -68,8 +68,16 @@ const columns = [
   'stopped_at as stoppedAt',
 ] as const;
 
-export async function findWorker(db: Db, id: string): Promise<WorkerRecord | null> {
-  return (await db.selectFrom('workers').select(columns).where('id', '=', id).executeTakeFirst()) ?? null;
+/** `silentMs` is told by the database, which has written `seenAt`: the caller's clock may differ from its. */
+export async function findWorker(db: Db, id: string): Promise<(WorkerRecord & { readonly silentMs: number }) | null> {
+  const silentMs = sql<number>`(extract(epoch FROM clock_timestamp() - seen_at) * 1000)::float8`.as('silentMs');
+  return (
+    (await db
+      .selectFrom('workers')
+      .select([...columns, silentMs])
+      .where('id', '=', id)
+      .executeTakeFirst()) ?? null
+  );
 }
 
 /** Newest first; only those that have not stopped and were seen this recently, when given. */

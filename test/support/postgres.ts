@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
-import { toolPath } from './tools.ts';
+import { clockVariables, toolPath } from './tools.ts';
 
 const run = promisify(execFile);
 
@@ -81,7 +81,7 @@ export async function startPostgres(options: { readonly settings?: readonly stri
   const directory = mkdtempSync(join(tmpdir(), 'windlass-pg-'));
   if (user) chownSync(directory, user.uid, user.gid);
   const data = join(directory, 'data');
-  const environment = { PATH: process.env['PATH'] ?? '', LC_ALL: 'C.UTF-8' };
+  const environment = { PATH: process.env['PATH'] ?? '', LC_ALL: 'C.UTF-8', ...clockVariables() };
   const initdb = ['-D', data, '-U', 'windlass', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync'];
   await run(join(bin, 'initdb'), initdb, { ...user, env: environment, cwd: directory });
 

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { searchAttributes } from '../../src/model/index.ts';
+import { clockVariables } from './tools.ts';
 import { createTestClient, testEnvironment } from './windlass.ts';
 import type { TestClient } from './windlass.ts';
 
@@ -51,7 +52,7 @@ export interface SpawnOptions {
 export function startProcess({ command, args, env, logFile }: SpawnOptions): TestProcess {
   const log = openSync(logFile, 'a');
   const child: ChildProcess = spawn(command, args, {
-    env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/', ...env },
+    env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/', ...clockVariables(), ...env },
     stdio: ['ignore', log, log],
   });
   closeSync(log);

@@ -42,3 +42,9 @@ export function providerMirror(): string {
     'the provider mirror is not here: run the tests with ./windlass test, or set WINDLASS_PROVIDER_MIRROR',
   );
 }
+
+/** What makes a program see the date of `./windlass test --date`; nothing without that option. */
+export function clockVariables(): Record<string, string> {
+  const names = ['LD_PRELOAD', 'FAKETIME', 'FAKETIME_DONT_FAKE_MONOTONIC', 'NO_FAKE_STAT'];
+  return Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
+}
