@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describeConfig, loadConfig, openEncryptionKey, withPort } from './config.ts';
+import { addEncryptionKey, describeConfig, loadConfig, openEncryptionKeys, withPort } from './config.ts';
 import { WindlassError } from './model/index.ts';
 
 const key = '00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff';
@@ -136,33 +136,47 @@ describe('the encryption key', () => {
   it('may be hexadecimal, base64 or base64url', () => {
     const bytes = Buffer.alloc(32, 0xfb);
     for (const text of [bytes.toString('hex'), bytes.toString('base64'), bytes.toString('base64url')]) {
-      expect(Buffer.from(openEncryptionKey(loadConfig({ WINDLASS_ENCRYPTION_KEY: text })))).toEqual(bytes);
+      expect(
+        openEncryptionKeys(loadConfig({ WINDLASS_ENCRYPTION_KEY: text })).keys.map((key) => Buffer.from(key)),
+      ).toEqual([bytes]);
     }
   });
 
   it('is made once, for its owner alone', () => {
     const config = loadConfig({ WINDLASS_DATA: join(temporaryDirectory(), 'data') });
-    const first = openEncryptionKey(config);
-    expect(first).toHaveLength(32);
-    expect(openEncryptionKey(config)).toEqual(first);
+    const first = openEncryptionKeys(config);
+    expect(first.keys.map((key) => key.length)).toEqual([32]);
+    expect(first.origin).toBe(join(config.dataDirectory, 'encryption.key'));
+    expect(openEncryptionKeys(config)).toEqual(first);
     const file = join(config.dataDirectory, 'encryption.key');
     expect(statSync(file).mode & 0o777).toBe(0o600);
     chmodSync(file, 0o644);
-    expect(failure(() => openEncryptionKey(config)).hint).toContain('chmod 600');
+    expect(failure(() => openEncryptionKeys(config)).hint).toContain('chmod 600');
+  });
+
+  it('may be several, newest first, and a new one is put before them', () => {
+    const [a, b] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
+    const several = loadConfig({ WINDLASS_ENCRYPTION_KEY: `${a.toString('hex')}, ${b.toString('base64')}` });
+    expect(openEncryptionKeys(several).keys.map((key) => Buffer.from(key))).toEqual([a, b]);
+    expect(addEncryptionKey(several)).toBeNull();
+    const config = loadConfig({ WINDLASS_DATA: join(temporaryDirectory(), 'data') });
+    const [old] = openEncryptionKeys(config).keys;
+    const made = addEncryptionKey(config);
+    expect(openEncryptionKeys(config).keys).toEqual([made, old]);
   });
 
   it('is not replaced while data that needs the lost one is there', () => {
     const config = loadConfig({ WINDLASS_DATA: temporaryDirectory() });
     mkdirSync(join(config.dataDirectory, 'database'));
     writeFileSync(join(config.dataDirectory, 'database', 'PG_VERSION'), '17');
-    expect(failure(() => openEncryptionKey(config)).message).toContain('is gone');
+    expect(failure(() => openEncryptionKeys(config)).message).toContain('is gone');
     expect(existsSync(join(config.dataDirectory, 'encryption.key'))).toBe(false);
   });
 
   it('is refused when its file is damaged, without saying what is in it', () => {
     const file = join(temporaryDirectory(), 'key');
     writeFileSync(file, 'half-a-secret');
-    const error = failure(() => openEncryptionKey(loadConfig({ WINDLASS_ENCRYPTION_KEY_FILE: file })));
+    const error = failure(() => openEncryptionKeys(loadConfig({ WINDLASS_ENCRYPTION_KEY_FILE: file })));
     expect(error.message).toContain(file);
     expect(`${error.message}${error.hint}`).not.toContain('half-a-secret');
     expect(readFileSync(file, 'utf8')).toBe('half-a-secret');

@@ -1,5 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { linkSync, mkdirSync, readdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
@@ -18,9 +27,9 @@ export type DatabaseConfig =
   /** The address may hold a password: log `describeConfig(config)`, never the config itself. */
   | { readonly kind: 'postgres'; readonly url: string };
 
-/** Where the key comes from; `openEncryptionKey` turns it into bytes. */
+/** Where the keys come from; `openEncryptionKeys` turns it into bytes. */
 export type EncryptionKeySource =
-  | { readonly kind: 'value'; readonly bytes: Uint8Array }
+  | { readonly kind: 'value'; readonly keys: readonly Uint8Array[] }
   /** `create`: made on first use when it is not there. */
   | { readonly kind: 'file'; readonly path: string; readonly create: boolean };
 
@@ -111,9 +120,19 @@ function decodeKey(text: string): Uint8Array | null {
   return bytes.length === 32 ? bytes : null;
 }
 
-const encryptionKey = z.string().transform((text, context) => {
-  const bytes = decodeKey(text);
-  if (bytes) return bytes;
+/** One key, or several with white space or commas between them, newest first; `#` begins a remark. Null when one is none. */
+function decodeKeys(text: string): Uint8Array[] | null {
+  const words = text
+    .split('\n')
+    .flatMap((line) => line.replace(/#.*$/, '').split(/[\s,]+/))
+    .filter((word) => word !== '');
+  const keys = words.flatMap((word) => decodeKey(word) ?? []);
+  return keys.length > 0 && keys.length === words.length ? keys : null;
+}
+
+const encryptionKeys = z.string().transform((text, context) => {
+  const keys = decodeKeys(text);
+  if (keys) return keys;
   context.addIssue({ code: 'custom', message: keyExpectation });
   return z.NEVER;
 });
@@ -134,7 +153,7 @@ const variables = z.object({
     .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/, 'expected a namespace name')
     .optional(),
   WINDLASS_TEMPORAL_UI_URL: httpUrl.optional(),
-  WINDLASS_ENCRYPTION_KEY: encryptionKey.optional(),
+  WINDLASS_ENCRYPTION_KEY: encryptionKeys.optional(),
   WINDLASS_ENCRYPTION_KEY_FILE: path.optional(),
   WINDLASS_RUN_SLOTS: wholeNumber(1, 10_000).optional(),
   WINDLASS_TOFU: path.optional(),
@@ -248,7 +267,7 @@ function databaseOf({ mode, values, dataDirectory }: ModeContext): DatabaseConfi
 }
 
 function keySourceOf({ mode, values, dataDirectory }: ModeContext): EncryptionKeySource {
-  if (values.WINDLASS_ENCRYPTION_KEY) return { kind: 'value', bytes: values.WINDLASS_ENCRYPTION_KEY };
+  if (values.WINDLASS_ENCRYPTION_KEY) return { kind: 'value', keys: values.WINDLASS_ENCRYPTION_KEY };
   if (values.WINDLASS_ENCRYPTION_KEY_FILE) {
     return { kind: 'file', path: values.WINDLASS_ENCRYPTION_KEY_FILE, create: false };
   }
@@ -294,17 +313,25 @@ function withoutPassword(address: string): string {
   }
 }
 
+/** The keys of a process, and where they came from, for messages. */
+export interface OpenedKeys {
+  /** Newest first; each has 32 bytes. */
+  readonly keys: readonly Uint8Array[];
+  readonly origin: string;
+}
+
 /**
- * The 32 bytes under which secrets are stored. The embedded server makes the file on first use, readable by its owner
+ * The keys under which secrets are stored. The embedded server makes the file on first use, readable by its owner
  * alone. Throws when the file is missing or damaged, and when it is gone while data that needs it is still there.
  */
-export function openEncryptionKey(config: Config): Uint8Array {
+export function openEncryptionKeys(config: Config): OpenedKeys {
   const source = config.encryptionKey;
-  if (source.kind === 'value') return source.bytes;
+  if (source.kind === 'value') return { keys: source.keys, origin: 'WINDLASS_ENCRYPTION_KEY' };
+  const origin = source.path;
   const known = readKeyFile(source.path);
   if (known) {
     if (source.create) refuseReadableByOthers(source.path);
-    return known;
+    return { keys: known, origin };
   }
   const hint = `restore ${source.path} from a backup, or set WINDLASS_ENCRYPTION_KEY`;
   if (!source.create) throw new WindlassError('invalidInput', `there is no encryption key at ${source.path}`, { hint });
@@ -317,12 +344,27 @@ export function openEncryptionKey(config: Config): Uint8Array {
   }
   createKeyFile(source.path);
   const created = readKeyFile(source.path);
-  if (created) return created;
+  if (created) return { keys: created, origin };
   throw new WindlassError('internal', `the encryption key ${source.path} vanished right after it was made`, { hint });
 }
 
+/**
+ * Makes a new key and writes it first into the key file, before those that are there; answers it. Null when the keys are
+ * not ours to write: they come from the environment, or from a file that somebody else provides.
+ */
+export function addEncryptionKey(config: Config): Uint8Array | null {
+  const source = config.encryptionKey;
+  if (source.kind === 'value' || !source.create) return null;
+  const before = readFileSync(source.path, 'utf8');
+  const key = randomBytes(32);
+  const draft = `${source.path}.${process.pid}.${randomBytes(4).toString('hex')}`;
+  writeFileSync(draft, `${key.toString('base64')}\n${before}`, { mode: 0o600, flag: 'wx', flush: true });
+  renameSync(draft, source.path);
+  return key;
+}
+
 /** null when there is no such file. */
-function readKeyFile(file: string): Uint8Array | null {
+function readKeyFile(file: string): Uint8Array[] | null {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
@@ -333,13 +375,13 @@ function readKeyFile(file: string): Uint8Array | null {
       cause: error,
     });
   }
-  const bytes = decodeKey(text);
-  if (!bytes) {
+  const keys = decodeKeys(text);
+  if (!keys) {
     throw new WindlassError('invalidInput', `${file} does not hold an encryption key: ${keyExpectation}`, {
       hint: `restore ${file} from a backup; a new key cannot read what the old one encrypted`,
     });
   }
-  return bytes;
+  return keys;
 }
 
 /** Only for our own file: orchestrators mount secrets with modes of their own. */

@@ -1,9 +1,10 @@
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { SecretBox } from './access/index.ts';
-import { createSecretBox } from './access/index.ts';
+import { confirmKeys, createSecretBox } from './access/index.ts';
 import type { Artifacts } from './artifacts/index.ts';
 import { createArtifacts } from './artifacts/index.ts';
-import { openEncryptionKey } from './config.ts';
+import { addEncryptionKey, openEncryptionKeys } from './config.ts';
 import type { Config } from './config.ts';
 import type { RunnerRegistry, ToolLocator } from './runners/index.ts';
 import { createRunners } from './runners/index.ts';
@@ -12,12 +13,16 @@ import { createSources } from './sources/index.ts';
 import type { StateStore } from './state/index.ts';
 import { createStateStore } from './state/index.ts';
 import type { Database } from './store/index.ts';
-import { ensureDefaults, openDatabase } from './store/index.ts';
+import { openDatabase } from './store/index.ts';
 
 /** The rooms that a process needs, made once from its configuration. */
 export interface Rooms {
   readonly db: Database;
   readonly secrets: SecretBox;
+  /** Where the encryption keys of this process come from, for messages. */
+  readonly keyOrigin: string;
+  /** Makes one more encryption key where they are kept; null when they are not ours to write. */
+  readonly addEncryptionKey: () => Uint8Array | null;
   readonly artifacts: Artifacts;
   readonly sources: Sources;
   readonly state: StateStore;
@@ -26,10 +31,18 @@ export interface Rooms {
 
 export async function openRooms(config: Config, tools: ToolLocator): Promise<Rooms> {
   // The key first: one that is made anew beside an existing database could not open what is in it.
-  const secrets = createSecretBox(openEncryptionKey(config));
+  const { keys, origin } = openEncryptionKeys(config);
+  const secrets = createSecretBox(keys);
   const db = await openDatabase(config.database);
-  await ensureDefaults(db.sql);
+  try {
+    await confirmKeys(db.sql, secrets, `${origin} on ${hostname()}`);
+  } catch (error) {
+    await db.close();
+    throw error;
+  }
   return {
+    keyOrigin: `${origin} on ${hostname()}`,
+    addEncryptionKey: () => addEncryptionKey(config),
     db,
     secrets,
     artifacts: createArtifacts({ db, secrets }),

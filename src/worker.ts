@@ -5,6 +5,7 @@ import type { Client } from '@temporalio/client';
 import type { WorkerOptions } from '@temporalio/worker';
 import { NativeConnection, TransportError, Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
+import { followCurrentKey } from './access/index.ts';
 import type { ActivityDeps, WorkerIdentity } from './activities/index.ts';
 import { createOrchestrationActivities, createRunActivities, tidyDisk } from './activities/index.ts';
 import type { Config } from './config.ts';
@@ -73,9 +74,11 @@ export function connectWorker(address: string, log: Logger): Promise<NativeConne
 export async function startWorkers(parts: WorkerParts): Promise<RunningWorkers> {
   const { config, rooms, log } = parts;
   const identity: WorkerIdentity = { id: newId('wrk'), host: hostname(), bootId: bootId() };
-  await registerWorker(rooms.db.sql, { ...identity, pid: process.pid });
+  await registerWorker(rooms.db.sql, { ...identity, pid: process.pid, keyIds: rooms.secrets.keyIds });
   const beating = setInterval(() => {
-    void heartbeatWorker(rooms.db.sql, identity.id).catch(() => undefined);
+    void heartbeatWorker(rooms.db.sql, identity.id, rooms.secrets.keyIds)
+      .then(() => followCurrentKey(rooms.db.sql, rooms.secrets))
+      .catch(() => undefined);
   }, signOfLifeEveryMs);
   const deps: ActivityDeps = {
     ...rooms,

@@ -6,6 +6,7 @@ export { Masker } from './masker.ts';
 export type { MaskStream } from './masker.ts';
 export { allows, checkGrant, permissions, requirePermission, systemPrincipal } from './permissions.ts';
 export type { Permission, Principal } from './permissions.ts';
-export { createSecretBox } from './secret-box.ts';
+export { confirmKeys, followCurrentKey, recordOfKey } from './key-check.ts';
+export { createSecretBox, keyIdOf } from './secret-box.ts';
 export type { SecretBox } from './secret-box.ts';
 export { insertAuditEntry as audit } from '../store/index.ts';

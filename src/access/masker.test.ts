@@ -1,3 +1,7 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { Masker } from './masker.ts';
 
@@ -70,6 +74,48 @@ describe('a masker', () => {
       const encoded = wrap(Buffer.from(`${before}${secret}zz`).toString('base64'), 76);
       expect(masker(secret).mask(encoded).replaceAll('*', '').length).toBeLessThanOrEqual(8);
     }
+  });
+
+  test.each([
+    ['&', 'first-Xk93hd&second-Qz71pw'],
+    [';', 'first-Xk93hd;second-Qz71pw'],
+    ['|', 'first-Xk93hd|second-Qz71pw'],
+    ['a space', 'first-Xk93hd second-Qz71pw'],
+    ['a variable', 'first-Xk93hd$second-Qz71pw'],
+    ['a line end', 'first-Xk93hd\nsecond-Qz71pw'],
+    ['a quote', `first-Xk93hd"&"second-Qz71pw`],
+    ['a redirection', 'first-Xk93hd>second-Qz71pw'],
+  ])('hides the pieces into which a real shell cuts a secret at %s', (_, secret) => {
+    const { stdout, stderr } = spawnSync('sh', ['-c', `echo ${secret}; ${secret}`], {
+      encoding: 'utf8',
+      cwd: mkdtempSync(join(tmpdir(), 'windlass-masker-')),
+    });
+    const said = `${stdout}${stderr}`;
+    expect(said).toMatch(/Xk93hd|Qz71pw/);
+    expect(masker(secret).mask(said)).not.toMatch(/Xk93hd|Qz71pw/);
+  });
+
+  test('hides a secret as bash quotes it', () => {
+    const secret = `it's a "$HOME" & more; 100% \\ done`;
+    for (const form of ['%q', `'"'"'`, 'declare']) {
+      const script =
+        form === 'declare'
+          ? 'declare -p S'
+          : form === '%q'
+            ? `printf '%q\n' "$S"`
+            : `echo "\${S//\\'/\\'\\"\\'\\"\\'}"`;
+      const { stdout } = spawnSync('bash', ['-c', script], { encoding: 'utf8', env: { S: secret } });
+      expect(stdout).toContain('more');
+      expect(masker(secret).mask(stdout)).not.toContain('more');
+    }
+  });
+
+  test('leaves everyday words of a secret that a shell would cut', () => {
+    const made = masker(
+      'postgres://app:Qz71pw-Xk93hd@db?sslmode=require&application_name=Windlass oauth2 production 5432',
+    );
+    const text = 'sslmode=require application_name=Windlass oauth2 production 5432 require';
+    expect(made.mask(text)).toBe(text);
   });
 
   test('hides what stands in lists and maps', () => {

@@ -27,7 +27,8 @@ const absent = -1;
 
 /**
  * Replaces known secrets in text, in every form a tool is likely to print them: as they are, base64 (also inside a
- * longer base64 text), URL-encoded, JSON- or HCL-escaped, hexadecimal, and wrapped over lines. The time is linear in the
+ * longer base64 text), URL-encoded, escaped or quoted for JSON, HCL, HTML or a shell, cut up by a shell, hexadecimal, and
+ * wrapped over lines. The time is linear in the
  * text, whatever the number of secrets.
  */
 export class Masker {

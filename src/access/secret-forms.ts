@@ -34,7 +34,8 @@ export function formsOf(secret: string): SecretForm[] {
     json.replaceAll('/', '\\/'),
     json.replace(/[<>&]/g, (character) => `\\u00${character.charCodeAt(0).toString(16)}`),
     json.replaceAll('${', '$${').replaceAll('%{', '%%{'),
-    text.replaceAll("'", "'\\''"),
+    ...quotedForms(text),
+    ...shellPieces(text),
     url,
     strictUrl,
     strictUrl.replaceAll('%20', '+'),
@@ -44,6 +45,51 @@ export function formsOf(secret: string): SecretForm[] {
   ]);
   for (const core of base64Cores(bytes)) forms.add(core).add(core.replaceAll('+', '-').replaceAll('/', '_'));
   return [...forms].filter((form) => form.length >= shortestForm).flatMap(pieces);
+}
+
+/** As shells, YAML, HTML and the `inspect` of Node quote it. */
+function quotedForms(text: string): string[] {
+  const html = text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+  return [
+    text.replaceAll("'", "'\\''"),
+    text.replaceAll("'", `'"'"'`),
+    text.replaceAll("'", "''"),
+    text.replaceAll("'", "\\'"),
+    text.replace(/["$`\\]/g, '\\$&'),
+    text.replace(/[^\w\u0080-\uffff@%+=:,./-]/g, '\\$&'),
+    html.replaceAll('"', '&quot;').replaceAll("'", '&#39;'),
+    html.replaceAll('"', '&#34;').replaceAll("'", '&#39;'),
+    // A shell takes these away.
+    text.replace(/["']/g, ''),
+    text.replace(/["'\\]/g, ''),
+  ];
+}
+
+/**
+ * What is left of a value that stood in a command line without quotes: a shell cuts it at these characters, and says of
+ * each piece that there is no such command, file or job. Only pieces that could not be an everyday word.
+ */
+function shellPieces(text: string): string[] {
+  const cuts = /[\s&;|<>()$`"'\\#{}*?!~]+/;
+  const variable = /\$(?:\w+|\{[^}]*\})/;
+  const unquoted = text.replace(/["'\\]/g, '');
+  return [text, unquoted].flatMap((form) => [form.split(cuts), form.split(variable)].flat()).filter(isTelling);
+}
+
+const shortestPiece = 6;
+const longestWord = 16;
+
+/** Whether a piece of a secret tells something: a word, a number or a plain name does not, and stands in many other texts. */
+function isTelling(piece: string): boolean {
+  return piece.split(/[^A-Za-z0-9]+/).some((run) => {
+    if (run.length < shortestPiece) return false;
+    if (run.length >= longestWord) return true;
+    if (/^\d+$/.test(run)) return false;
+    // `oauth2`, `Postgres`, `HTTPS`
+    if (/^(?:[a-z]+|[A-Z]+|[A-Z][a-z]+)\d?$/.test(run)) return false;
+    // `sslMode`: words that begin with a capital each
+    return /\d/.test(run) || !/^[A-Z]?[a-z]{2,}(?:[A-Z][a-z]{2,})*$/.test(run);
+  });
 }
 
 function asciiOnly(json: string): string {

@@ -1,6 +1,7 @@
 import { Context } from '@temporalio/activity';
 import type { OrchestrationActivities, RunActivities } from '../model/index.ts';
 import type { ActivityDeps } from './deps.ts';
+import { forHistory } from './history.ts';
 import { finishDeployment, planCompensation, recordNodes, setDeploymentStatus } from './records.ts';
 import { keepHouse } from './housekeeping.ts';
 import { reconcile } from './reconcile.ts';
@@ -16,12 +17,14 @@ export { tidyDisk } from './tidy-disk.ts';
 const heartbeatEveryMs = 4000;
 
 /** Says that this worker lives for as long as the call takes, so that another one soon makes it again when it dies. */
-function alive<I, O>(work: (input: I) => Promise<O>): (input: I) => Promise<O> {
+function alive<I, O>({ log }: ActivityDeps, work: (input: I) => Promise<O>): (input: I) => Promise<O> {
   return async (input) => {
     const context = Context.current();
     const beating = setInterval(() => context.heartbeat(), heartbeatEveryMs);
     try {
       return await work(input);
+    } catch (error) {
+      throw forHistory(error, context.info.activityType, log);
     } finally {
       clearInterval(beating);
     }
@@ -31,18 +34,18 @@ function alive<I, O>(work: (input: I) => Promise<O>): (input: I) => Promise<O> {
 /** Activities of the orchestration queue: short calls on records. */
 export function createOrchestrationActivities(deps: ActivityDeps): OrchestrationActivities {
   return {
-    resolveDeployment: alive(({ deploymentId }) => resolveDeployment(deps, deploymentId)),
-    recordNodes: alive((input) => recordNodes(deps, input)),
-    setDeploymentStatus: alive((input) => setDeploymentStatus(deps, input)),
-    planCompensation: alive(({ deploymentId }) => planCompensation(deps, deploymentId)),
-    finishDeployment: alive((input) => finishDeployment(deps, input)),
-    watchNodes: alive((input) => watchNodes(deps, input)),
-    requestExpiry: alive((input) => requestExpiry(deps, input)),
-    warnExpiry: alive((input) => warnExpiry(deps, input)),
-    recordCancelled: alive((input) => recordCancelled(deps, input)),
-    requestScheduled: alive((input) => requestScheduled(deps, input)),
-    reconcile: alive((input) => reconcile(deps, input)),
-    keepHouse: alive<void, { removed: number }>(() => keepHouse(deps)),
+    resolveDeployment: alive(deps, ({ deploymentId }) => resolveDeployment(deps, deploymentId)),
+    recordNodes: alive(deps, (input) => recordNodes(deps, input)),
+    setDeploymentStatus: alive(deps, (input) => setDeploymentStatus(deps, input)),
+    planCompensation: alive(deps, ({ deploymentId }) => planCompensation(deps, deploymentId)),
+    finishDeployment: alive(deps, (input) => finishDeployment(deps, input)),
+    watchNodes: alive(deps, (input) => watchNodes(deps, input)),
+    requestExpiry: alive(deps, (input) => requestExpiry(deps, input)),
+    warnExpiry: alive(deps, (input) => warnExpiry(deps, input)),
+    recordCancelled: alive(deps, (input) => recordCancelled(deps, input)),
+    requestScheduled: alive(deps, (input) => requestScheduled(deps, input)),
+    reconcile: alive(deps, (input) => reconcile(deps, input)),
+    keepHouse: alive<void, { removed: number }>(deps, () => keepHouse(deps)),
   };
 }
 

@@ -6,6 +6,7 @@ import type { ApplyResult, HeldLock } from '../runners/index.ts';
 import { replaceOutputs } from '../store/index.ts';
 import { endCall } from './node-call.ts';
 import type { FailingCall, NodeCall } from './node-call.ts';
+import { historyMessage } from './history.ts';
 import { recordDriftError } from './node-drift.ts';
 import { sealResolved } from './node-inputs.ts';
 import type { NodeValues } from './node-inputs.ts';
@@ -57,7 +58,10 @@ export async function fail(call: FailingCall, thrown: unknown): Promise<NodeOutc
     ...error,
     message: masker.mask(error.message),
     hint: error.hint === undefined ? undefined : masker.mask(error.hint),
+    where: error.where === undefined ? undefined : masker.mask(error.where),
+    problems: error.problems?.map((problem) => ({ ...problem, message: masker.mask(problem.message) })),
   };
+  const message = historyMessage(masked.class);
   if (error.class === 'internal')
     deps.log.error(
       { err: thrown, node: begin.alias, deployment: key.deploymentId },
@@ -85,17 +89,17 @@ export async function fail(call: FailingCall, thrown: unknown): Promise<NodeOutc
   if (thrown instanceof ToolError && masked.class === 'credentials' && !reads && input.compensation !== true) {
     const hint = `Renew the credentials it runs with, then: windlass retry "${begin.parent_id === null ? begin.entity_name : `${begin.entity_name}/${begin.alias}`}"`;
     await endCall(call, { status: 'paused', error: { ...masked, hint }, environment });
-    return { status: 'paused', message: masked.message };
+    return { status: 'paused', message };
   }
   const retry = await nextTry(call, masked);
   if (retry !== null) {
     await endCall(call, { status: 'retrying', error: masked, environment });
-    return { status: 'retry', message: masked.message, ...retry };
+    return { status: 'retry', message, ...retry };
   }
   await call.flow?.ended('failure');
   if (input.action === 'drift') await recordDriftError(call, masked);
   await endCall(call, { status: 'failed', error: masked, environment });
-  return { status: 'failed', class: masked.class, message: masked.message, changedState };
+  return { status: 'failed', class: masked.class, message, changedState };
 }
 
 /** When the node is tried again by itself: as its rule says, and not before its account takes calls again. */

@@ -12,9 +12,6 @@ export interface NodeValues {
   readonly unknown: readonly string[];
 }
 
-/** Context under which values of a node's last success are sealed. */
-export const resolvedContext = (environmentId: string): string => `resolved:${environmentId}`;
-
 /** The variables and inputs that are in force for a node now, decrypted. Throws `definition` errors that name them. */
 export async function resolveNodeValues(
   deps: ActivityDeps,
@@ -128,7 +125,7 @@ export function sealResolved(
     kind,
     type,
     sensitive,
-    value: sensitive ? deps.secrets.seal(JSON.stringify(value), resolvedContext(environmentId)) : value,
+    value: sensitive ? deps.secrets.seal(JSON.stringify(value), secretContexts.resolved(environmentId)) : value,
   }));
 }
 
@@ -157,7 +154,7 @@ function openResolved(deps: ActivityDeps, environmentId: string, snapshot: NodeS
     sensitive,
     value:
       sensitive && typeof value === 'string'
-        ? (JSON.parse(deps.secrets.open(value, resolvedContext(environmentId))) as VariableValue)
+        ? (JSON.parse(deps.secrets.open(value, secretContexts.resolved(environmentId))) as VariableValue)
         : value,
     level: 'deployment',
     overrides: [],

@@ -65,7 +65,11 @@ export async function resolveDeployment(deps: ActivityDeps, deploymentId: string
       .set({ error: JSON.stringify(runError) })
       .where('id', '=', run.id)
       .execute();
-    throw ApplicationFailure.nonRetryable(error.message, error.code);
+    // The record says what it is; what a file or a repository holds has no place in a history.
+    throw ApplicationFailure.nonRetryable(
+      `the run could not be prepared (${error.code}); its record says why`,
+      error.code,
+    );
   }
 }
 

@@ -14,6 +14,7 @@ import type { Journal, NodeBegin, NodeKey } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
 import { endCall } from './node-call.ts';
 import type { CrashNotes, NodeCall } from './node-call.ts';
+import { forHistory, historyMessage } from './history.ts';
 import { fail, succeed, unchangedHash } from './node-ending.ts';
 import { resolveNodeValues } from './node-inputs.ts';
 import { approvalReason, requestApproval, takeApprovedPlan } from './node-approval.ts';
@@ -39,6 +40,8 @@ export async function runNode(deps: ActivityDeps, input: RunNodeInput): Promise<
   context.cancellationSignal.addEventListener('abort', () => stop.abort(stopReason(context)));
   try {
     return await execute(deps, input, stop.signal);
+  } catch (error) {
+    throw forHistory(error, 'runNode', deps.log);
   } finally {
     clearInterval(beating);
   }
@@ -113,7 +116,7 @@ function endedBefore(begin: NodeBegin): NodeOutcome | null {
       return {
         status: 'failed',
         class: error?.class ?? 'internal',
-        message: error?.message ?? 'failed',
+        message: historyMessage(error?.class ?? 'internal'),
         changedState: begin.began_change,
       };
     }

@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
-import { openEncryptionKey, withPort } from '../config.ts';
+import { openEncryptionKeys, withPort } from '../config.ts';
 import type { Config } from '../config.ts';
 import { WindlassError, messageOf } from '../model/index.ts';
 import { lockInstance } from './instance-lock.ts';
@@ -70,7 +70,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
     const instance = lockInstance(dataDirectory);
     undo.push(() => instance.release());
     // Before the database is made: a key that is missing beside a database is an error, not a first start.
-    openEncryptionKey(options.config);
+    openEncryptionKeys(options.config);
 
     const config = await chooseHttpPort(options.config);
     const tools = createToolLocator(config, options.onProgress);

@@ -17,6 +17,10 @@ export interface OperationsDeps {
   readonly state: StateStore;
   /** Epoch milliseconds; the machine's clock when absent. */
   readonly clock?: () => number;
+  /** Where the encryption keys of this process come from, for messages. */
+  readonly keyOrigin?: string | undefined;
+  /** Makes one more encryption key where they are kept; null when they are not ours to write. */
+  readonly addEncryptionKey?: (() => Uint8Array | null) | undefined;
 }
 
 /** What every operation gets. */
@@ -38,6 +42,12 @@ export function principalOf(actor: Actor): Principal {
 /** Throws `forbidden` when the actor lacks the permission, in this project if it is about one. */
 export function authorize(actor: Actor, permission: Permission, projectId?: string): void {
   requirePermission(principalOf(actor), permission, projectId);
+}
+
+/** Throws `forbidden` for everybody but administrators: what concerns the whole installation and its secrets. */
+export function requireAdministrator(actor: Actor): void {
+  if (principalOf(actor).permissions.includes('*')) return;
+  throw new WindlassError('forbidden', `${actor.name} may not do this: it is for keys with the permission "*"`);
 }
 
 /** Whether lists over all projects may be shown. Otherwise a project has to be named. */

@@ -3,6 +3,7 @@ export type { Operations } from './operations.ts';
 export type { OperationsDeps } from './context.ts';
 export type { DecisionAnswer } from './approvals.ts';
 export type { DeploymentRequestInput } from './deployment-request.ts';
+export type { RotationStep } from './encryption.ts';
 export type { EnvironmentPatch } from './environments.ts';
 export type { DriftAnswer, ScheduleAnswer } from './life.ts';
 export type { FileLife } from './life-settings-file.ts';

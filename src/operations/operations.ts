@@ -2,6 +2,7 @@ import { approvalOperations } from './approvals.ts';
 import { catalogueOperations } from './catalogue.ts';
 import type { Context, OperationsDeps } from './context.ts';
 import { deploymentOperations } from './deployments.ts';
+import { encryptionOperations } from './encryption.ts';
 import { environmentOperations } from './environments.ts';
 import { accessOperations } from './keys.ts';
 import { fileSettingsOperations } from './life-settings-file.ts';
@@ -35,6 +36,7 @@ export function createOperations(deps: OperationsDeps) {
     ...deploymentOperations(context),
     ...approvalOperations(context),
     ...accessOperations(context),
+    ...encryptionOperations(context),
     ...validateOperations(context),
     ...resendOperations(context),
   };

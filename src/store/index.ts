@@ -30,3 +30,5 @@ export * from './state-grants.ts';
 export * from './pacing.ts';
 export * from './scope-settings.ts';
 export * from './status.ts';
+export * from './encryption-keys.ts';
+export * from './sealed-places.ts';

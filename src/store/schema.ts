@@ -238,6 +238,23 @@ export interface WorkersTable {
   started_at: Timestamp;
   seen_at: Timestamp;
   stopped_at: NullableTimestamp;
+  /** Ids of the encryption keys that it holds. */
+  key_ids: DefaultJson;
+}
+
+export interface EncryptionKeysTable {
+  id: string;
+  check_value: string;
+  status: string;
+  origin: string;
+  created_at: Timestamp;
+  retired_at: NullableTimestamp;
+}
+
+export interface InstallationTable {
+  key: string;
+  value: Json;
+  updated_at: Timestamp;
 }
 
 export interface DriftResultsTable {
@@ -311,6 +328,8 @@ export interface Schema {
   idempotency_keys: IdempotencyKeysTable;
   audit_log: AuditLogTable;
   pacing: PacingTable;
+  encryption_keys: EncryptionKeysTable;
+  installation: InstallationTable;
 }
 
 export type EnvironmentRow = Selectable<EnvironmentsTable>;

@@ -14,4 +14,6 @@ export const secretContexts = {
   deployment: (deploymentId: string): string => `deployment:${deploymentId}`,
   /** Values in the snapshot of a node: later runs take snapshots over, so they are bound to what does not change. */
   snapshot: (projectId: string): string => `snapshot:${projectId}`,
+  /** All values of a node's last success, kept with its snapshot. */
+  resolved: (environmentId: string): string => `resolved:${environmentId}`,
 } as const;

@@ -18,6 +18,8 @@ export interface NewWorker {
   /** Changes with every start of the machine. */
   readonly bootId: string;
   readonly pid: number;
+  /** Ids of the encryption keys that it holds. */
+  readonly keyIds?: readonly string[] | undefined;
 }
 
 /** Writes down a worker that starts. */
@@ -28,6 +30,7 @@ export async function registerWorker(db: Db, worker: NewWorker): Promise<void> {
     pid: worker.pid,
     seen_at: sql<Date>`now()`,
     stopped_at: null,
+    key_ids: JSON.stringify(worker.keyIds ?? []),
   };
   await db
     .insertInto('workers')
@@ -36,11 +39,14 @@ export async function registerWorker(db: Db, worker: NewWorker): Promise<void> {
     .execute();
 }
 
-/** Says that a worker lives. Answers false when nobody knows it: it has to register. */
-export async function heartbeatWorker(db: Db, id: string): Promise<boolean> {
+/**
+ * Says that a worker lives, and which encryption keys it holds when given. Answers false when nobody knows it: it has to
+ * register.
+ */
+export async function heartbeatWorker(db: Db, id: string, keyIds?: readonly string[]): Promise<boolean> {
   const row = await db
     .updateTable('workers')
-    .set({ seen_at: sql<Date>`now()` })
+    .set({ seen_at: sql<Date>`now()`, ...(keyIds === undefined ? {} : { key_ids: JSON.stringify(keyIds) }) })
     .where('id', '=', id)
     .where('stopped_at', 'is', null)
     .returning('id')

@@ -3,6 +3,7 @@ import { accessRoutes } from './access.ts';
 import { approvalRoutes } from './approvals.ts';
 import { catalogueRoutes } from './catalogue.ts';
 import { deploymentRoutes } from './deployments.ts';
+import { encryptionRoutes } from './encryption.ts';
 import { environmentRoutes } from './environments.ts';
 import type { RouteDeps } from './shared.ts';
 import { stateRoutes } from './state.ts';
@@ -14,6 +15,7 @@ import { variableRoutes } from './variables.ts';
 export function apiRoutes(deps: RouteDeps): Route[] {
   return [
     ...accessRoutes(deps),
+    ...encryptionRoutes(deps),
     ...catalogueRoutes(deps),
     ...environmentRoutes(deps),
     ...deploymentRoutes(deps),

@@ -3,6 +3,7 @@ import { apiKeySchema } from '../../model/index.ts';
 import { ref } from '../client/api-client.ts';
 import type { Registry } from '../cli.ts';
 import { confirmDelete, limitFlag, limitOption, yesFlag, yesOption } from './options.ts';
+import { addEncryption } from './encryption.ts';
 import { ago, printDone, printList } from './shared.ts';
 
 /** The key itself comes once, when it is made. */
@@ -91,4 +92,5 @@ export function addKeys({ add, group }: Registry): void {
     },
     key,
   );
+  addEncryption({ add }, key);
 }

@@ -4,6 +4,7 @@ import * as pacing from './0003-pacing.ts';
 import * as expectedNodes from './0004-expected-nodes.ts';
 import * as nodeProgress from './0005-node-progress.ts';
 import * as openGrants from './0030-open-grants.ts';
+import * as encryptionKeys from './0050-encryption-keys.ts';
 
 export interface Migration {
   readonly name: string;
@@ -11,4 +12,12 @@ export interface Migration {
 }
 
 /** In order. A released migration is never changed: what is wrong in one is mended by the next. */
-export const migrations: readonly Migration[] = [catalogue, ordering, pacing, expectedNodes, nodeProgress, openGrants];
+export const migrations: readonly Migration[] = [
+  catalogue,
+  ordering,
+  pacing,
+  expectedNodes,
+  nodeProgress,
+  openGrants,
+  encryptionKeys,
+];
