@@ -23,10 +23,11 @@ export async function keepReadablePlan(call: NodeCall, { text, json }: PlanResul
 
 /** A plan without values that its tool could not know to be secret. */
 export function maskedPlan(masker: Masker, plan: Plan): Plan {
-  const resources = plan.resources.map(({ before, after, ...rest }) => ({
+  const resources = plan.resources.map(({ before, after, planned, ...rest }) => ({
     ...rest,
     ...(before === undefined ? {} : { before: masker.maskValue(before) }),
     ...(after === undefined ? {} : { after: masker.maskValue(after) }),
+    ...(planned === undefined ? {} : { planned: masker.maskValue(planned) }),
   }));
   return { ...plan, resources };
 }

@@ -4,6 +4,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import pino from 'pino';
 import { createKey, createSecretBox } from '../access/index.ts';
+import type { SecretBox } from '../access/index.ts';
 import { createArtifacts } from '../artifacts/index.ts';
 import type { Environment } from '../model/index.ts';
 import { createOperations } from '../operations/index.ts';
@@ -35,6 +36,7 @@ export interface Harness {
   readonly url: string;
   readonly token: string;
   readonly db: Database;
+  readonly secrets: SecretBox;
   readonly gateway: RecordingGateway;
   readonly operations: Operations;
   /** Lines of the server's log. */
@@ -100,6 +102,7 @@ export async function startHarness(): Promise<Harness> {
     url,
     token,
     db,
+    secrets,
     gateway,
     operations,
     log,

@@ -293,13 +293,17 @@ export const effectiveVariableSchema = z
     type: variableTypeSchema,
     value: variableValueSchema.nullable(),
     sensitive: z.boolean(),
-    level: z.enum(variableLevels),
-    overrides: z.array(z.enum(variableLevels)),
+    level: z.enum([...variableLevels, 'input']).describe('`input`: read from outputs of other nodes'),
+    overrides: z.array(z.enum([...variableLevels, 'input'])),
+    alias: z.string().nullable().describe('For which node; null for the environment itself'),
+    readOnly: z.boolean().describe('Nearer levels may not change the value'),
+    template: z.string().nullable().describe('Of an input: what it reads, as the file says it'),
   })
   .meta({ id: 'EffectiveVariable' });
 
 export const outputSchema = z
   .object({
+    alias: z.string().nullable().describe('Of which node; null for the environment itself'),
     name: z.string(),
     type: variableTypeSchema,
     value: variableValueSchema.nullable().describe('null when sensitive'),
@@ -373,10 +377,30 @@ export const auditEntrySchema = z
     action: z.string(),
     targetType: z.string(),
     targetId: z.string(),
+    targetName: z.string().nullable().describe('As it is called now, or was called: `shop`, `shop/eks`, `shop#7`'),
+    projectId: z.string().nullable(),
+    projectName: z.string().nullable(),
     before: z.json().nullable(),
     after: z.json().nullable(),
   })
   .meta({ id: 'AuditEntry' });
+
+/** Something that happens at fixed times. */
+export const scheduledRunSchema = z
+  .object({
+    environmentId: z.string(),
+    environmentName: z.string(),
+    projectId: z.string(),
+    kind: z.enum(['deploy', 'destroy', 'drift']),
+    cron: z.string(),
+    timezone: z.string(),
+    paused: z.boolean(),
+    locked: z.boolean().describe('A lock of the environment refuses the run'),
+    next: timestamp.nullable().describe('null while paused'),
+    missed: z.number().int().nullable().describe('Firings dropped because of an outage; null while Temporal is away'),
+  })
+  .meta({ id: 'ScheduledRun' });
+export type ScheduledRun = z.infer<typeof scheduledRunSchema>;
 
 export const driftResultSchema = z
   .object({
@@ -391,8 +415,9 @@ export const driftResultSchema = z
         address: z.string(),
         type: z.string(),
         action: z.enum(resourceActions),
-        before: z.json().nullable(),
-        after: z.json().nullable(),
+        before: z.json().nullable().describe('As it was deployed'),
+        after: z.json().nullable().describe('As it is'),
+        planned: z.json().optional().describe('As a deploy would make it; absent when the tool does not say'),
       }),
     ),
     at: timestamp,

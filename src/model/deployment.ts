@@ -244,13 +244,15 @@ export interface Plan {
 export const resourceActions = ['create', 'update', 'delete', 'replace', 'read', 'noop'] as const;
 export type ResourceAction = (typeof resourceActions)[number];
 
-/** One planned or drifted resource. `before` and `after` are masked and cut to a readable size. */
+/** One planned or drifted resource. Its values are masked and cut to a readable size. */
 export interface ResourceChange {
   readonly address: string;
   readonly type: string;
   readonly action: ResourceAction;
   readonly before?: unknown;
   readonly after?: unknown;
+  /** Of a drifted resource, which was `before` and is `after`: what a deploy would make of it; null for nothing. */
+  readonly planned?: unknown;
 }
 
 /** The small answer a node's child workflow gives its deployment. */

@@ -99,28 +99,22 @@ export function accessOperations(context: Context) {
     async listAudit({
       actor,
       project,
-      target,
       by,
       ...filter
     }: Asked &
       PageRequest & {
         project?: string | undefined;
-        /** Id of what was changed, or its type. */
+        /** Name, id or type of what was changed. */
         target?: string | undefined;
         /** Name or id of who did it. */
         by?: string | undefined;
         action?: string | undefined;
         since?: Date | undefined;
+        until?: Date | undefined;
       }): Promise<Page<AuditEntry>> {
       const scope = project === undefined ? undefined : await findProject(db.sql, project);
       requireScope(actor, scope?.id);
-      const isId = target !== undefined && target.includes('_');
-      return listAuditEntries(db.sql, {
-        ...filter,
-        projectId: scope?.id,
-        actor: by,
-        ...(target === undefined ? {} : isId ? { targetId: target } : { targetType: target }),
-      });
+      return listAuditEntries(db.sql, { ...filter, projectId: scope?.id, actor: by });
     },
   };
 }

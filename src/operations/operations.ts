@@ -3,6 +3,7 @@ import { catalogueOperations } from './catalogue.ts';
 import type { Context, OperationsDeps } from './context.ts';
 import { deploymentOperations } from './deployments.ts';
 import { encryptionOperations } from './encryption.ts';
+import { effectiveVariableOperations } from './effective-variables.ts';
 import { environmentOperations } from './environments.ts';
 import { accessOperations } from './keys.ts';
 import { fileSettingsOperations } from './life-settings-file.ts';
@@ -11,6 +12,7 @@ import { nodeVariableOperations } from './node-variables.ts';
 import { requestOperations } from './request-deployment.ts';
 import { resendOperations } from './resend.ts';
 import { controlOperations } from './run-control.ts';
+import { scheduleOperations } from './schedules.ts';
 import { stateOperations } from './state.ts';
 import { statusOperations } from './status.ts';
 import { validateOperations } from './validate.ts';
@@ -27,9 +29,11 @@ export function createOperations(deps: OperationsDeps) {
     ...environmentOperations(context),
     ...statusOperations(context),
     ...lifeOperations(context),
+    ...scheduleOperations(context),
     ...fileSettingsOperations(context),
     ...stateOperations(context),
     ...variableOperations(context),
+    ...effectiveVariableOperations(context),
     ...requestOperations(context),
     ...controlOperations(context),
     ...nodeVariableOperations(context),

@@ -1,16 +1,7 @@
-import { sql } from 'kysely';
 import { patternProblem, resolveVariables } from '../definition/index.ts';
 import type { VariableLayer } from '../definition/index.ts';
-import type {
-  EffectiveVariable,
-  Environment,
-  Page,
-  VariableDto,
-  VariableInput,
-  VariableLevel,
-  VariableScope,
-} from '../model/index.ts';
-import { WindlassError, assertNever, nodeSnapshotSchema, variableValueSchema } from '../model/index.ts';
+import type { Environment, Page, VariableDto, VariableInput, VariableLevel, VariableScope } from '../model/index.ts';
+import { WindlassError, assertNever } from '../model/index.ts';
 import {
   deleteVariable as removeVariable,
   findEnvironment,
@@ -21,7 +12,6 @@ import {
   getVariable,
   listVariables as readVariables,
   loadVariableLayers,
-  secretContexts,
   toNullableJson,
   upsertVariable,
 } from '../store/index.ts';
@@ -110,36 +100,6 @@ async function layersOf(context: Context, environment: Environment, alias: strin
     nodeEnvironmentId: parent ? environment.id : null,
     alias: alias ?? environment.alias,
   });
-}
-
-/** What the workflow file says of a node, as its last run has read it; its inputs are known only while it runs. */
-async function fileLayer(context: Context, environment: Environment, alias: string | null): Promise<VariableLayer> {
-  const { rows } = await sql<{ variables: unknown }>`
-    SELECT n.snapshot -> 'variables' AS variables FROM node_runs n JOIN environments e ON e.id = n.environment_id
-    WHERE ${
-      alias !== null && environment.parentId === null
-        ? sql`e.parent_id = ${environment.id} AND e.alias = ${alias} AND NOT e.detached`
-        : sql`e.id = ${environment.id}`
-    } AND NOT n.compensation AND n.snapshot IS NOT NULL
-    ORDER BY n.deployment_id DESC LIMIT 1`.execute(context.db.sql);
-  const stored = nodeSnapshotSchema.shape.variables.parse(rows[0]?.variables ?? []);
-  const place = secretContexts.snapshot(environment.projectId);
-  return {
-    level: 'file',
-    variables: stored.flatMap(({ from, value, ...variable }) =>
-      from === 'file'
-        ? [
-            {
-              ...variable,
-              value:
-                variable.sensitive && typeof value === 'string'
-                  ? variableValueSchema.parse(JSON.parse(context.secrets.open(value, place)))
-                  : value,
-            },
-          ]
-        : [],
-    ),
-  };
 }
 
 const levelOf: Readonly<Record<VariableScope, VariableLevel>> = {
@@ -355,24 +315,6 @@ export function variableOperations(context: Context) {
           before,
         });
       });
-    },
-
-    /** What is in force in an environment and where each value comes from; secrets without their values. */
-    async effectiveVariables({
-      actor,
-      ref,
-      alias,
-    }: Asked & { ref: string; alias?: string | undefined }): Promise<Page<EffectiveVariable>> {
-      const environment = await findEnvironment(db.sql, ref);
-      authorize(actor, 'view', environment.projectId);
-      const { effective } = resolveVariables([
-        ...(await layersOf(context, environment, alias ?? null)),
-        await fileLayer(context, environment, alias ?? null),
-      ]);
-      return {
-        items: effective.map((variable) => (variable.sensitive ? { ...variable, value: null } : variable)),
-        next: null,
-      };
     },
   };
 }

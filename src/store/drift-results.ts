@@ -28,12 +28,13 @@ const resourcesSchema = driftResultSchema.shape.resources;
 
 /** Keeps what a check found and sets the status of the environment, and of the workflow environment it is a node of. */
 export async function recordDriftResult(db: Db, input: NewDriftResult): Promise<void> {
-  const resources = input.resources.map(({ address, type, action, before, after }) => ({
+  const resources = input.resources.map(({ address, type, action, before, after, planned }) => ({
     address,
     type,
     action,
     before: before ?? null,
     after: after ?? null,
+    ...(planned === undefined ? {} : { planned }),
   }));
   await inTransaction(db, async (tx) => {
     await tx

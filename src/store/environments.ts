@@ -158,6 +158,8 @@ export interface EnvironmentFilter extends PageRequest {
   /** Id of the parent; null lists those without one, undefined all. */
   readonly parentId?: string | null | undefined;
   readonly drift?: DriftStatus | undefined;
+  /** Only those that are deployed, destroyed or checked at fixed times. */
+  readonly scheduled?: boolean | undefined;
   /** Archived ones instead of the others. */
   readonly archived?: boolean | undefined;
 }
@@ -183,6 +185,8 @@ export async function listEnvironments(db: Db, filter: EnvironmentFilter = {}): 
   if (filter.parentId === null) conditions.push(sql`e.parent_id IS NULL`);
   else if (filter.parentId !== undefined) conditions.push(sql`e.parent_id = ${filter.parentId}`);
   if (filter.drift !== undefined) conditions.push(sql`e.drift_status = ${filter.drift}`);
+  if (filter.scheduled === true)
+    conditions.push(sql`(e.settings -> 'schedule' IS NOT NULL OR e.settings -> 'drift' IS NOT NULL)`);
   const rows = await selectEnvironments(db, {
     where: sql<boolean>`${sql.join(conditions, sql` AND `)}`,
     orderBy: orderBy(paging),

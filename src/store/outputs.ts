@@ -35,17 +35,17 @@ function openOutput(secrets: Secrets, row: OutputRow): StoredOutput {
   };
 }
 
-/** What an environment puts out, by name; sensitive values are left out. */
+/** What an environment and the nodes of its graph put out, by node and name; sensitive values are left out. */
 export async function listOutputs(db: Db, environmentId: string): Promise<OutputDto[]> {
-  const rows = await db
-    .selectFrom('outputs')
-    .selectAll()
-    .where('environment_id', '=', environmentId)
-    .orderBy('name')
-    .execute();
+  const { rows } = await sql<OutputRow & { node_alias: string | null }>`
+    SELECT o.*, CASE WHEN e.id = ${environmentId} THEN NULL ELSE e.alias END AS node_alias
+    FROM environments e JOIN outputs o ON o.environment_id = e.id
+    WHERE e.id = ${environmentId} OR (e.parent_id = ${environmentId} AND NOT e.detached)
+    ORDER BY node_alias NULLS FIRST, o.name`.execute(db);
   return rows.map((row) => {
-    const place = `output "${row.name}" of ${environmentId}`;
+    const place = `output "${row.name}" of ${row.environment_id}`;
     return {
+      alias: row.node_alias,
       name: row.name,
       type: fromJson(variableTypeSchema, row.type, place),
       value: row.sensitive ? null : fromJson(variableValueSchema, row.value, place),

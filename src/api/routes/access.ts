@@ -97,10 +97,11 @@ export function accessRoutes({ operations }: RouteDeps): Route[] {
       query: z.strictObject({
         ...pageQuery,
         ...projectQuery,
-        target: z.string().max(200).optional().describe('Id of what was changed, or its type'),
+        target: z.string().max(400).optional().describe('Name, id or type of what was changed: `shop`, `shop/eks`'),
         actor: z.string().max(200).optional().describe('Name or id of who did it'),
-        action: z.string().max(200).optional(),
+        action: z.string().max(200).optional().describe('Such as `environment.lock`, or `environment` for all of them'),
         since,
+        until: since,
       }),
       status: 200,
       response: pageOf(auditEntrySchema),

@@ -16,6 +16,7 @@ import {
   graphSchema,
   outputSchema,
   pageOf,
+  scheduledRunSchema,
   ttlSchema,
 } from '../../model/index.ts';
 import { Reply, route } from '../route.ts';
@@ -197,7 +198,7 @@ export function environmentRoutes({ operations }: RouteDeps): Route[] {
       method: 'get',
       path: '/environments/:ref/outputs',
       tag: 'Environments',
-      summary: 'List outputs; sensitive ones without their values',
+      summary: 'List outputs, of a workflow environment those of all nodes; sensitive ones without their values',
       params: refParams,
       query: shortListQuery,
       status: 200,
@@ -210,17 +211,15 @@ export function environmentRoutes({ operations }: RouteDeps): Route[] {
       path: '/environments/:ref/variables',
       tag: 'Variables',
       summary: 'List the variables in force, and where each comes from',
+      description:
+        'Of a workflow environment its own, then what each node has beside those. Inputs have the level `input` and the text that they read.',
       params: refParams,
       query: z.strictObject({ ...pageQuery, alias: z.string().max(300).optional().describe('For this node of it') }),
       status: 200,
       response: pageOf(effectiveVariableSchema),
       handle: async ({ caller, params, query }) => {
         const { items } = await operations.effectiveVariables({ actor: caller, ref: params.ref, alias: query.alias });
-        return slice(
-          items.map((item) => ({ ...item, overrides: [...item.overrides] })),
-          query,
-          1000,
-        );
+        return slice(items, query, 1000);
       },
     }),
     route({
@@ -327,6 +326,17 @@ const driftAnswerSchema = z
 
 function scheduleRoutes(operations: RouteDeps['operations']): Route[] {
   return [
+    route({
+      method: 'get',
+      path: '/schedules',
+      tag: 'Environments',
+      summary: 'List what happens at fixed times, over all environments',
+      description: 'A page holds the schedules of `limit` environments.',
+      query: z.strictObject({ ...pageQuery, ...projectQuery }),
+      status: 200,
+      response: pageOf(scheduledRunSchema),
+      handle: ({ caller, query }) => operations.listSchedules({ actor: caller, ...query }),
+    }),
     route({
       method: 'get',
       path: '/environments/:ref/schedule',

@@ -13,6 +13,7 @@ import type { Invocation, Registry } from '../cli.ts';
 import { noOptions } from '../cli.ts';
 import { usageError } from '../exit.ts';
 import { environmentStatusWord } from '../follow/words.ts';
+import { sentenceOf } from '../text/event.ts';
 import { formatRelative, shellQuote } from '../text/format.ts';
 import { renderTable } from '../text/table.ts';
 import type { Column } from '../text/table.ts';
@@ -256,7 +257,8 @@ function addParts({
       usage: 'outputs <environment>',
       summary: 'Print the outputs; sensitive ones without their value',
       examples: [
-        ['windlass environment outputs shop/vpc', ''],
+        ['windlass environment outputs shop', 'of all its nodes'],
+        ['windlass environment outputs shop/vpc', 'of one'],
         ['windlass environment outputs shop/vpc --json', 'for scripts'],
       ],
       options: noOptions,
@@ -267,6 +269,7 @@ function addParts({
           call,
           listing,
           [
+            ...nodeColumn(listing.items),
             { title: 'name', value: (item) => item.name, keep: true },
             { title: 'type', value: (item) => item.type },
             { title: 'value', value: (item) => (item.sensitive ? '(sensitive)' : showValue(item.value)) },
@@ -281,7 +284,10 @@ function addParts({
     {
       usage: 'variables <environment>',
       summary: 'Print the variables in force, and where each comes from',
-      examples: [['windlass environment variables shop/eks', 'level, and what it overrides']],
+      examples: [
+        ['windlass environment variables shop', 'its own, and what each node has beside them'],
+        ['windlass environment variables shop/eks', 'all that one node gets'],
+      ],
       options: noOptions,
       run: (call) => printEffective(call, call.argument(0)),
     },
@@ -291,7 +297,10 @@ function addParts({
     {
       usage: 'events <environment>',
       summary: 'Print the latest of what happened to an environment, oldest first',
-      examples: [['windlass environment events shop --limit 20', '']],
+      examples: [
+        ['windlass environment events shop --limit 20', ''],
+        ['windlass environment events shop --json', 'as they are stored'],
+      ],
       flags: [limitFlag],
       options: z.object(limitOption),
       async run(call) {
@@ -299,43 +308,67 @@ function addParts({
         const path = `environments/${ref(call.argument(0))}/events`;
         const all = await client.list(path, eventSchema, { pageSize: 1000 });
         const listing = { items: all.items.slice(-call.options.limit), more: all.items.length > call.options.limit };
-        if (call.printer.format === 'table' && listing.items.length > 0) {
-          call.printer.lines(
-            renderTable(
-              listing.items,
-              [
-                { title: 'at', value: (item) => item.at.slice(0, 19).replace('T', ' ') },
-                { title: 'event', value: (item) => item.type },
-                { title: 'node', value: (item) => item.alias },
-                { title: 'what', value: (item) => JSON.stringify(item.data) },
-              ],
-              call.printer.width,
-            ),
-          );
-        } else printList(call, listing, [], 'No events.');
+        if (call.printer.format !== 'table' || listing.items.length === 0) {
+          printList(call, listing, [], 'No events.');
+          return;
+        }
+        call.printer.lines(
+          renderTable(
+            listing.items,
+            [
+              { title: 'at', value: (item) => item.at.slice(0, 19).replace('T', ' '), keep: true },
+              { title: 'node', value: (item) => item.alias },
+              { title: 'what', value: (item) => sentenceOf(item, call.io.now()) },
+            ],
+            call.printer.width,
+          ),
+        );
       },
     },
     group,
   );
 }
 
+/** Which node it is of; a list about one thing needs no such column. */
+function nodeColumn<T extends { readonly alias: string | null }>(items: readonly T[]): Column<T>[] {
+  return items.some(({ alias }) => alias !== null) ? [{ title: 'node', value: (item) => item.alias, keep: true }] : [];
+}
+
+type ShownVariable = z.output<typeof effectiveVariableSchema>;
+
+/** Where a value comes from: its level, or the text that an input reads. */
+function originOf({ level, template, readOnly }: ShownVariable): string {
+  const from = level === 'input' ? (template ?? level) : level === 'file' ? 'workflow file' : level;
+  return readOnly ? `${from}, read-only` : from;
+}
+
 /** Variables in force, with the level that each value comes from. */
 export async function printEffective(call: Invocation<unknown>, reference: string): Promise<void> {
   const { client } = await call.connect();
   const listing = await client.list(`environments/${ref(reference)}/variables`, effectiveVariableSchema);
+  const value = (item: ShownVariable): string => {
+    if (item.sensitive) return '(sensitive)';
+    return item.level === 'input' && item.value === null ? '(not known yet)' : showValue(item.value);
+  };
+  const some = (has: (item: ShownVariable) => boolean): boolean => listing.items.some(has);
   printList(
     call,
     listing,
     [
+      ...nodeColumn(listing.items),
       { title: 'name', value: (item) => item.name, keep: true },
-      { title: 'kind', value: (item) => item.kind },
-      { title: 'value', value: (item) => (item.sensitive ? '(sensitive)' : showValue(item.value)) },
-      { title: 'from', value: (item) => (item.level === 'file' ? 'workflow file' : item.level) },
-      { title: 'overrides', value: (item) => item.overrides.join(', ') },
+      ...(some(({ kind }) => kind === 'environment') ? [{ title: 'kind', value: kindOf }] : []),
+      { title: 'value', value },
+      { title: 'from', value: originOf },
+      ...(some(({ overrides }) => overrides.length > 0)
+        ? [{ title: 'overrides', value: (item: ShownVariable) => item.overrides.join(', ') }]
+        : []),
     ],
     'No variables.',
   );
 }
+
+const kindOf = ({ kind }: ShownVariable): string => (kind === 'environment' ? 'env' : kind);
 
 export function showValue(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value);

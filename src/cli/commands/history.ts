@@ -212,11 +212,11 @@ function countsOf({ counts }: Deployment): string {
 const units = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const;
 
 /** `7d`, `12h`, `30m`, `2w` before now, or a date, as ISO 8601. */
-export function readSince(text: string, nowMs: number): string {
+export function readSince(text: string, nowMs: number, flag = '--since'): string {
   const relative = /^(\d{1,5})([mhdw])$/.exec(text);
   if (relative) return new Date(nowMs - Number(relative[1]) * units[relative[2] as keyof typeof units]).toISOString();
   const at = Date.parse(text);
-  if (Number.isNaN(at)) throw usageError(`--since ${text}: expected 7d, 12h, 30m or a date such as 2026-03-01`);
+  if (Number.isNaN(at)) throw usageError(`${flag} ${text}: expected 7d, 12h, 30m or a date such as 2026-03-01`);
   return new Date(at).toISOString();
 }
 
@@ -340,26 +340,56 @@ export function addAudit({ add, group }: Registry): void {
       aliases: ['ls'],
       summary: 'List what was changed, newest first',
       examples: [
-        ['windlass audit list --limit 20', ''],
+        ['windlass audit list --since 7d --actor ana', 'what one person has done'],
+        ['windlass audit list --target shop/eks', 'what was done to one thing'],
+        ['windlass audit list --action environment.lock', 'or environment, for all that begin so'],
+        ['windlass audit list --since 2026-03-01 --until 2026-03-08 --limit 1000', ''],
         ['windlass audit list --json', 'with before and after'],
       ],
-      flags: [limitFlag],
-      options: z.object(limitOption),
+      flags: [
+        { flags: '--actor <name>', description: 'done by this key or user' },
+        { flags: '--action <action>', description: 'this action, or all that begin with it' },
+        { flags: '--target <target>', description: 'done to this: a name, an id, or a type such as variable' },
+        { flags: '--project <project>', description: 'in this project' },
+        { flags: '--since <when>', description: 'not older than this: 7d, 12h, 30m or a date' },
+        { flags: '--until <when>', description: 'older than this' },
+        limitFlag,
+      ],
+      options: z.object({
+        ...limitOption,
+        actor: z.string().optional(),
+        action: z.string().optional(),
+        target: z.string().optional(),
+        project: z.string().optional(),
+        since: z.string().optional(),
+        until: z.string().optional(),
+      }),
       async run(call) {
+        const { limit, since, until, ...filter } = call.options;
+        const nowMs = call.io.now();
+        const query = {
+          ...filter,
+          since: since === undefined ? undefined : readSince(since, nowMs, '--since'),
+          until: until === undefined ? undefined : readSince(until, nowMs, '--until'),
+        };
         const { client } = await call.connect();
+        const listing = await client.list('audit', auditEntrySchema, { query, limit });
         printList(
           call,
-          await client.list('audit', auditEntrySchema, call.options),
+          { ...listing, more: false },
           [
-            { title: 'when', value: (item) => ago(call, item.at) },
+            { title: 'when', value: (item) => ago(call, item.at), keep: true },
             { title: 'who', value: (item) => item.actor.name },
+            { title: 'did', value: (item) => item.action, keep: true },
+            { title: 'to', value: (item) => item.targetName ?? item.targetId, keep: true },
+            { title: 'project', value: (item) => item.projectName },
             { title: 'from', value: (item) => item.actor.from },
-            { title: 'did', value: (item) => item.action },
-            { title: 'to', value: (item) => item.targetType },
-            { title: 'id', value: (item) => item.targetId, keep: true },
           ],
-          'Nothing was changed yet.',
+          'Nothing was changed that fits.',
         );
+        const last = listing.items.at(-1);
+        if (listing.more && last && call.printer.format === 'table')
+          call.printer.remark(`… there is more; go on with: --until ${last.at}`);
       },
     },
     audit,

@@ -5,6 +5,7 @@ import {
   environmentDriftSchema,
   environmentScheduleSchema,
   environmentSchema,
+  scheduledRunSchema,
 } from '../../model/index.ts';
 import type { Environment, EnvironmentDrift, EnvironmentSchedule } from '../../model/index.ts';
 import { ref } from '../client/api-client.ts';
@@ -12,11 +13,12 @@ import type { ApiClient } from '../client/api-client.ts';
 import type { Invocation, Registry } from '../cli.ts';
 import { noOptions } from '../cli.ts';
 import { CliError, usageError } from '../exit.ts';
-import { driftLines } from '../text/drift.ts';
+import { driftLegend, driftLines } from '../text/drift.ts';
 import { formatRelative, shellQuote } from '../text/format.ts';
 import { oneLine } from '../text/width.ts';
 import { followFlags, followOptions, startRun } from './runs.ts';
-import { findPlace, getEnvironment, printDone, printItem } from './shared.ts';
+import { limitFlag, limitOption } from './options.ts';
+import { ago, findPlace, getEnvironment, printDone, printItem, printList } from './shared.ts';
 
 /** Answers of these routes are the settings, alone or with more around them. */
 const loose = z.looseObject({});
@@ -34,7 +36,46 @@ function checkCron(flag: string, cron: string | undefined, timezone: string | un
 }
 
 export function addSchedules({ add, group }: Registry): void {
-  const schedule = group('schedule', 'Schedules: deploy and destroy at fixed times');
+  const schedule = group('schedule', 'Schedules: deploy and destroy at fixed times', ['schedules']);
+  add(
+    {
+      usage: 'list',
+      aliases: ['ls'],
+      summary: 'List what happens at fixed times, over all environments: deploys, destroys, drift checks',
+      examples: [
+        ['windlass schedule list', 'when each happens next, what is paused, what was missed'],
+        ['windlass schedule list --project default --json', ''],
+      ],
+      flags: [{ flags: '--project <project>', description: 'of this project' }, limitFlag],
+      options: z.object({ ...limitOption, project: z.string().optional() }),
+      async run(call) {
+        const { limit, project } = call.options;
+        const { client } = await call.connect();
+        const listing = await client.list('schedules', scheduledRunSchema, { query: { project }, limit });
+        printList(
+          call,
+          listing,
+          [
+            { title: 'environment', value: (item) => item.environmentName, keep: true },
+            { title: 'does', value: (item) => (item.kind === 'drift' ? 'drift check' : item.kind) },
+            {
+              title: 'next',
+              value: (item) => {
+                if (item.paused) return 'paused';
+                return `${ago(call, item.next)}${item.locked && item.kind !== 'drift' ? ', locked' : ''}`;
+              },
+              keep: true,
+            },
+            { title: 'missed', value: (item) => item.missed ?? '?', align: 'right' },
+            { title: 'cron', value: (item) => item.cron, keep: true },
+            { title: 'timezone', value: (item) => item.timezone },
+          ],
+          'Nothing happens at fixed times. Set it:  windlass schedule set --help, windlass drift set --help',
+        );
+      },
+    },
+    schedule,
+  );
   add(
     {
       usage: 'show <environment>',
@@ -207,11 +248,14 @@ export function addDrift({ add, group }: Registry): void {
           ['then', settings.drift && settings.drift.remediation !== 'none' ? settings.drift.remediation : null],
         ]);
         const { history } = call.options;
+        const { glyphs } = call.printer.style;
+        if (results.some(({ resources }) => resources.some(({ planned }) => planned !== undefined)))
+          call.printer.lines(['', `  ${driftLegend(glyphs)}`]);
         for (const result of results.filter(({ status }) => history || status === 'drifted' || status === 'error')) {
           const when = history ? `${formatRelative(result.at, call.io.now())}  ` : '';
           const why = result.message ? `: ${result.message}` : '';
           call.printer.line(`  ${when}${oneLine(`${result.alias ?? environment.name}: ${result.status}${why}`)}`);
-          for (const line of driftLines(result.resources, call.printer.style.glyphs)) call.printer.line(`    ${line}`);
+          for (const line of driftLines(result.resources, glyphs)) call.printer.line(`    ${line}`);
         }
         const name = shellQuote(environment.name);
         call.printer.line(`\nNext:  windlass drift check ${name} · windlass deploy ${name}`);

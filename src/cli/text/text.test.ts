@@ -136,6 +136,26 @@ describe('drift', () => {
     ]);
   });
 
+  test('shows what a deploy would make of it: was, is, would be', () => {
+    const before = { size: 'small', id: 'i-1', open: false };
+    const lines = (more: Partial<ResourceChange>): string[] => driftLines([change(more)], { arrow: '→' });
+    const after = { ...before, size: 'large' };
+    expect(lines({ before, after, planned: { ...before, size: 'medium', id: '(known after apply)' } })).toEqual([
+      'changed aws_instance.web',
+      '  size: "small" → "large" → "medium"',
+    ]);
+    expect(lines({ before, after: before, planned: { ...before, open: true } })).toEqual([
+      'differs aws_instance.web',
+      '  open: false → false → true',
+    ]);
+    expect(lines({ action: 'delete', before, after: null, planned: before })).toEqual([
+      'gone aws_instance.web, a deploy makes it anew',
+    ]);
+    expect(lines({ action: 'create', before: null, after: null, planned: before })).toEqual([
+      'missing aws_instance.web, a deploy makes it',
+    ]);
+  });
+
   test('is short for what is gone, long values and many resources, and safe to print', () => {
     expect(driftLines([change({ action: 'delete', before: { a: 1 }, after: null })], { arrow: '→' })).toEqual([
       'gone aws_instance.web',

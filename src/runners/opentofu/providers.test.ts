@@ -134,6 +134,7 @@ describe.each(['opentofu', 'terraform'] as const)('%s with providers', (type) =>
         action: 'delete',
         before: expect.objectContaining({ content: 'd' }),
         after: null,
+        planned: expect.objectContaining({ content: 'd' }),
       }),
     ]);
     expect(existsSync(join(shop.directory, 'files', 'd'))).toBe(false);

@@ -165,11 +165,23 @@ export function createOpenTofuRunner(options: RunnerOptions): StackRunner {
   };
 }
 
-/** A resource that moved is shown as it was and as it is; the others as a deploy would change them. */
+/**
+ * What was changed outside, as it was and as it is; then what else a deploy would change, where what was still is. Each with
+ * what a deploy would make of it.
+ */
 function driftedResources(planned: readonly ResourceChange[], drift: readonly ResourceChange[]): ResourceChange[] {
-  const moved = new Map(drift.map((change) => [change.address, change]));
-  const rest = planned.filter((change) => !moved.has(change.address));
-  return planned.length === 0 ? [] : [...moved.values(), ...rest];
+  if (planned.length === 0) return [];
+  const wanted = new Map(planned.map((change) => [change.address, change]));
+  const moved = new Set(drift.map(({ address }) => address));
+  return [
+    ...drift.map((change) => {
+      const next = wanted.get(change.address);
+      return { ...change, planned: (next === undefined ? change.after : next.after) ?? null };
+    }),
+    ...planned
+      .filter(({ address }) => !moved.has(address))
+      .map((change) => ({ ...change, after: change.before ?? null, planned: change.after ?? null })),
+  ];
 }
 
 /** Nothing may run on a state that lacks what an earlier call has made. */
