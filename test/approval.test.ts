@@ -264,4 +264,70 @@ describe('an envelope', () => {
     const all = await server.request<Page<Approval>>('GET', `/approvals?deployment=${run.id}`);
     expect(all.items).toHaveLength(1);
   });
+
+  it('counts as the word of the one who gave it: for two, it takes the bounds of two', async () => {
+    await server.request('PATCH', `/environments/${environment.id}`, { settings: { requiredApprovals: 2 } });
+    const ann = await newClient('ann of two', ['approve']);
+    const ben = await newClient('ben of two', ['approve']);
+    const run = await server.start(environment.id, { nodeApprovals: { a: true, b: true, c: true } });
+    const first = await pending(run);
+    await ann.request('POST', `/approvals/${first.id}/approve`, { envelope: { maxChanges: 1 } });
+    await ben.request('POST', `/approvals/${first.id}/approve`, {});
+    const second = await pending(run, first);
+    expect(second).toMatchObject({ alias: 'b', reason: expect.stringContaining('2 people have to approve it, and 1') });
+    await ben.request('POST', `/approvals/${second.id}/approve`, { envelope: { maxChanges: 1 } });
+    await ann.request('POST', `/approvals/${second.id}/approve`, {});
+    expect((await server.ended(run.id)).status).toBe('succeeded');
+    const all = await server.request<Page<Approval>>('GET', `/approvals?deployment=${run.id}`);
+    expect(all.items.map(({ alias }) => alias)).toEqual(['b', 'a']);
+  });
+});
+
+describe('a key that may not approve', () => {
+  const deployer = () => newClient(`deployer of ${environment.name}`, ['view', 'execute']);
+  const asks = async (client: TestClient, body: object): Promise<Approval> => {
+    const run = await client.request<Deployment>('POST', `/environments/${environment.id}/deployments`, body);
+    const approval = await pending(run);
+    expect(approval.alias).toBe('b');
+    await server.request('POST', `/deployments/${run.id}/cancel`, {});
+    expect((await server.ended(run.id)).status).toBe('cancelled');
+    return approval;
+  };
+
+  it.each([
+    ['a waiver for all', { requiresApproval: false }],
+    ['a waiver for the node', { nodeApprovals: { b: false } }],
+    ['bounds', { envelope: { maxChanges: 100, maxDestroys: 100 } }],
+    [
+      'bounds with a request for approval',
+      { requiresApproval: true, nodeApprovals: { a: false, c: false, d: false }, envelope: { maxChanges: 100 } },
+    ],
+  ])('cannot switch off with %s what the file demands', async (_, body) => {
+    await asks(await deployer(), body);
+    expect(project.lines('b')).toEqual([]);
+  });
+
+  it('cannot do so on a resume of what somebody else had waived', async () => {
+    project.failing('b', true);
+    const run = await server.run(environment.id, { requiresApproval: false });
+    expect(run.status).toBe('failed');
+    project.failing('b', false);
+    const client = await deployer();
+    const resumed = await client.request<Deployment>('POST', `/deployments/${run.id}/resume`, {});
+    expect((await pending(resumed)).alias).toBe('b');
+    await server.request('POST', `/deployments/${resumed.id}/cancel`, {});
+    await server.ended(resumed.id);
+  });
+
+  it('may ask for more than is demanded, and say for how much more', async () => {
+    const client = await deployer();
+    const body = { nodeApprovals: { a: true }, envelope: { maxChanges: 0 } };
+    const run = await client.request<Deployment>('POST', `/environments/${environment.id}/deployments`, body);
+    expect(await pending(run)).toMatchObject({
+      alias: 'a',
+      reason: 'the request asked for it; outside the approved bounds: it makes 1 change, and 0 may be made',
+    });
+    await server.request('POST', `/deployments/${run.id}/cancel`, {});
+    await server.ended(run.id);
+  });
 });

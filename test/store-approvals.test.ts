@@ -4,7 +4,8 @@ import {
   createApproval,
   decideApproval,
   expireApproval,
-  findEnvelope,
+  identityOf,
+  listGivenBounds,
   getApproval,
   listApprovals,
   supersedeApprovals,
@@ -136,9 +137,9 @@ describe.each(databaseKinds)('approvals on %s', (kind) => {
 
   test('may give bounds for the nodes after them', async () => {
     const place = await runningShop(db);
-    expect(await findEnvelope(db, place.deployment.id)).toBeNull();
+    expect(await listGivenBounds(db, place.deployment.id)).toEqual([]);
     const envelope = { maxDestroys: 0, maxChanges: 5 };
     await decideApproval(db, { approvalId: await ask(place), actor: bob, decision: 'approve', envelope });
-    expect(await findEnvelope(db, place.deployment.id)).toEqual(envelope);
+    expect(await listGivenBounds(db, place.deployment.id)).toEqual([{ by: identityOf(bob), envelope }]);
   });
 });

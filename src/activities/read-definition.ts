@@ -20,7 +20,6 @@ export interface DefinitionAtCommit {
   /** Set when the environment is one stack without a workflow file. */
   readonly single: NodeTemplate | null;
   readonly credentialsFor: (source: Source) => GitCredentials | undefined;
-  readonly savedApproval: (alias: string) => boolean | undefined;
 }
 
 /** The template of an environment: stored, or written in the file that made it. */
@@ -61,7 +60,6 @@ export async function readDefinition(
     revision,
     credentials: credentialsFor(template.source),
   });
-  const saved = await savedApprovals(deps, run);
   if (template.type !== 'workflow') {
     const definition = singleNode(run, template);
     const file = { source: template.source, commit };
@@ -71,7 +69,6 @@ export async function readDefinition(
       file,
       single: template,
       credentialsFor,
-      savedApproval: () => run.settings.requiresApproval,
     };
   }
   const root = await deps.sources.checkout(template.source, commit, { credentials: credentialsFor(template.source) });
@@ -96,8 +93,6 @@ export async function readDefinition(
     file,
     single: null,
     credentialsFor,
-    // What is saved for the whole environment holds for each of its nodes that has nothing saved itself.
-    savedApproval: (alias) => saved.get(alias) ?? run.settings.requiresApproval,
   };
 }
 
@@ -204,19 +199,4 @@ export function findCredentials(source: Source, variables: readonly EffectiveVar
     );
   }
   return value.includes('PRIVATE KEY') ? { kind: 'sshKey', privateKey: value } : { kind: 'token', token: value };
-}
-
-async function savedApprovals(deps: ActivityDeps, run: RunRow): Promise<Map<string, boolean>> {
-  const rows = await deps.db.sql
-    .selectFrom('environments')
-    .select(['alias', 'settings'])
-    .where('parent_id', '=', run.environment_id)
-    .where('detached', '=', false)
-    .execute();
-  return new Map(
-    rows.flatMap((row) => {
-      const needed = (row.settings as { requiresApproval?: unknown } | null)?.requiresApproval;
-      return row.alias !== null && typeof needed === 'boolean' ? [[row.alias, needed] as const] : [];
-    }),
-  );
 }

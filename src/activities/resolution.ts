@@ -1,5 +1,5 @@
 /** What every way of resolving a run shares: how records are read, and what comes out. */
-import { approvalNeeded } from '../definition/index.ts';
+import { approvalNeeded, approvalSettings, waiverRefusal } from '../definition/index.ts';
 import type { Choice, SelectableNode } from '../definition/index.ts';
 import type { NodeSnapshot, Problem, RunNode } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
@@ -55,12 +55,30 @@ export function fromRecords(run: RunRow, known: readonly KnownEnvironment[], nod
 
 /** Whether a node needs a person is decided anew: the deploy that made the snapshot may have waived it for itself alone. */
 export function withApproval(run: RunRow, record: KnownEnvironment, snapshot: NodeSnapshot): NodeSnapshot {
-  const { needed } = approvalNeeded({
-    request: run.request.nodeApprovals?.[aliasOf(record)] ?? run.request.requiresApproval,
-    file: snapshot.approvalInFile ?? undefined,
-    saved: record.settings.requiresApproval ?? run.settings.requiresApproval,
-  });
-  return { ...snapshot, requiresApproval: needed };
+  const file = snapshot.approvalInFile ?? undefined;
+  return { ...snapshot, requiresApproval: weighApproval(run, { alias: aliasOf(record), record, file }) };
+}
+
+/**
+ * Weighs what the request, the file and the saved settings say of one node. A revision that the request names is its word,
+ * too: where it may not waive, the file there cannot weaken what is saved or what the file said when the node was deployed.
+ */
+export function weighApproval(
+  run: RunRow,
+  node: {
+    readonly alias: string;
+    readonly file: boolean | undefined;
+    readonly record: Pick<KnownEnvironment, 'settings' | 'deployed_snapshot'> | undefined;
+  },
+): boolean {
+  const { alias, record } = node;
+  const settings = approvalSettings(record?.settings ?? run.settings, run.settings);
+  const saved = settings.requiresApproval;
+  const mayWaive = waiverRefusal(run.may_waive_approval, settings) === null;
+  const before = saved === true || record?.deployed_snapshot?.approvalInFile === true;
+  const file = run.request.revision !== undefined && !mayWaive && before ? true : node.file;
+  const request = run.request.nodeApprovals?.[alias] ?? run.request.requiresApproval;
+  return approvalNeeded({ request, mayWaive, file, saved }).needed;
 }
 
 /** The smallest of what is said about nodes at once: by the file or the check itself, the environment, the project, the organization. */

@@ -1,11 +1,5 @@
 /** Runs whose graph comes from the workflow file at its commit. */
-import {
-  approvalNeeded,
-  checkAgainstProject,
-  selectForDeploy,
-  selectForReading,
-  unknownAliases,
-} from '../definition/index.ts';
+import { checkAgainstProject, selectForDeploy, selectForReading, unknownAliases } from '../definition/index.ts';
 import type { Choice, SelectableNode } from '../definition/index.ts';
 import type { NodeDefinition, NodeSnapshot, PartialRun } from '../model/index.ts';
 import { newId, WindlassError } from '../model/index.ts';
@@ -27,6 +21,7 @@ import {
   refuse,
   resumedChoice,
   selectableFromRecords,
+  weighApproval,
 } from './resolution.ts';
 import type { Resolution } from './resolution.ts';
 import { expectNodes, loadPastNodes, upsertSubEnvironments } from './run-store.ts';
@@ -59,7 +54,7 @@ export async function resolveFromFile(
   const byAlias = new Map(known.map((node) => [aliasOf(node), node]));
   const nodes = read.definition.nodes;
   const listed = new Map(nodes.map((node) => [node.alias, node]));
-  const prepared = await prepareNodes(deps, run, read, templates);
+  const prepared = await prepareNodes(deps, run, read, templates, byAlias);
 
   const selectable = nodes.map((node): SelectableNode => {
     return {
@@ -184,6 +179,7 @@ async function prepareNodes(
   run: RunRow,
   read: DefinitionAtCommit,
   templates: Awaited<ReturnType<typeof listTemplateNames>>,
+  known: ReadonlyMap<string, KnownEnvironment>,
 ): Promise<Map<string, PreparedNode>> {
   const byName = new Map(templates.map((template) => [template.name, template]));
   const commits = new Map<string, Promise<{ commit: string }>>();
@@ -199,18 +195,17 @@ async function prepareNodes(
       const { template, own } = nodeTemplate(node, read, byName);
       const { commit } =
         own && node.revision === undefined ? read.file : await commitOf(template.source, node.revision ?? null);
-      const approval = approvalNeeded({
-        request: run.request.nodeApprovals?.[node.alias] ?? run.request.requiresApproval,
-        file: node.requiresApproval,
-        saved: read.savedApproval(node.alias),
-      });
       const snapshot = makeSnapshot({ deploymentId: run.id, projectId: run.project_id }, deps.secrets, {
         node,
         template,
         commit,
         workspace: node.workspace ?? run.workspace,
         request: run.request,
-        requiresApproval: approval.needed,
+        requiresApproval: weighApproval(run, {
+          alias: node.alias,
+          file: node.requiresApproval,
+          record: known.get(node.alias),
+        }),
       });
       return [node.alias, { template, snapshot }];
     }),

@@ -101,7 +101,8 @@ export async function resolveResume(
     return {
       name: record?.name ?? node.alias,
       environmentId: node.environment_id,
-      snapshot: node.snapshot,
+      snapshot:
+        node.snapshot === null || record === undefined ? node.snapshot : withApproval(run, record, node.snapshot),
       previousSnapshot: record?.deployed_snapshot ?? null,
       run:
         choice === 'keep'

@@ -73,6 +73,8 @@ export async function startHarness(): Promise<Harness> {
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const { token } = await createKey(db.sql, { name: 'admin', permissions: ['*'] });
 
+  let keys = 0;
+
   async function call<T>(method: string, path: string, options: CallOptions = {}): Promise<Answer<T>> {
     const headers = new Headers(options.headers);
     const bearer = options.token === undefined ? token : options.token;
@@ -107,7 +109,8 @@ export async function startHarness(): Promise<Harness> {
     operations,
     log,
     call,
-    key: async (permissions) => (await createKey(db.sql, { name: permissions.join(' '), permissions })).token,
+    key: async (permissions) =>
+      (await createKey(db.sql, { name: `${permissions.join(' ')} #${++keys}`, permissions })).token,
     async environment(name, options = {}) {
       const template = await call<{ id: string }>('POST', 'templates', {
         body: {

@@ -1,7 +1,6 @@
 /** Small decisions: durations, approval, retry, hashes, paths, patterns, words. */
 import fc from 'fast-check';
-import type { ApprovalSources } from './approval.ts';
-import { approvalNeeded, insideEnvelope } from './approval.ts';
+import { approvalNeeded, approvalSettings, insideBounds, insideEnvelope, waiverRefusal } from './approval.ts';
 import { formatDuration, parseDuration } from './duration.ts';
 import { canonicalJson, inputHash } from './input-hash.ts';
 import { interpolate } from './interpolation.ts';
@@ -45,25 +44,140 @@ describe('durations', () => {
 
 describe('approval', () => {
   it('is decided by the first that says something', () => {
-    const order: readonly Exclude<keyof ApprovalSources, 'customFlow'>[] = ['policy', 'request', 'file', 'saved'];
+    const order = ['request', 'file', 'saved'] as const;
     const says = fc.constantFrom(undefined, true, false);
     fc.assert(
       fc.property(
-        fc.record({ policy: says, request: says, file: says, saved: says }),
+        fc.record({ request: says, file: says, saved: says }),
         fc.constantFrom(undefined, false),
         (sources, customFlow) => {
           const first = order.map((key) => sources[key]).find((value) => value !== undefined);
-          expect(approvalNeeded({ ...sources, customFlow }).needed).toBe(first ?? false);
-          expect(approvalNeeded({ ...sources, customFlow: true }).needed).toBe(true);
+          expect(approvalNeeded({ ...sources, customFlow, mayWaive: true }).needed).toBe(first ?? false);
         },
       ),
     );
   });
 
+  const says = fc.constantFrom(undefined, true, false);
+  const anySources = fc.record({
+    customFlow: says,
+    policy: says,
+    request: says,
+    mayWaive: says,
+    file: says,
+    saved: says,
+  });
+
+  it('is never weakened by a request that may not waive it, and never by one at all when a flow or a policy asks', () => {
+    fc.assert(
+      fc.property(anySources, (sources) => {
+        const demanded = approvalNeeded({ ...sources, request: undefined }).needed;
+        const { needed } = approvalNeeded(sources);
+        if (demanded && sources.mayWaive !== true) expect(needed).toBe(true);
+        if (sources.customFlow === true || sources.policy === true) expect(needed).toBe(true);
+        if (demanded && !needed) expect(sources).toMatchObject({ request: false, mayWaive: true });
+      }),
+    );
+  });
+
+  it('can be asked for by anybody', () => {
+    fc.assert(
+      fc.property(anySources, (sources) => {
+        expect(approvalNeeded({ ...sources, request: true }).needed).toBe(true);
+      }),
+    );
+  });
+
   it('says why', () => {
-    expect(approvalNeeded({ request: false, file: true })).toEqual({ needed: false, because: 'the request waived it' });
+    expect(approvalNeeded({ request: false, file: true, mayWaive: true })).toEqual({
+      needed: false,
+      because: 'the request waived it',
+    });
+    expect(approvalNeeded({ request: false, file: true })).toEqual({
+      needed: true,
+      because: 'the workflow file requires it, and the request may not waive it',
+    });
     expect(approvalNeeded({ saved: true })).toEqual({ needed: true, because: 'the saved settings require it' });
     expect(approvalNeeded({})).toEqual({ needed: false, because: 'nothing asks for it' });
+  });
+});
+
+describe('waiving an approval', () => {
+  const settings = fc.record({
+    requiresApproval: fc.constantFrom(undefined, true, false),
+    requiredApprovals: fc.integer({ min: 1, max: 3 }),
+    forbidSelfApproval: fc.boolean(),
+    approvalExpirySeconds: fc.integer({ min: 60, max: 1000 }),
+  });
+
+  it('takes the permission to approve, and nobody beside oneself who has to', () => {
+    fc.assert(
+      fc.property(fc.boolean(), settings, settings, (mayApprove, node, whole) => {
+        const combined = approvalSettings(node, whole);
+        const refused = waiverRefusal(mayApprove, combined) !== null;
+        const strict = [node, whole].some((one) => one.forbidSelfApproval || one.requiredApprovals > 1);
+        expect(refused).toBe(!mayApprove || strict);
+      }),
+    );
+  });
+
+  it('is held against the settings of the whole, which a node may only make stricter', () => {
+    const node = {
+      requiresApproval: false,
+      requiredApprovals: 1,
+      forbidSelfApproval: false,
+      approvalExpirySeconds: 60,
+    };
+    const whole = { requiresApproval: true, requiredApprovals: 2, forbidSelfApproval: true, approvalExpirySeconds: 90 };
+    expect(approvalSettings(node, whole)).toEqual({ ...whole, requiresApproval: false, approvalExpirySeconds: 60 });
+    expect(approvalSettings({ ...node, requiresApproval: undefined }, whole).requiresApproval).toBe(true);
+  });
+});
+
+describe('bounds that people gave', () => {
+  const plan = (adds: number): Plan => ({
+    hasChanges: true,
+    state: null,
+    resources: Array.from({ length: adds }, (_, i) => ({ address: `a.r${i}`, type: 'a', action: 'create' as const })),
+    counts: { add: adds, change: 0, destroy: 0 },
+  });
+  const bounds = (by: string, maxChanges: number) => ({ by, envelope: { maxChanges, maxDestroys: 0 } });
+
+  it('count as the approval of each who gave them, the last of each', () => {
+    const two = { required: 2, barred: null };
+    expect(insideBounds(plan(1), [bounds('ann', 5)], two)).toEqual({
+      inside: false,
+      because: '2 people have to approve it, and 1 of them gave bounds for it',
+    });
+    expect(insideBounds(plan(1), [bounds('ann', 5), bounds('ann', 6)], two).inside).toBe(false);
+    expect(insideBounds(plan(1), [bounds('ann', 5), bounds('ben', 6)], two).inside).toBe(true);
+    expect(insideBounds(plan(6), [bounds('ann', 5), bounds('ben', 6)], two)).toEqual({
+      inside: false,
+      because: 'it makes 6 changes, and 5 may be made',
+    });
+    expect(insideBounds(plan(6), [bounds('ann', 9), bounds('ann', 5)], { required: 1, barred: null }).inside).toBe(
+      false,
+    );
+  });
+
+  it('do not count for who may not approve', () => {
+    expect(insideBounds(plan(1), [bounds('ann', 5)], { required: 1, barred: 'ann' })).toEqual({
+      inside: false,
+      because: 'nobody who may approve it gave bounds for it',
+    });
+  });
+
+  it('never cover a plan that fewer than the required people have bounded so', () => {
+    const given = fc.array(fc.record({ by: fc.constantFrom('a', 'b', 'c', 'd'), most: fc.nat(4) }), { maxLength: 8 });
+    fc.assert(
+      fc.property(given, fc.nat(4), fc.integer({ min: 1, max: 4 }), (list, adds, required) => {
+        const all = list.map(({ by, most }) => bounds(by, most));
+        const covering = new Set(
+          ['a', 'b', 'c'].filter((by) => (all.findLast((one) => one.by === by)?.envelope.maxChanges ?? -1) >= adds),
+        );
+        expect(insideBounds(plan(adds), all, { required, barred: 'd' }).inside).toBe(covering.size >= required);
+      }),
+    );
   });
 });
 

@@ -1,5 +1,5 @@
-export { approvalNeeded, insideEnvelope } from './approval.ts';
-export type { ApprovalAnswer, ApprovalSources, EnvelopeAnswer } from './approval.ts';
+export { approvalNeeded, approvalSettings, insideBounds, insideEnvelope, waiverRefusal } from './approval.ts';
+export type { ApprovalAnswer, ApprovalSettings, ApprovalSources, EnvelopeAnswer, GivenBounds } from './approval.ts';
 export { resolveBinding, parseInputTemplate } from './bindings.ts';
 export type { OutputValue, ParsedTemplate, ResolvableBinding, ResolvedBinding } from './bindings.ts';
 export { compensationGraph } from './compensation-graph.ts';

@@ -13,6 +13,7 @@ import { WindlassError, assertNever, deploymentRequestSchema, isTerminalDeployme
 import { findDeployment, listSubEnvironments } from '../store/index.ts';
 import type { Db } from '../store/index.ts';
 import type { Permission } from '../access/index.ts';
+import { mayApprove, waiverProblem, withoutWaivers } from './approval-waivers.ts';
 import { authorize } from './context.ts';
 import type { Place } from './places.ts';
 import { requirePresent, requireUnlocked } from './places.ts';
@@ -27,6 +28,7 @@ export interface CheckedRequest {
   readonly type: DeploymentType;
   readonly request: DeploymentRequest;
   readonly basedOn: string | null;
+  readonly mayWaiveApproval: boolean;
 }
 
 /** What it takes to ask for a run. Execute carries rollback. */
@@ -298,16 +300,20 @@ export async function checkDeploymentRequest(
   requireScheduled(place.root, type, trigger);
   checkVariables(request.variables);
   await requireAliases(db, place, request, partial);
+  const refused = await waiverProblem(db, { actor, place, type, request: { ...request, partial } });
+  // A resume carries what the first request had: without its waivers the rest asks, instead of being refused.
+  if (refused !== null && request.resume === undefined) throw refused;
   const target = await checkRollback(db, place, request);
   return {
     type,
     request: {
-      ...request,
+      ...(refused === null ? request : withoutWaivers(request)),
       type,
       ...(partial === undefined ? {} : { partial }),
       ...(resumed && request.resume ? { resume: { ...request.resume, deployment: resumed.id } } : {}),
       ...(target ? { rollbackTo: target.id } : {}),
     },
     basedOn: resumed?.id ?? target?.id ?? null,
+    mayWaiveApproval: mayApprove(actor, place.root.projectId),
   };
 }

@@ -115,6 +115,7 @@ async function prepare(context: Context, ask: DeploymentAsk): Promise<PreparedDe
       requestedBy: plainActor(ask.actor),
       request: checked.request,
       basedOn: checked.basedOn,
+      mayWaiveApproval: checked.mayWaiveApproval,
     });
     await requireNoOverlap(tx, ask.trigger, checked.type, created);
     await recordEvent(tx, {

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { z } from 'zod';
+import type { GivenBounds } from '../definition/index.ts';
 import type { Actor, Approval, ApprovalEnvelope, Page, Plan } from '../model/index.ts';
 import {
   actorSchema,
@@ -40,7 +41,7 @@ const decisionsOf = (row: ApprovalRow): StoredDecision[] =>
   fromJson(decisionsSchema, row.decisions, `approval ${row.id}`);
 
 /** Identifies a person or key over time; names may be given again. */
-const identityOf = (actor: Actor): string => `${actor.kind}:${actor.id}`;
+export const identityOf = (actor: Actor): string => `${actor.kind}:${actor.id}`;
 
 /** An approval with all that its DTO shows beside it. */
 interface FullApprovalRow extends ApprovalRow {
@@ -345,20 +346,18 @@ export async function lastApproval(db: Db, node: ApprovalNode): Promise<{ readon
   return row?.status === 'approved' ? { artifactId: row.plan_artifact } : null;
 }
 
-/** The bounds that an approver of this run gave last; null when nobody gave any. */
-export async function findEnvelope(db: Db, deploymentId: string): Promise<ApprovalEnvelope | null> {
+/** The bounds that approvers of this run gave with a plan that was approved, the oldest first. */
+export async function listGivenBounds(db: Db, deploymentId: string): Promise<GivenBounds[]> {
   const rows = await db
     .selectFrom('approvals')
     .selectAll()
     .where('deployment_id', '=', deploymentId)
     .where('status', '=', 'approved')
-    .orderBy('decided_at', 'desc')
+    .orderBy('decided_at')
     .execute();
-  for (const row of rows) {
-    const envelope = decisionsOf(row).findLast(
-      (decision) => decision.decision === 'approve' && decision.envelope !== null,
-    )?.envelope;
-    if (envelope) return envelope;
-  }
-  return null;
+  return rows.flatMap((row) =>
+    decisionsOf(row).flatMap(({ id, decision, envelope }) =>
+      decision === 'approve' && envelope !== null ? [{ by: id, envelope }] : [],
+    ),
+  );
 }

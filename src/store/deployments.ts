@@ -31,6 +31,8 @@ export interface NewDeployment {
   readonly requestedBy: Actor;
   readonly request: DeploymentRequest;
   readonly basedOn?: string | null | undefined;
+  /** Whether who asks may approve it, too; see `waiverRefusal`. */
+  readonly mayWaiveApproval?: boolean | undefined;
 }
 
 export interface CreatedDeployment {
@@ -50,9 +52,10 @@ export async function createDeployment(db: Db, secrets: Secrets, input: NewDeplo
       WHERE id = ${input.environmentId} AND NOT EXISTS (SELECT 1 FROM deployments WHERE id = ${id})
       RETURNING id, deployment_counter
     )
-    INSERT INTO deployments (id, environment_id, number, type, trigger, requested_by, request, based_on)
+    INSERT INTO deployments (id, environment_id, number, type, trigger, requested_by, request, based_on, may_waive_approval)
     SELECT ${id}, counted.id, counted.deployment_counter, ${input.type}, ${input.trigger}, ${toJson(input.requestedBy)}::jsonb,
-      ${toJson(sealRequest(secrets, id, input.request))}::jsonb, ${input.basedOn ?? null} FROM counted
+      ${toJson(sealRequest(secrets, id, input.request))}::jsonb, ${input.basedOn ?? null},
+      ${input.mayWaiveApproval ?? false} FROM counted
     ON CONFLICT (id) DO NOTHING
     RETURNING id, environment_id AS "environmentId", number`.execute(db);
   if (rows[0]) return rows[0];

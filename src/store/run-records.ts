@@ -15,6 +15,7 @@ import type {
   StateUnverified,
 } from '../model/index.ts';
 import {
+  actorSchema,
   deploymentRequestSchema,
   nodeSnapshotSchema,
   environmentSettingsSchema,
@@ -63,7 +64,9 @@ const beginRowSchema = z.object({
   request: deploymentRequestSchema,
   deployment_type: z.string(),
   trigger: z.string(),
-  requested_by: z.object({ id: z.string() }).loose(),
+  requested_by: actorSchema,
+  /** They could approve when they asked. */
+  may_waive_approval: z.boolean(),
   entity_id: z.string(),
   entity_name: z.string(),
   project_id: z.string(),
@@ -126,7 +129,7 @@ export async function beginNode(
       RETURNING *
     ), ${announce('node.status', sql`jsonb_build_object('index', r.index, 'status', r.status, 'try', r.try, 'action', r.action, 'compensation', r.compensation)`)}
     SELECT r.alias, r.name, r.environment_id, r.action, r.status, r.try, r.snapshot, r.journal, r.plan, r.error, r.changed_outputs,
-      r.ran, r.began_change, d.request, d.type AS deployment_type, d.trigger, d.requested_by, d.environment_id AS entity_id, COALESCE(parent.name, env.name) AS entity_name,
+      r.ran, r.began_change, d.request, d.type AS deployment_type, d.trigger, d.requested_by, d.may_waive_approval, d.environment_id AS entity_id, COALESCE(parent.name, env.name) AS entity_name,
       env.project_id, p.organization_id, env.parent_id, parent.template_id AS parent_template_id, env.status AS environment_status,
       env.settings AS environment_settings, parent.settings AS entity_settings, env.input_hash, env.deployed_snapshot, env.lock,
       CASE WHEN r.status = 'waitingForApproval' THEN (SELECT jsonb_build_object('id', a.id, 'expiresInMs', GREATEST(1000, floor(extract(epoch FROM a.expires_at - now()) * 1000)))

@@ -100,6 +100,7 @@ export interface DeploymentsTable {
   source_commit: string | null;
   error: NullableJson;
   based_on: string | null;
+  may_waive_approval: Generated<boolean>;
   queued_at: Timestamp;
   started_at: NullableTimestamp;
   finished_at: NullableTimestamp;

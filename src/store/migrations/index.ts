@@ -4,6 +4,7 @@ import * as pacing from './0003-pacing.ts';
 import * as expectedNodes from './0004-expected-nodes.ts';
 import * as nodeProgress from './0005-node-progress.ts';
 import * as openGrants from './0030-open-grants.ts';
+import * as approvalWaivers from './0040-approval-waivers.ts';
 import * as encryptionKeys from './0050-encryption-keys.ts';
 
 export interface Migration {
@@ -19,5 +20,6 @@ export const migrations: readonly Migration[] = [
   expectedNodes,
   nodeProgress,
   openGrants,
+  approvalWaivers,
   encryptionKeys,
 ];
