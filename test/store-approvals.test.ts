@@ -48,7 +48,7 @@ describe.each(databaseKinds)('approvals on %s', (kind) => {
   test('show what is to be decided, and end with the first approval when one is enough', async () => {
     const place = await runningShop(db);
     const id = await ask(place, { planArtifact: 'plan_1' });
-    expect(await getApproval(db, id)).toMatchObject({
+    expect(await getApproval(db, id, 'all')).toMatchObject({
       alias: 'network',
       status: 'pending',
       counts: samplePlan.counts,
@@ -130,9 +130,11 @@ describe.each(databaseKinds)('approvals on %s', (kind) => {
     });
     await expect(decide('apr_none')).rejects.toMatchObject({ code: 'notFound' });
     await supersedeApprovals(db, { deploymentId: place.deployment.id, index: 0, compensation: false });
-    expect((await listApprovals(db, { deploymentId: place.deployment.id, status: 'pending' })).items).toEqual([]);
-    expect((await listApprovals(db, { environmentId: place.shop.id })).items).toHaveLength(3);
-    expect((await listApprovals(db, { projectId: 'prj_none' })).items).toEqual([]);
+    expect((await listApprovals(db, 'all', { deploymentId: place.deployment.id, status: 'pending' })).items).toEqual(
+      [],
+    );
+    expect((await listApprovals(db, 'all', { environmentId: place.shop.id })).items).toHaveLength(3);
+    expect((await listApprovals(db, ['prj_none'])).items).toEqual([]);
   });
 
   test('may give bounds for the nodes after them', async () => {

@@ -78,23 +78,23 @@ describe.each(databaseKinds)('the catalogue on %s', (kind) => {
         organizationId: (await findOrganization(db, 'default')).id,
         name: unique('payments'),
       });
-      expect(await findProject(db, project.name)).toEqual(project);
-      expect(await findProject(db, project.id)).toEqual(project);
-      expect(await findProject(db, project.id.slice(0, -1))).toEqual(project);
+      expect(await findProject(db, project.name, 'all')).toEqual(project);
+      expect(await findProject(db, project.id, 'all')).toEqual(project);
+      expect(await findProject(db, project.id.slice(0, -1), 'all')).toEqual(project);
     });
 
     test('say what there is when a name is missing, and which are meant when it is ambiguous', async () => {
-      await expect(findProject(db, 'defualt')).rejects.toMatchObject({
+      await expect(findProject(db, 'defualt', 'all')).rejects.toMatchObject({
         code: 'notFound',
         hint: expect.stringContaining('"default"'),
       });
       const other = await createOrganization(db, { name: unique('other') });
       const twin = await createProject(db, { organizationId: other.id, name: 'default' });
-      await expect(findProject(db, 'default')).rejects.toMatchObject({
+      await expect(findProject(db, 'default', 'all')).rejects.toMatchObject({
         code: 'ambiguous',
         message: expect.stringContaining(twin.id),
       });
-      expect(await findProject(db, 'default', { organizationId: other.id })).toEqual(twin);
+      expect(await findProject(db, 'default', [twin.id])).toEqual(twin);
       await deleteProject(db, twin.id);
     });
 
@@ -129,7 +129,7 @@ describe.each(databaseKinds)('the catalogue on %s', (kind) => {
       await expect(deleteProject(db, project.id)).rejects.toMatchObject({ code: 'conflict' });
       await deleteTemplate(db, template.id);
       await deleteProject(db, project.id);
-      await expect(findProject(db, project.id)).rejects.toMatchObject({ code: 'notFound' });
+      await expect(findProject(db, project.id, 'all')).rejects.toMatchObject({ code: 'notFound' });
     });
   });
 
@@ -148,7 +148,7 @@ describe.each(databaseKinds)('the catalogue on %s', (kind) => {
       expect(template).toMatchObject({ ...input, retryOnDestroy: null });
       const changed = await updateTemplate(db, template.id, { ...input, type: 'shell', retryOnDeploy: undefined });
       expect(changed).toMatchObject({ type: 'shell', retryOnDeploy: null });
-      expect(await findTemplate(db, input.name, { projectId: project.id })).toEqual(changed);
+      expect(await findTemplate(db, input.name, [project.id])).toEqual(changed);
     });
 
     test('are found by name in their project only, and a missing one lists the nearest', async () => {
@@ -157,16 +157,14 @@ describe.each(databaseKinds)('the catalogue on %s', (kind) => {
         organizationId: (await findOrganization(db, 'default')).id,
         name: unique('elsewhere'),
       });
-      await expect(findTemplate(db, template.name, { projectId: elsewhere.id })).rejects.toMatchObject({
+      await expect(findTemplate(db, template.name, [elsewhere.id])).rejects.toMatchObject({
         code: 'notFound',
       });
-      await expect(
-        findTemplate(db, template.name.slice(0, -1), { projectId: template.projectId }),
-      ).rejects.toMatchObject({
+      await expect(findTemplate(db, template.name.slice(0, -1), [template.projectId])).rejects.toMatchObject({
         hint: expect.stringContaining(template.name),
       });
       await makeTemplate(db, { name: template.name, projectId: elsewhere.id });
-      await expect(findTemplate(db, template.name)).rejects.toMatchObject({
+      await expect(findTemplate(db, template.name, 'all')).rejects.toMatchObject({
         code: 'ambiguous',
         message: expect.stringContaining(elsewhere.name),
       });
@@ -193,11 +191,11 @@ describe.each(databaseKinds)('the catalogue on %s', (kind) => {
       for (const name of ['c', 'a', 'e', 'b', 'd'])
         await makeTemplate(db, { name: `${mark}-${name}`, type: name === 'e' ? 'shell' : 'opentofu' });
       const { items, pages } = await everyPage((cursor) =>
-        listTemplates(db, { name: mark.toUpperCase(), limit: 2, cursor }),
+        listTemplates(db, 'all', { name: mark.toUpperCase(), limit: 2, cursor }),
       );
       expect(items.map(({ name }) => name.slice(-1))).toEqual(['a', 'b', 'c', 'd', 'e']);
       expect(pages).toBe(3);
-      expect((await listTemplates(db, { name: mark, type: 'shell' })).items).toHaveLength(1);
+      expect((await listTemplates(db, 'all', { name: mark, type: 'shell' })).items).toHaveLength(1);
     });
   });
 
@@ -208,14 +206,14 @@ describe.each(databaseKinds)('the catalogue on %s', (kind) => {
       Buffer.from('["a"]').toString('base64url'),
       Buffer.from('["a\\u0000","b"]').toString('base64url'),
     ])('refuse the cursor %s', async (cursor) => {
-      await expect(listProjects(db, { cursor })).rejects.toMatchObject({
+      await expect(listProjects(db, 'all', { cursor })).rejects.toMatchObject({
         code: 'invalidInput',
         message: expect.stringContaining('cursor'),
       });
     });
 
     test.each([0, 201, 1.5, Number.NaN])('refuse the limit %p', async (limit) => {
-      await expect(listProjects(db, { limit })).rejects.toMatchObject({ code: 'invalidInput' });
+      await expect(listProjects(db, 'all', { limit })).rejects.toMatchObject({ code: 'invalidInput' });
     });
   });
 
@@ -249,31 +247,31 @@ describe.each(databaseKinds)('the catalogue on %s', (kind) => {
       });
       await archiveEnvironment(db, first.id);
       const second = await makeEnvironment(db, { name: first.name });
-      expect((await findEnvironment(db, first.name)).id).toBe(second.id);
+      expect((await findEnvironment(db, first.name, 'all')).id).toBe(second.id);
     });
 
     test('are found by id, beginning of an id, name and path', async () => {
       const shop = await makeEnvironment(db, { name: unique('Shop with / slash') });
       const eks = await makeEnvironment(db, { name: 'EKS', parent: { id: shop.id, alias: 'eks/😀 x' } });
       for (const reference of [shop.id, shop.id.slice(0, -2), shop.name, shop.name.toLowerCase()]) {
-        expect((await findEnvironment(db, reference)).id).toBe(shop.id);
+        expect((await findEnvironment(db, reference, 'all')).id).toBe(shop.id);
       }
       for (const reference of [eks.id, `${shop.name}/eks/😀 x`, `${shop.id}/eks/😀 x`, `${shop.name}/EKS/😀 x`]) {
-        expect((await findEnvironment(db, reference)).id).toBe(eks.id);
+        expect((await findEnvironment(db, reference, 'all')).id).toBe(eks.id);
       }
     });
 
     test('that are missing are answered with the nearest ones, for a path with the nodes there are', async () => {
       const shop = await makeEnvironment(db, { name: unique('online-shop') });
       await makeEnvironment(db, { parent: { id: shop.id, alias: 'database' } });
-      await expect(findEnvironment(db, shop.name.slice(1))).rejects.toMatchObject({
+      await expect(findEnvironment(db, shop.name.slice(1), 'all')).rejects.toMatchObject({
         code: 'notFound',
         hint: expect.stringContaining(shop.name),
       });
-      await expect(findEnvironment(db, `${shop.name}/databse`)).rejects.toMatchObject({
+      await expect(findEnvironment(db, `${shop.name}/databse`, 'all')).rejects.toMatchObject({
         hint: expect.stringContaining(`${shop.name}/database`),
       });
-      await expect(findEnvironment(db, "x' OR 1=1 --\0%_\\")).rejects.toMatchObject({ code: 'notFound' });
+      await expect(findEnvironment(db, "x' OR 1=1 --\0%_\\", 'all')).rejects.toMatchObject({ code: 'notFound' });
     });
 
     test('with the same name in two projects are ambiguous without the project', async () => {
@@ -281,13 +279,13 @@ describe.each(databaseKinds)('the catalogue on %s', (kind) => {
       const other = await createProject(db, { organizationId, name: unique('second') });
       const one = await makeEnvironment(db, { name: unique('twin') });
       const two = await makeEnvironment(db, { name: one.name, projectId: other.id });
-      await expect(findEnvironment(db, one.name)).rejects.toMatchObject({
+      await expect(findEnvironment(db, one.name, 'all')).rejects.toMatchObject({
         code: 'ambiguous',
         message: expect.stringContaining(two.id),
       });
-      expect((await findEnvironment(db, one.name, { projectId: other.id })).id).toBe(two.id);
-      expect((await findEnvironment(db, two.id, { projectId: other.id })).id).toBe(two.id);
-      await expect(findEnvironment(db, one.id, { projectId: other.id })).rejects.toMatchObject({ code: 'notFound' });
+      expect((await findEnvironment(db, one.name, [other.id])).id).toBe(two.id);
+      expect((await findEnvironment(db, two.id, [other.id])).id).toBe(two.id);
+      await expect(findEnvironment(db, one.id, [other.id])).rejects.toMatchObject({ code: 'notFound' });
     });
 
     test('are listed by filters, page by page', async () => {
@@ -298,16 +296,17 @@ describe.each(databaseKinds)('the catalogue on %s', (kind) => {
       if (!one || !two) throw new Error('unreachable');
       await makeEnvironment(db, { name: `${mark}-node`, parent: { id: one.id, alias: 'node' } });
       await setEnvironmentDrift(db, two.id, 'drifted', new Date());
-      const names = async (filter: Parameters<typeof listEnvironments>[1]): Promise<string[]> =>
-        (await everyPage((cursor) => listEnvironments(db, { name: mark, ...filter, limit: 1, cursor }))).items.map(
-          ({ name }) => name.slice(mark.length + 1),
-        );
+      const names = async (filter: Parameters<typeof listEnvironments>[2]): Promise<string[]> =>
+        (
+          await everyPage((cursor) => listEnvironments(db, 'all', { name: mark, ...filter, limit: 1, cursor }))
+        ).items.map(({ name }) => name.slice(mark.length + 1));
       expect(await names({})).toEqual(['node', 'one', 'three', 'two']);
       expect(await names({ parentId: null })).toEqual(['one', 'three', 'two']);
       expect(await names({ parentId: one.id })).toEqual(['node']);
       expect(await names({ drift: 'drifted' })).toEqual(['two']);
       expect(await names({ status: 'active' })).toEqual([]);
-      expect(await names({ projectId: 'prj_none' })).toEqual([]);
+      expect((await listEnvironments(db, ['prj_none'], { name: mark })).items).toEqual([]);
+      expect((await listEnvironments(db, [], { name: mark })).items).toEqual([]);
       await archiveEnvironment(db, one.id);
       expect(await names({})).toEqual(['three', 'two']);
       expect(await names({ archived: true })).toEqual(['node', 'one']);

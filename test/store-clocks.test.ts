@@ -38,9 +38,9 @@ describe('a process whose clock is wrong by a day', () => {
     clock.set(Date.now() + 2 * dayMs);
     await ask();
     clock.set(Date.now() - dayMs);
-    const first = await listDeployments(opened.db, { environmentId: environment.id, limit: 2 });
+    const first = await listDeployments(opened.db, 'all', { environmentId: environment.id, limit: 2 });
     const cursor = first.next ?? '';
-    const second = await listDeployments(opened.db, { environmentId: environment.id, limit: 2, cursor });
+    const second = await listDeployments(opened.db, 'all', { environmentId: environment.id, limit: 2, cursor });
     expect([...first.items, ...second.items].map(({ number }) => number)).toEqual([3, 2, 1]);
   });
 });

@@ -89,7 +89,7 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
       } as const;
       const first = await createDeployment(db, secrets, input);
       expect(await createDeployment(db, secrets, input)).toEqual(first);
-      expect((await listDeployments(db, { environmentId: environment.id })).items).toHaveLength(1);
+      expect((await listDeployments(db, 'all', { environmentId: environment.id })).items).toHaveLength(1);
       await expect(
         createDeployment(db, secrets, { ...input, id: undefined, environmentId: 'env_none' }),
       ).rejects.toMatchObject({ code: 'notFound' });
@@ -121,15 +121,15 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
         `${shop.id}#1`,
         `${shop.name}/network#1`,
       ]) {
-        expect((await findDeployment(db, reference)).id).toBe(deployment.id);
+        expect((await findDeployment(db, reference, 'all')).id).toBe(deployment.id);
       }
-      await expect(findDeployment(db, `${shop.name}#2`)).rejects.toMatchObject({
+      await expect(findDeployment(db, `${shop.name}#2`, 'all')).rejects.toMatchObject({
         code: 'notFound',
         hint: expect.stringContaining(`${shop.name}#1`),
       });
-      await expect(findDeployment(db, 'nonsense')).rejects.toMatchObject({ code: 'notFound' });
+      await expect(findDeployment(db, 'nonsense', 'all')).rejects.toMatchObject({ code: 'notFound' });
       await makeDeployment(db, network.id);
-      await expect(findDeployment(db, deployment.id.slice(0, 8))).rejects.toMatchObject({ code: 'ambiguous' });
+      await expect(findDeployment(db, deployment.id.slice(0, 8), 'all')).rejects.toMatchObject({ code: 'ambiguous' });
     });
 
     test('count their nodes and their place in the queue', async () => {
@@ -159,7 +159,7 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
       await makeDeployment(db, place.shop.id, { type: 'plan' });
       await ask(place);
       const { shop, network, database, deployment } = place;
-      const last = (await listDeployments(db, { environmentId: shop.id })).items[0];
+      const last = (await listDeployments(db, 'all', { environmentId: shop.id })).items[0];
       expect(await getEnvironment(db, shop.id)).toMatchObject({
         currentDeploymentId: deployment.id,
         lastDeploymentId: last?.id,
@@ -176,12 +176,12 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
     test('are listed newest first by filters, page by page', async () => {
       const { shop, network, deployment } = await runningShop(db);
       const drift = await makeDeployment(db, shop.id, { type: 'drift' });
-      const ids = async (filter: Parameters<typeof listDeployments>[1]): Promise<string[]> => {
-        const first = await listDeployments(db, { environmentId: shop.id, limit: 1, ...filter });
+      const ids = async (filter: Parameters<typeof listDeployments>[2]): Promise<string[]> => {
+        const first = await listDeployments(db, 'all', { environmentId: shop.id, limit: 1, ...filter });
         const second =
           first.next === null
             ? null
-            : await listDeployments(db, { environmentId: shop.id, limit: 1, ...filter, cursor: first.next });
+            : await listDeployments(db, 'all', { environmentId: shop.id, limit: 1, ...filter, cursor: first.next });
         return [...first.items, ...(second?.items ?? [])].map(({ id }) => id);
       };
       expect(await ids({})).toEqual([drift.id, deployment.id]);

@@ -111,7 +111,7 @@ describe.each(databaseKinds)('how an environment is, on %s', (kind) => {
       plan: samplePlan,
       expiresAt: new Date(Date.now() + 60_000),
     });
-    expect((await listApprovals(db, { environmentId: shop.id })).items).toMatchObject([
+    expect((await listApprovals(db, 'all', { environmentId: shop.id })).items).toMatchObject([
       {
         path: `${shop.name}/network`,
         environmentName: shop.name,

@@ -217,15 +217,15 @@ describe.each(databaseKinds)('variables, outputs and the audit log on %s', (kind
           after: { nul: 'a\0b\ud800', backslash: '\\u0000' },
         });
       }
-      const { items } = await everyPage((cursor) => listAuditEntries(db, { targetId, limit: 2, cursor }));
+      const { items } = await everyPage((cursor) => listAuditEntries(db, 'all', { targetId, limit: 2, cursor }));
       expect(items.map(({ action }) => action)).toEqual(['c', 'b', 'a']);
       expect(items[0]).toMatchObject({
         actor: alice,
         before: null,
         after: { nul: 'a\ufffdb\ufffd', backslash: '\\u0000' },
       });
-      expect((await listAuditEntries(db, { targetId, actor: 'bob' })).items).toHaveLength(1);
-      expect((await listAuditEntries(db, { targetId, until: new Date(0) })).items).toEqual([]);
+      expect((await listAuditEntries(db, 'all', { targetId, actor: 'bob' })).items).toHaveLength(1);
+      expect((await listAuditEntries(db, 'all', { targetId, until: new Date(0) })).items).toEqual([]);
     });
   });
 });

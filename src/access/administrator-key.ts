@@ -35,11 +35,12 @@ export async function provideAdministratorKey(
   return db.transaction(async (tx) => {
     await sql`SELECT pg_advisory_xact_lock(${sql.lit(lockId)})`.execute(tx);
     const now = Date.now();
-    const known = (await listKeys(tx)).some(
+    const keys = await listKeys(tx);
+    const known = keys.some(
       (key) => key.permissions.includes('*') && (key.expiresAt === null || Date.parse(key.expiresAt) > now),
     );
     if (known && !anew) return { token: null, created: false, file };
-    const { token } = await createKey(tx, { name: 'administrator', permissions: ['*'] });
+    const { token } = await createKey(tx, { name: freeName(keys), permissions: ['*'] });
     mkdirSync(dataDirectory, { recursive: true, mode: 0o700 });
     // Before the commit: a key that nobody can read would be one that nobody can replace.
     const draft = `${file}.${process.pid}`;
@@ -47,6 +48,14 @@ export async function provideAdministratorKey(
     renameSync(draft, file);
     return { token, created: true, file };
   });
+}
+
+/** Each directory that asked for a key of its own has one. */
+function freeName(keys: readonly { readonly name: string }[]): string {
+  const taken = new Set(keys.map((key) => key.name));
+  let name = 'administrator';
+  for (let count = 2; taken.has(name); count++) name = `administrator ${count}`;
+  return name;
 }
 
 function readIfThere(file: string): string | null {

@@ -4,7 +4,7 @@ export { authenticate, createKey, listKeys, revokeKey } from './keys.ts';
 export type { KeyRecord } from './keys.ts';
 export { Masker } from './masker.ts';
 export type { MaskStream } from './masker.ts';
-export { allows, checkGrant, permissions, requirePermission, systemPrincipal } from './permissions.ts';
+export { allows, checkGrant, permissions, requirePermission, systemPrincipal, visibleProjects } from './permissions.ts';
 export type { Permission, Principal } from './permissions.ts';
 export { confirmKeys, followCurrentKey, recordOfKey } from './key-check.ts';
 export { createSecretBox, keyIdOf } from './secret-box.ts';

@@ -1,6 +1,8 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { sql } from 'kysely';
 import type { Kysely } from 'kysely';
 import { newId, WindlassError } from '../model/index.ts';
+import { isUniqueViolation } from '../store/index.ts';
 import type { Schema } from '../store/index.ts';
 import { checkGrant } from './permissions.ts';
 import type { Principal } from './permissions.ts';
@@ -24,7 +26,7 @@ export interface KeyRecord {
 
 const hashOf = (token: string): string => createHash('sha256').update(token).digest('hex');
 
-/** Makes a key. The token is told once and kept only as a hash. */
+/** Makes a key. The token is told once and kept only as a hash. Throws `conflict` when a live key has the name. */
 export async function createKey(
   db: Db,
   input: {
@@ -35,19 +37,39 @@ export async function createKey(
 ): Promise<{ token: string; key: KeyRecord }> {
   const id = newId('key');
   const token = `wlk_${id.slice('key_'.length)}_${randomBytes(32).toString('base64url')}`;
-  const row = await db
-    .insertInto('api_keys')
-    .values({
-      id,
-      name: input.name,
-      prefix: token.slice(0, 12),
-      hash: hashOf(token),
-      permissions: JSON.stringify(input.permissions.map(checkGrant)),
-      expires_at: input.expiresAt ?? null,
-    })
-    .returningAll()
-    .executeTakeFirstOrThrow();
-  return { token, key: toRecord(row) };
+  const permissions = JSON.stringify(input.permissions.map(checkGrant));
+  await giveUpName(db, input.name);
+  try {
+    const row = await db
+      .insertInto('api_keys')
+      .values({
+        id,
+        name: input.name,
+        prefix: token.slice(0, 12),
+        hash: hashOf(token),
+        permissions,
+        expires_at: input.expiresAt ?? null,
+      })
+      .returningAll()
+      .executeTakeFirstOrThrow();
+    return { token, key: toRecord(row) };
+  } catch (error) {
+    if (!isUniqueViolation(error, 'api_keys_name')) throw error;
+    throw new WindlassError('conflict', `there is already a key "${input.name}"`, {
+      hint: 'choose another name, or revoke that key first: windlass key delete NAME',
+    });
+  }
+}
+
+/** An expired key can never be used again, so that it needs no name for itself. */
+async function giveUpName(db: Db, name: string): Promise<void> {
+  await db
+    .updateTable('api_keys')
+    .set({ revoked_at: sql<Date>`expires_at` })
+    .where('name', '=', name)
+    .where('revoked_at', 'is', null)
+    .where('expires_at', '<=', sql<Date>`now()`)
+    .execute();
 }
 
 /** Who a token stands for. Throws `unauthenticated` with the reason. */

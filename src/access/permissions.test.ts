@@ -1,4 +1,4 @@
-import { allows, checkGrant, permissions, requirePermission, systemPrincipal } from './permissions.ts';
+import { allows, checkGrant, permissions, requirePermission, systemPrincipal, visibleProjects } from './permissions.ts';
 import type { Principal } from './permissions.ts';
 
 const holding = (...granted: string[]): Principal => ({
@@ -23,6 +23,15 @@ test('a permission holds in every project, one for a project only there', () => 
   expect(allows(holding('execute@prj_1'), 'execute')).toBe(false);
   expect(allows(holding('execute'), 'approve', 'prj_1')).toBe(false);
   expect(allows(holding(), 'view')).toBe(false);
+});
+
+test('every permission lets see what it is for, and nothing else', () => {
+  expect(allows(holding('execute@prj_1'), 'view', 'prj_1')).toBe(true);
+  expect(allows(holding('execute@prj_1'), 'view', 'prj_2')).toBe(false);
+  expect(allows(holding('execute@prj_1'), 'view')).toBe(false);
+  expect(visibleProjects(holding('execute@prj_1', 'view@prj_2', 'approve@prj_1'))).toEqual(['prj_1', 'prj_2']);
+  expect(visibleProjects(holding('execute@prj_1', 'view'))).toBe('all');
+  expect(visibleProjects(holding())).toEqual([]);
 });
 
 test('what is missing is named', () => {

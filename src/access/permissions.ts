@@ -1,4 +1,4 @@
-import type { Actor } from '../model/index.ts';
+import type { Actor, Scope } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
 
 /** What somebody may do. `execute` is deploy, destroy and what belongs to it. */
@@ -31,25 +31,38 @@ export const systemPrincipal: Principal = {
 /** Parses a granted permission. Throws `invalidInput` when there is no such permission. */
 export function checkGrant(grant: string): string {
   const [permission = '', project, ...more] = grant.split('@');
-  if (grant === '*' || ((permissions as readonly string[]).includes(permission) && project !== '' && more.length === 0))
-    return grant;
+  const known = (permissions as readonly string[]).includes(permission) && project !== '' && more.length === 0;
+  if (permission === 'organization.manage' && known && project !== undefined) {
+    throw new WindlassError(
+      'invalidInput',
+      `"${grant}" would have no effect: the organization is not in a project; there is project.manage@${project}`,
+    );
+  }
+  if (grant === '*' || known) return grant;
   throw new WindlassError(
     'invalidInput',
     `there is no permission "${grant}"; there are * and ${permissions.join(', ')}, each also as permission@project-id`,
   );
 }
 
+/** Whoever may do something may see what it is done to, so every permission carries `view`. */
 export function allows(principal: Principal, permission: Permission, projectId?: string): boolean {
-  return principal.permissions.some(
-    (grant) =>
-      grant === '*' || grant === permission || (projectId !== undefined && grant === `${permission}@${projectId}`),
-  );
+  return principal.permissions.some((grant) => {
+    const [granted, project] = grant.split('@');
+    if (project !== undefined && project !== projectId) return false;
+    return granted === '*' || granted === permission || permission === 'view';
+  });
 }
 
-/** Flags of `key create`; whoever may do something has to see it, too. */
-function grantsFor(permission: Permission, projectId: string | undefined): string {
-  const wanted: readonly Permission[] = permission === 'view' ? ['view'] : ['view', permission];
-  return wanted.map((one) => `--permission ${one}${projectId === undefined ? '' : `@${projectId}`}`).join(' ');
+/** What a principal may see: all, or the projects in which it may do anything. The one place that says so. */
+export function visibleProjects(principal: Principal): Scope {
+  const projects = new Set<string>();
+  for (const grant of principal.permissions) {
+    const [, project] = grant.split('@');
+    if (project === undefined) return 'all';
+    projects.add(project);
+  }
+  return [...projects];
 }
 
 /** Throws `forbidden` that names what is missing. */
@@ -59,7 +72,7 @@ export function requirePermission(principal: Principal, permission: Permission, 
     'forbidden',
     `${principal.name} may not do this: the permission "${permission}"${projectId === undefined ? '' : ` in ${projectId}`} is missing`,
     {
-      hint: `ask an administrator for a key that has it: windlass key create NAME ${grantsFor(permission, projectId)}`,
+      hint: `ask an administrator for a key that has it: windlass key create NAME --permission ${permission}${projectId === undefined ? '' : `@${projectId}`}`,
     },
   );
 }

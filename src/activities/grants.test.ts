@@ -31,7 +31,7 @@ interface Call {
 }
 
 async function makeCall(): Promise<Call> {
-  const { id: projectId } = await findProject(db.sql, 'default');
+  const { id: projectId } = await findProject(db.sql, 'default', 'all');
   const environmentId = newId('env');
   const deploymentId = newId('dep');
   await db.sql
@@ -102,12 +102,14 @@ async function expectEnded(grant: Grant): Promise<void> {
 }
 
 const auditOf = async (environmentId: string) =>
-  (await listAuditEntries(db.sql, { targetId: environmentId })).items.map(({ action, actor, before, after }) => ({
-    action,
-    by: actor.kind,
-    lockId: (before as { lockId?: string } | null)?.lockId,
-    reason: (after as { reason?: string } | null)?.reason,
-  }));
+  (await listAuditEntries(db.sql, 'all', { targetId: environmentId })).items.map(
+    ({ action, actor, before, after }) => ({
+      action,
+      by: actor.kind,
+      lockId: (before as { lockId?: string } | null)?.lockId,
+      reason: (after as { reason?: string } | null)?.reason,
+    }),
+  );
 
 const endings: readonly NodeStatus[] = [
   'succeeded',

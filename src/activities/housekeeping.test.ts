@@ -51,7 +51,7 @@ it('removes what has served its time, and nothing that has not', async () => {
 });
 
 it('drops what old plans and drift checks have said; what changed something keeps its log and its plans', async () => {
-  const { id: projectId } = await findProject(db.sql, 'default');
+  const { id: projectId } = await findProject(db.sql, 'default', 'all');
   await db.sql.insertInto('environments').values({ id: 'env_shop', project_id: projectId, name: 'shop' }).execute();
   const runs = [
     { id: 'dep_drift_old', type: 'drift', finished_at: daysAgo(91) },

@@ -50,7 +50,7 @@ const statusOf = async (workflowId: string): Promise<string> =>
   (await env.client.workflow.getHandle(workflowId).describe()).status.name;
 
 async function makeRun(id: string, status: string): Promise<void> {
-  const { id: projectId } = await findProject(db.sql, 'default');
+  const { id: projectId } = await findProject(db.sql, 'default', 'all');
   const environmentId = `env_of_${id}`;
   await db.sql
     .insertInto('environments')

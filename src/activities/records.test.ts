@@ -28,7 +28,7 @@ beforeAll(async () => {
 afterAll(() => db.close());
 
 async function makeRun(settings: Record<string, unknown> = {}) {
-  const project = await findProject(db.sql, 'default');
+  const project = await findProject(db.sql, 'default', 'all');
   const name = `records-${++count}`;
   const template = await createTemplate(
     db.sql,

@@ -24,7 +24,7 @@ beforeAll(async () => {
 afterAll(() => db.close());
 
 async function makeGraph(aliases: readonly string[]) {
-  const project = await findProject(db.sql, 'default');
+  const project = await findProject(db.sql, 'default', 'all');
   const name = `shop-${++count}`;
   const template = await createTemplate(
     db.sql,

@@ -14,7 +14,7 @@ let workDirectory: string;
 beforeAll(async () => {
   db = await openDatabase({ kind: 'pglite', directory: null });
   await ensureDefaults(db.sql);
-  projectId = (await findProject(db.sql, 'default')).id;
+  projectId = (await findProject(db.sql, 'default', 'all')).id;
 });
 afterAll(() => db.close());
 beforeEach(() => {

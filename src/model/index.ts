@@ -7,6 +7,7 @@ export * from './errors.ts';
 export * from './events.ts';
 export * from './ids.ts';
 export * from './orchestration.ts';
+export * from './scope.ts';
 export * from './status.ts';
 export * from './template.ts';
 export * from './variable.ts';

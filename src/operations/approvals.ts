@@ -4,13 +4,12 @@ import {
   decideApproval,
   findDeployment,
   findEnvironment,
-  findProject,
   getApproval,
   getEnvironment,
   listApprovals as readApprovals,
 } from '../store/index.ts';
 import type { DecidedApproval, PageRequest } from '../store/index.ts';
-import { audit, authorize, requireScope } from './context.ts';
+import { audit, authorize, namedScope, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
 
 export interface DecisionAsk extends Asked {
@@ -53,28 +52,21 @@ export function approvalOperations(context: Context) {
         project?: string | undefined;
         status?: Approval['status'] | undefined;
       }): Promise<Page<Approval>> {
-      const run = deployment === undefined ? undefined : await findDeployment(db.sql, deployment);
-      const place = environment === undefined ? undefined : await findEnvironment(db.sql, environment);
-      const scope = project === undefined ? undefined : await findProject(db.sql, project);
-      const owner = run ? (await getEnvironment(db.sql, run.environmentId)).projectId : (place?.projectId ?? scope?.id);
-      requireScope(actor, owner);
-      return readApprovals(db.sql, {
-        ...filter,
-        deploymentId: run?.id,
-        environmentId: place?.id,
-        projectId: scope?.id,
-      });
+      const scope = await namedScope(db.sql, actor, project);
+      const run = deployment === undefined ? undefined : await findDeployment(db.sql, deployment, scope);
+      const place = environment === undefined ? undefined : await findEnvironment(db.sql, environment, scope);
+      return readApprovals(db.sql, scope, { ...filter, deploymentId: run?.id, environmentId: place?.id });
     },
 
     async getApproval({ actor, id }: Asked & { id: string }): Promise<Approval> {
-      const approval = await getApproval(db.sql, id);
+      const approval = await getApproval(db.sql, id, scopeOf(actor));
       authorize(actor, 'view', (await getEnvironment(db.sql, approval.environmentId)).projectId);
       return approval;
     },
 
     /** Records one person's word and tells the node that waits. The same word again changes nothing. */
     async decide({ actor, id, decision, comment, envelope }: DecisionAsk): Promise<DecisionAnswer> {
-      const { projectId } = await getEnvironment(db.sql, (await getApproval(db.sql, id)).environmentId);
+      const { projectId } = await getEnvironment(db.sql, (await getApproval(db.sql, id, scopeOf(actor))).environmentId);
       authorize(actor, 'approve', projectId);
       if (decision === 'reject' && envelope !== undefined) {
         throw new WindlassError('invalidInput', 'A rejection has no bounds for later nodes', {

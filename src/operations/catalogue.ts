@@ -4,6 +4,7 @@ import type {
   Organization,
   Page,
   Project,
+  Scope,
   ScopeSettings,
   Template,
   TemplateInput,
@@ -26,16 +27,16 @@ import {
   updateTemplate,
 } from '../store/index.ts';
 import type { Db, PageRequest } from '../store/index.ts';
-import { audit, authorize, requireScope } from './context.ts';
+import { audit, authorize, namedScope, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
 
 /** The project that a request names; without a name the only one, or the one called "default". */
-export async function resolveProject(db: Db, reference: string | undefined): Promise<Project> {
-  if (reference !== undefined) return findProject(db, reference);
-  const { items, next } = await readProjects(db, { limit: 2 });
+export async function resolveProject(db: Db, reference: string | undefined, scope: Scope): Promise<Project> {
+  if (reference !== undefined) return findProject(db, reference, scope);
+  const { items, next } = await readProjects(db, scope, { limit: 2 });
   const [only] = items;
   if (only !== undefined && items.length === 1 && next === null) return only;
-  return findProject(db, 'default').catch((thrown: unknown) => {
+  return findProject(db, 'default', scope).catch((thrown: unknown) => {
     if (thrown instanceof WindlassError && thrown.code === 'notFound') {
       throw new WindlassError('invalidInput', 'Which project? There are several, and none is called "default"', {
         hint: 'name one: ?project=',
@@ -169,8 +170,7 @@ export function catalogueOperations(context: Context) {
     },
 
     async listProjects({ actor, ...page }: Asked & PageRequest): Promise<Page<Project>> {
-      requireScope(actor, undefined);
-      return readProjects(db.sql, page);
+      return readProjects(db.sql, scopeOf(actor), page);
     },
 
     async createProject({ actor, input }: Asked & { input: z.output<typeof projectInputSchema> }): Promise<Project> {
@@ -195,7 +195,7 @@ export function catalogueOperations(context: Context) {
     },
 
     async getProject({ actor, ref }: Asked & { ref: string }): Promise<Project> {
-      const project = await findProject(db.sql, ref);
+      const project = await findProject(db.sql, ref, scopeOf(actor));
       authorize(actor, 'view', project.id);
       return project;
     },
@@ -208,7 +208,7 @@ export function catalogueOperations(context: Context) {
     }: Asked & { ref: string; name?: string | undefined; settings?: ScopeSettings | undefined }): Promise<Project> {
       if (settings) checkScopeSettings(settings);
       return db.transaction(async (tx) => {
-        const before = await findProject(tx, ref);
+        const before = await findProject(tx, ref, scopeOf(actor));
         authorize(actor, 'project.manage', before.id);
         if (name !== undefined && name !== before.name) await renameProject(tx, before.id, name);
         const after = await updateProjectSettings(tx, before.id, settings ?? before.settings);
@@ -227,7 +227,7 @@ export function catalogueOperations(context: Context) {
     async deleteProject({ actor, ref }: Asked & { ref: string }): Promise<void> {
       authorize(actor, 'organization.manage');
       await db.transaction(async (tx) => {
-        const project = await findProject(tx, ref);
+        const project = await findProject(tx, ref, scopeOf(actor));
         await removeProject(tx, project);
         await audit(tx, actor, {
           action: 'project.delete',
@@ -251,10 +251,8 @@ export function catalogueOperations(context: Context) {
         name?: string | undefined;
         type?: Template['type'] | undefined;
       }): Promise<Page<Template>> {
-      const scope = project === undefined ? undefined : await findProject(db.sql, project);
-      requireScope(actor, scope?.id);
-      const request = { ...page, ...(scope ? { projectId: scope.id } : {}) };
-      if (name === undefined && type === undefined) return readTemplates(db.sql, request);
+      const scope = await namedScope(db.sql, actor, project);
+      if (name === undefined && type === undefined) return readTemplates(db.sql, scope, page);
       const wanted = name?.toLowerCase();
       const fits = (template: Template): boolean =>
         (wanted === undefined || template.name.toLowerCase().includes(wanted)) &&
@@ -263,8 +261,8 @@ export function catalogueOperations(context: Context) {
       const items: Template[] = [];
       let next: string | null = page.cursor ?? null;
       for (let pages = 0; pages < mostFilteredPages && items.length === 0 && (pages === 0 || next !== null); pages++) {
-        const found: Page<Template> = await readTemplates(db.sql, {
-          ...request,
+        const found: Page<Template> = await readTemplates(db.sql, scope, {
+          ...page,
           ...(next === null ? {} : { cursor: next }),
         });
         items.push(...found.items.filter(fits));
@@ -278,7 +276,7 @@ export function catalogueOperations(context: Context) {
       project,
       input,
     }: Asked & { project: string | undefined; input: TemplateInput }): Promise<Template> {
-      const owner = await resolveProject(db.sql, project);
+      const owner = await resolveProject(db.sql, project, scopeOf(actor));
       authorize(actor, 'project.manage', owner.id);
       checkTemplate(input);
       return db.transaction(async (tx) => {
@@ -299,8 +297,7 @@ export function catalogueOperations(context: Context) {
       ref,
       project,
     }: Asked & { ref: string; project?: string | undefined }): Promise<Template> {
-      const scope = project === undefined ? undefined : await findProject(db.sql, project);
-      const template = await findTemplate(db.sql, ref, scope ? { projectId: scope.id } : {});
+      const template = await findTemplate(db.sql, ref, await namedScope(db.sql, actor, project));
       authorize(actor, 'view', template.projectId);
       return template;
     },
@@ -308,7 +305,7 @@ export function catalogueOperations(context: Context) {
     async replaceTemplate({ actor, ref, input }: Asked & { ref: string; input: TemplateInput }): Promise<Template> {
       checkTemplate(input);
       return db.transaction(async (tx) => {
-        const before = await findTemplate(tx, ref);
+        const before = await findTemplate(tx, ref, scopeOf(actor));
         authorize(actor, 'project.manage', before.projectId);
         const after = await updateTemplate(tx, before.id, input);
         await audit(tx, actor, {
@@ -325,7 +322,7 @@ export function catalogueOperations(context: Context) {
 
     async deleteTemplate({ actor, ref }: Asked & { ref: string }): Promise<void> {
       await db.transaction(async (tx) => {
-        const template = await findTemplate(tx, ref);
+        const template = await findTemplate(tx, ref, scopeOf(actor));
         authorize(actor, 'project.manage', template.projectId);
         await removeTemplate(tx, template.id);
         await audit(tx, actor, {

@@ -1,10 +1,10 @@
-import { allows, requirePermission, systemPrincipal } from '../access/index.ts';
+import { requirePermission, systemPrincipal, visibleProjects } from '../access/index.ts';
 import type { Permission, Principal, SecretBox } from '../access/index.ts';
 import type { Artifacts } from '../artifacts/index.ts';
-import type { Actor } from '../model/index.ts';
-import { WindlassError } from '../model/index.ts';
+import type { Actor, Scope } from '../model/index.ts';
+import { WindlassError, within } from '../model/index.ts';
 import type { StateStore } from '../state/index.ts';
-import { insertAuditEntry } from '../store/index.ts';
+import { findProject, insertAuditEntry } from '../store/index.ts';
 import type { Database, Db } from '../store/index.ts';
 import type { TemporalGateway } from './temporal-gateway.ts';
 
@@ -50,12 +50,15 @@ export function requireAdministrator(actor: Actor): void {
   throw new WindlassError('forbidden', `${actor.name} may not do this: it is for keys with the permission "*"`);
 }
 
-/** Whether lists over all projects may be shown. Otherwise a project has to be named. */
-export function requireScope(actor: Actor, projectId: string | undefined): void {
-  if (projectId !== undefined) authorize(actor, 'view', projectId);
-  else if (!allows(principalOf(actor), 'view')) {
-    throw new WindlassError('forbidden', `${actor.name} may not see all projects`, { hint: 'name one: ?project=' });
-  }
+/** What an actor may see: look-ups and lists go no further. */
+export function scopeOf(actor: Actor): Scope {
+  return visibleProjects(principalOf(actor));
+}
+
+/** What an actor may see of a project that a request names, by name or id; of all when it names none. */
+export async function namedScope(db: Db, actor: Actor, project: string | undefined): Promise<Scope> {
+  const scope = scopeOf(actor);
+  return project === undefined ? scope : within(scope, (await findProject(db, project, scope)).id);
 }
 
 /** The actor as it is recorded: without what it may do. */

@@ -152,7 +152,7 @@ async function checkResume(db: Db, place: Place, request: DeploymentRequest): Pr
   if (request.type !== 'deploy') throw invalid(`A ${request.type} cannot resume a deployment`, 'resume');
   if (request.partial !== undefined || place.alias !== null)
     throw invalid('A resume runs all failed and skipped nodes, not one', 'partial');
-  const base = await findDeployment(db, request.resume.deployment);
+  const base = await findDeployment(db, request.resume.deployment, [place.root.projectId]);
   if (base.environmentId !== place.root.id) {
     throw invalid(
       `Deployment ${base.id} is one of "${base.environmentName}", not of "${place.root.name}"`,
@@ -201,7 +201,7 @@ async function checkRollback(db: Db, place: Place, request: DeploymentRequest): 
   }
   if (request.rollbackTo === undefined) return null;
   const numbered = /^\d{1,9}$/.test(request.rollbackTo) ? `${place.root.id}#${request.rollbackTo}` : request.rollbackTo;
-  const target = await findDeployment(db, numbered);
+  const target = await findDeployment(db, numbered, [place.root.projectId]);
   if (target.environmentId !== place.root.id) {
     throw invalid(
       `Deployment ${target.id} is one of "${target.environmentName}", not of "${place.root.name}"`,

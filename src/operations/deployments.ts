@@ -3,14 +3,13 @@ import { WindlassError } from '../model/index.ts';
 import {
   findDeployment,
   findEnvironment,
-  findProject,
   getEnvironment,
   getNodeRun,
   listDeployments as readDeployments,
   listNodeRuns,
 } from '../store/index.ts';
 import type { PageRequest } from '../store/index.ts';
-import { authorize, requireScope } from './context.ts';
+import { authorize, namedScope, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
 import { withUrl } from './request-deployment.ts';
 
@@ -24,7 +23,7 @@ export function deploymentOperations(context: Context) {
     actor,
     ref,
   }: Asked & { ref: string }): Promise<{ deployment: Deployment; environment: Environment }> {
-    const deployment = await findDeployment(db.sql, ref);
+    const deployment = await findDeployment(db.sql, ref, scopeOf(actor));
     const environment = await getEnvironment(db.sql, deployment.environmentId);
     authorize(actor, 'view', environment.projectId);
     return { deployment: withUrl(context, deployment), environment };
@@ -45,11 +44,9 @@ export function deploymentOperations(context: Context) {
         since?: Date | undefined;
         requestedBy?: string | undefined;
       }): Promise<Page<Deployment>> {
-      const scope = project === undefined ? undefined : await findProject(db.sql, project);
-      const of =
-        environment === undefined ? undefined : await findEnvironment(db.sql, environment, { projectId: scope?.id });
-      requireScope(actor, scope?.id ?? of?.projectId);
-      const page = await readDeployments(db.sql, { ...filter, environmentId: of?.id, projectId: scope?.id });
+      const scope = await namedScope(db.sql, actor, project);
+      const of = environment === undefined ? undefined : await findEnvironment(db.sql, environment, scope);
+      const page = await readDeployments(db.sql, scope, { ...filter, environmentId: of?.id });
       return { items: page.items.map((deployment) => withUrl(context, deployment)), next: page.next };
     },
 

@@ -6,7 +6,7 @@ import type { Environment, Page, effectiveVariableSchema } from '../model/index.
 import { nodeSnapshotSchema, variableValueSchema } from '../model/index.ts';
 import { findProject, listSubEnvironments, loadLayersOfAll, readOutputs, secretContexts } from '../store/index.ts';
 import type { StoredOutput } from '../store/index.ts';
-import { authorize } from './context.ts';
+import { authorize, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
 import { findPlace } from './places.ts';
 
@@ -113,11 +113,11 @@ export function effectiveVariableOperations(context: Context) {
       ref,
       alias,
     }: Asked & { ref: string; alias?: string | undefined }): Promise<Page<ShownVariable>> {
-      const place = await findPlace(db.sql, ref);
+      const place = await findPlace(db.sql, ref, scopeOf(actor));
       authorize(actor, 'view', place.environment.projectId);
       const { root } = place;
       const wanted = alias ?? place.alias;
-      const project = await findProject(db.sql, root.projectId);
+      const project = await findProject(db.sql, root.projectId, 'all');
       const siblings = root.type === 'workflow' ? await listSubEnvironments(db.sql, root.id) : [];
       const nodes = wanted === null ? siblings : siblings.filter((node) => node.alias === wanted);
       const subjects = [...(nodes.length === 0 || wanted === null ? [root] : []), ...nodes];

@@ -15,7 +15,6 @@ import {
   archiveEnvironment as putAway,
   createEnvironment as insertEnvironment,
   findEnvironment,
-  findProject,
   findTemplate,
   listEnvironments as readEnvironments,
   listOutputs as readOutputs,
@@ -24,7 +23,7 @@ import {
 } from '../store/index.ts';
 import type { Db, PageRequest } from '../store/index.ts';
 import { resolveProject } from './catalogue.ts';
-import { audit, authorize, requireScope } from './context.ts';
+import { audit, authorize, namedScope, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
 import { checkDrift, checkSchedule, checkTtl, expiryUnder, forgetSchedules, saveSettings } from './life-settings.ts';
 import { setByHand } from './life-settings-file.ts';
@@ -120,8 +119,7 @@ export function environmentOperations(context: Context) {
     ref,
     project,
   }: Asked & { ref: string; project?: string | undefined }): Promise<Environment> {
-    const scope = project === undefined ? {} : { projectId: (await findProject(db.sql, project)).id };
-    const environment = await findEnvironment(db.sql, ref, scope);
+    const environment = await findEnvironment(db.sql, ref, await namedScope(db.sql, actor, project));
     authorize(actor, 'view', environment.projectId);
     return environment;
   }
@@ -142,10 +140,9 @@ export function environmentOperations(context: Context) {
         drift?: DriftStatus | undefined;
         archived?: boolean | undefined;
       }): Promise<Page<Environment>> {
-      const scope = project === undefined ? undefined : await findProject(db.sql, project);
-      const above = parent === undefined ? null : await findEnvironment(db.sql, parent, { projectId: scope?.id });
-      requireScope(actor, scope?.id ?? above?.projectId);
-      return readEnvironments(db.sql, { ...filter, projectId: scope?.id, parentId: above?.id ?? null });
+      const scope = await namedScope(db.sql, actor, project);
+      const above = parent === undefined ? null : await findEnvironment(db.sql, parent, scope);
+      return readEnvironments(db.sql, scope, { ...filter, parentId: above?.id ?? null });
     },
 
     async createEnvironment({
@@ -153,11 +150,11 @@ export function environmentOperations(context: Context) {
       project,
       input,
     }: Asked & { project: string | undefined; input: EnvironmentInput }): Promise<Environment> {
-      const owner = await resolveProject(db.sql, project);
+      const owner = await resolveProject(db.sql, project, scopeOf(actor));
       authorize(actor, 'project.manage', owner.id);
       if (input.settings.schedule) checkSchedule(input.settings.schedule);
       if (input.settings.drift) checkDrift(input.settings.drift);
-      const template = await findTemplate(db.sql, input.template, { projectId: owner.id });
+      const template = await findTemplate(db.sql, input.template, [owner.id]);
       const { schedule, drift, ttl, ...plain } = input.settings;
       if (ttl) await checkTtl(context, owner.id, ttl);
       const created = await db.transaction(async (tx) => {
@@ -200,7 +197,7 @@ export function environmentOperations(context: Context) {
       ref,
       patch,
     }: Asked & { ref: string; patch: EnvironmentPatch }): Promise<Environment> {
-      const place = await findPlace(db.sql, ref);
+      const place = await findPlace(db.sql, ref, scopeOf(actor));
       const { environment } = place;
       authorize(actor, 'project.manage', environment.projectId);
       requirePresent(place);
@@ -219,9 +216,7 @@ export function environmentOperations(context: Context) {
         ? ((await expiryUnder(context, environment, ttl ?? { kind: 'unlimited' })) ?? null)
         : undefined;
       const template =
-        patch.template === undefined
-          ? undefined
-          : await findTemplate(db.sql, patch.template, { projectId: environment.projectId });
+        patch.template === undefined ? undefined : await findTemplate(db.sql, patch.template, [environment.projectId]);
       if (
         template &&
         template.type !== environment.type &&
@@ -257,7 +252,7 @@ export function environmentOperations(context: Context) {
 
     /** Puts an environment away. Its records stay. `force` forgets resources that may still be there. */
     async archiveEnvironment({ actor, ref, force }: Asked & { ref: string; force: boolean }): Promise<void> {
-      const place = await findPlace(db.sql, ref);
+      const place = await findPlace(db.sql, ref, scopeOf(actor));
       authorize(actor, 'project.manage', place.root.projectId);
       const environment = requireRoot(place, 'archiving');
       if (environment.flags.archived) return;

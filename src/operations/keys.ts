@@ -8,10 +8,10 @@ import {
 } from '../access/index.ts';
 import type { KeyRecord, Permission, Principal } from '../access/index.ts';
 import { WindlassError } from '../model/index.ts';
-import type { Page } from '../model/index.ts';
+import type { Actor, Page } from '../model/index.ts';
 import { findProject, listAuditEntries } from '../store/index.ts';
-import type { AuditEntry, PageRequest } from '../store/index.ts';
-import { audit, authorize, principalOf, requireScope } from './context.ts';
+import type { AuditEntry, Db, PageRequest } from '../store/index.ts';
+import { audit, authorize, namedScope, principalOf, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
 
 export interface KeyInput {
@@ -35,6 +35,29 @@ function requireGrantable(principal: Principal, grant: string): void {
     );
 }
 
+/**
+ * Grants as they are stored: a project by its id, which a person may give by its name. Throws for a project that is not
+ * there, since a grant in none would be one of nothing.
+ */
+async function resolveGrants(db: Db, actor: Actor, grants: readonly string[]): Promise<string[]> {
+  const resolved = await Promise.all(
+    grants.map(async (grant, index) => {
+      try {
+        const [permission = '', project] = checkGrant(grant).split('@');
+        return project === undefined ? grant : `${permission}@${(await findProject(db, project, scopeOf(actor))).id}`;
+      } catch (thrown) {
+        if (!(thrown instanceof WindlassError)) throw thrown;
+        const { code, message, hint } = thrown;
+        throw new WindlassError(code, `The permission "${grant}" cannot be given: ${message}`, {
+          problems: [{ path: `permissions[${index}]`, message }],
+          hint,
+        });
+      }
+    }),
+  );
+  return [...new Set(resolved)];
+}
+
 /** Keys and the log of what was done with them. */
 export function accessOperations(context: Context) {
   const { db, clock } = context;
@@ -48,7 +71,8 @@ export function accessOperations(context: Context) {
     async createKey({ actor, input }: Asked & { input: KeyInput }): Promise<{ key: KeyRecord; token: string }> {
       authorize(actor, 'organization.manage');
       const principal = principalOf(actor);
-      for (const grant of input.permissions) requireGrantable(principal, checkGrant(grant));
+      const granted = await resolveGrants(db.sql, actor, input.permissions);
+      for (const grant of granted) requireGrantable(principal, grant);
       if (input.expiresAt !== undefined && Date.parse(input.expiresAt) <= clock()) {
         throw new WindlassError('invalidInput', 'The key would be expired already', {
           problems: [{ path: 'expiresAt', message: 'is in the past' }],
@@ -56,7 +80,7 @@ export function accessOperations(context: Context) {
         });
       }
       return db.transaction(async (tx) => {
-        const created = await makeKey(tx, input);
+        const created = await makeKey(tx, { ...input, permissions: granted });
         await audit(tx, actor, {
           action: 'key.create',
           targetType: 'key',
@@ -67,20 +91,21 @@ export function accessOperations(context: Context) {
       });
     },
 
-    /** Revoking twice changes nothing. The last key that can make others stays. */
-    async revokeKey({ actor, id }: Asked & { id: string }): Promise<void> {
+    /** By id or name. Revoking twice changes nothing. The last key that can make others stays. */
+    async revokeKey({ actor, ref }: Asked & { ref: string }): Promise<void> {
       authorize(actor, 'organization.manage');
       await db.transaction(async (tx) => {
         const keys = await readKeys(tx);
-        const found = keys.find((key) => key.id === id);
+        const found = keys.find((key) => key.id === ref) ?? keys.find((key) => key.name === ref);
         if (!found) {
-          const row = await tx.selectFrom('api_keys').select('id').where('id', '=', id).executeTakeFirst();
-          if (!row)
-            throw new WindlassError('notFound', `there is no key "${id}"`, {
+          const revoked = await tx.selectFrom('api_keys').select('id').where('id', '=', ref).executeTakeFirst();
+          if (!revoked)
+            throw new WindlassError('notFound', `there is no key "${ref}"`, {
               hint: 'those there are: GET /api/v1/keys',
             });
           return;
         }
+        const { id } = found;
         const managers = keys.filter(
           (key) =>
             (key.permissions.includes('*') || key.permissions.includes('organization.manage')) &&
@@ -112,9 +137,8 @@ export function accessOperations(context: Context) {
         since?: Date | undefined;
         until?: Date | undefined;
       }): Promise<Page<AuditEntry>> {
-      const scope = project === undefined ? undefined : await findProject(db.sql, project);
-      requireScope(actor, scope?.id);
-      return listAuditEntries(db.sql, { ...filter, projectId: scope?.id, actor: by });
+      const scope = await namedScope(db.sql, actor, project);
+      return listAuditEntries(db.sql, scope, { ...filter, actor: by });
     },
   };
 }

@@ -63,7 +63,7 @@ export async function ttlLimits(
   context: Context,
   projectId: string,
 ): Promise<{ defaultTtl?: Ttl | undefined; maximumTtlHours?: number | undefined }> {
-  const project = await findProject(context.db.sql, projectId);
+  const project = await findProject(context.db.sql, projectId, 'all');
   const organization = (await listOrganizations(context.db.sql)).find(({ id }) => id === project.organizationId);
   return {
     defaultTtl: project.settings.defaultTtl ?? organization?.settings.defaultTtl,

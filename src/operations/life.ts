@@ -11,7 +11,7 @@ import type {
 import { systemActor, WindlassError } from '../model/index.ts';
 import { getEnvironment, listDriftResults, recordEvent, setEnvironmentLock } from '../store/index.ts';
 import type { DriftResult, PageRequest } from '../store/index.ts';
-import { audit, authorize } from './context.ts';
+import { audit, authorize, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
 import { checkDrift, checkSchedule, deployedAt, expiryUnder, saveSettings, ttlLimits } from './life-settings.ts';
 import { setByHand } from './life-settings-file.ts';
@@ -53,14 +53,14 @@ export function lifeOperations(context: Context) {
   const { db, temporal } = context;
 
   async function forChange({ actor, ref }: OnEnvironment, what: string): Promise<Environment> {
-    const place = await findPlace(db.sql, ref);
+    const place = await findPlace(db.sql, ref, scopeOf(actor));
     authorize(actor, 'execute', place.root.projectId);
     requirePresent(place);
     return requireRoot(place, what);
   }
 
   async function forView({ actor, ref }: OnEnvironment): Promise<Environment> {
-    const { environment } = await findPlace(db.sql, ref);
+    const { environment } = await findPlace(db.sql, ref, scopeOf(actor));
     authorize(actor, 'view', environment.projectId);
     return environment;
   }

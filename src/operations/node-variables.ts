@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { NodeRun, NodeSnapshot, NodeStatus, VariableInput } from '../model/index.ts';
 import { WindlassError, isTerminalDeployment, nodeSnapshotSchema } from '../model/index.ts';
 import { findDeployment, fromJson, getEnvironment, getNodeRun, secretContexts } from '../store/index.ts';
-import { audit, authorize } from './context.ts';
+import { audit, authorize, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
 import { checkVariables } from './deployment-request.ts';
 
@@ -37,7 +37,7 @@ export function nodeVariableOperations(context: Context) {
      * others; one of the same kind and name is replaced. Throws `conflict` when nothing would read them.
      */
     async setNodeVariables({ actor, ref, alias, variables }: NodeVariablesAsk): Promise<NodeRun> {
-      const deployment = await findDeployment(db.sql, ref);
+      const deployment = await findDeployment(db.sql, ref, scopeOf(actor));
       const { projectId } = await getEnvironment(db.sql, deployment.environmentId);
       authorize(actor, 'execute', projectId);
       checkVariables([...variables]);

@@ -1,4 +1,4 @@
-import type { Environment } from '../model/index.ts';
+import type { Environment, Scope } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
 import { findEnvironment, getEnvironment } from '../store/index.ts';
 import type { Db } from '../store/index.ts';
@@ -16,8 +16,8 @@ export interface Place {
 }
 
 /** Finds an environment by name or id, with its parent when it is a node. Throws `notFound` or `ambiguous`. */
-export async function findPlace(db: Db, reference: string): Promise<Place> {
-  const environment = await findEnvironment(db, reference);
+export async function findPlace(db: Db, reference: string, scope: Scope): Promise<Place> {
+  const environment = await findEnvironment(db, reference, scope);
   const { parentId, alias } = environment;
   if (parentId === null || alias === null || environment.flags.detached) {
     return { environment, root: environment, alias: null, name: environment.name };

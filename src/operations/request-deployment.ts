@@ -10,7 +10,7 @@ import {
   recordEvent,
 } from '../store/index.ts';
 import type { Db } from '../store/index.ts';
-import { audit, plainActor } from './context.ts';
+import { audit, plainActor, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
 import { checkDeploymentRequest } from './deployment-request.ts';
 import type { DeploymentRequestInput } from './deployment-request.ts';
@@ -90,7 +90,7 @@ async function claim(tx: Db, remembered: Remembered, ask: DeploymentAsk): Promis
 
 async function prepare(context: Context, ask: DeploymentAsk): Promise<PreparedDeployment> {
   const { db, secrets } = context;
-  const place = await findPlace(db.sql, ask.environment);
+  const place = await findPlace(db.sql, ask.environment, scopeOf(ask.actor));
   const remembered = rememberedAs(ask, place.root);
   const known = remembered === null ? null : await recall(db.sql, remembered);
   if (known !== null) {

@@ -41,7 +41,7 @@ async function resendDecision(
   context: Context,
   row: { id: string; compensation: boolean; by: string; comment: string | null },
 ): Promise<boolean> {
-  const approval = await getApproval(context.db.sql, row.id);
+  const approval = await getApproval(context.db.sql, row.id, 'all');
   await deliverDecision(
     context,
     { approval, compensation: row.compensation },

@@ -2,7 +2,7 @@ import type { Actor, ControlRequest, Deployment, StopMode } from '../model/index
 import { WindlassError, assertNever, isTerminalDeployment } from '../model/index.ts';
 import { findDeployment, getDeployment, getEnvironment, getNodeRun, readDeploymentRequest } from '../store/index.ts';
 import type { Permission } from '../access/index.ts';
-import { audit } from './context.ts';
+import { audit, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
 import { authorizeAny } from './deployment-request.ts';
 import { dropQueued, requestOperations, withUrl } from './request-deployment.ts';
@@ -58,7 +58,7 @@ export function controlOperations(context: Context) {
     actor: Actor,
     verb: keyof typeof permissionsFor,
   ): Promise<{ deployment: Deployment; projectId: string }> {
-    const deployment = await findDeployment(db.sql, ref);
+    const deployment = await findDeployment(db.sql, ref, scopeOf(actor));
     const { projectId } = await getEnvironment(db.sql, deployment.environmentId);
     authorizeAny(actor, permissionsFor[verb], projectId);
     return { deployment, projectId };

@@ -1,9 +1,9 @@
 import { nextRuns } from '../definition/index.ts';
 import type { Environment, Page, ScheduleKind, ScheduledRun } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
-import { findProject, listEnvironments } from '../store/index.ts';
+import { listEnvironments } from '../store/index.ts';
 import type { PageRequest } from '../store/index.ts';
-import { requireScope } from './context.ts';
+import { namedScope } from './context.ts';
 import type { Asked, Context } from './context.ts';
 
 /** What an environment does at fixed times. */
@@ -55,9 +55,8 @@ export function scheduleOperations(context: Context) {
       project,
       ...page
     }: Asked & PageRequest & { project?: string | undefined }): Promise<Page<ScheduledRun>> {
-      const scope = project === undefined ? undefined : await findProject(db.sql, project);
-      requireScope(actor, scope?.id);
-      const found = await listEnvironments(db.sql, { ...page, projectId: scope?.id, parentId: null, scheduled: true });
+      const scope = await namedScope(db.sql, actor, project);
+      const found = await listEnvironments(db.sql, scope, { ...page, parentId: null, scheduled: true });
       const runs = found.items.flatMap((environment) => schedulesOf(context, environment));
       const items = await Promise.all(
         runs.map(async (run) => ({ ...run, missed: await missedBy(run.kind, run.environmentId) })),

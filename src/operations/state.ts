@@ -2,7 +2,7 @@ import type { Environment, Page, StateVersion } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
 import type { StateDiff, StateLock } from '../state/index.ts';
 import { findEnvironment, getEnvironment, recordEvent } from '../store/index.ts';
-import { audit, authorize } from './context.ts';
+import { audit, authorize, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
 
 interface OnState extends Asked {
@@ -22,7 +22,7 @@ export function stateOperations(context: Context) {
   const { db, state } = context;
 
   async function find({ actor, ref }: OnState, permission: 'view' | 'execute'): Promise<Environment> {
-    const environment = await findEnvironment(db.sql, ref);
+    const environment = await findEnvironment(db.sql, ref, scopeOf(actor));
     authorize(actor, permission, environment.projectId);
     return environment;
   }

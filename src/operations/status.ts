@@ -1,6 +1,6 @@
 import type { Deployment, EnvironmentStatusReport } from '../model/index.ts';
 import { listApprovals, readLastNodeRuns, readStatusRuns } from '../store/index.ts';
-import { authorize } from './context.ts';
+import { authorize, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
 import { graphOf } from './environments.ts';
 import { findPlace } from './places.ts';
@@ -12,12 +12,12 @@ export function statusOperations(context: Context) {
   const shown = (run: Deployment | null): Deployment | null => (run === null ? null : withUrl(context, run));
   return {
     async readStatus({ actor, ref }: Asked & { ref: string }): Promise<EnvironmentStatusReport> {
-      const { environment, root, name } = await findPlace(db.sql, ref);
+      const { environment, root, name } = await findPlace(db.sql, ref, scopeOf(actor));
       authorize(actor, 'view', environment.projectId);
       const { nodes } = await graphOf(db.sql, environment);
       const runs = await readStatusRuns(db.sql, { environmentId: environment.id, rootId: root.id });
       const last = await readLastNodeRuns(db.sql, environment.id);
-      const approvals = await listApprovals(db.sql, {
+      const approvals = await listApprovals(db.sql, [environment.projectId], {
         environmentId: environment.id,
         status: 'pending',
         limit: mostApprovals,

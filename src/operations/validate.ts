@@ -8,7 +8,7 @@ import {
 import type { Graph, Problem, Project } from '../model/index.ts';
 import { runnableTypes } from '../runners/index.ts';
 import { findProject, listTemplateNames, loadLayersOfAll, loadVariableLayers } from '../store/index.ts';
-import { authorize } from './context.ts';
+import { authorize, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
 
 export interface ValidateAsk extends Asked {
@@ -65,7 +65,7 @@ export function validateOperations({ db, secrets }: Context) {
 
   return {
     async validate({ actor, text, fileName, directory, project }: ValidateAsk): Promise<Validation> {
-      const scope = project === undefined ? undefined : await findProject(db.sql, project);
+      const scope = project === undefined ? undefined : await findProject(db.sql, project, scopeOf(actor));
       if (scope) authorize(actor, 'view', scope.id);
       const { definition, problems } = parseWorkflowFile(text, { fileName, directory });
       if (definition === null) return { problems: [...problems], graph: null };

@@ -1,6 +1,14 @@
 import { patternProblem, resolveVariables } from '../definition/index.ts';
 import type { VariableLayer } from '../definition/index.ts';
-import type { Environment, Page, VariableDto, VariableInput, VariableLevel, VariableScope } from '../model/index.ts';
+import type {
+  Actor,
+  Environment,
+  Page,
+  VariableDto,
+  VariableInput,
+  VariableLevel,
+  VariableScope,
+} from '../model/index.ts';
 import { WindlassError, assertNever } from '../model/index.ts';
 import {
   deleteVariable as removeVariable,
@@ -17,7 +25,7 @@ import {
 } from '../store/index.ts';
 import type { Db, PageRequest } from '../store/index.ts';
 import { resolveProject } from './catalogue.ts';
-import { audit, authorize } from './context.ts';
+import { audit, authorize, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
 import { variableNameProblem } from './variable-names.ts';
 
@@ -35,7 +43,8 @@ export interface VariableAddress {
 }
 
 /** Turns a name of the place of a variable into the place. */
-async function locate(db: Db, { scope, scopeId }: VariableAddress): Promise<Place> {
+async function locate(db: Db, actor: Actor, { scope, scopeId }: VariableAddress): Promise<Place> {
+  const visible = scopeOf(actor);
   const needed = (): string => {
     if (scopeId !== undefined) return scopeId;
     throw new WindlassError('invalidInput', `Which ${scope}? scopeId names it`, {
@@ -48,15 +57,15 @@ async function locate(db: Db, { scope, scopeId }: VariableAddress): Promise<Plac
       return { scope, scopeId: id, projectId: null, environment: null };
     }
     case 'project': {
-      const { id } = await resolveProject(db, scopeId);
+      const { id } = await resolveProject(db, scopeId, visible);
       return { scope, scopeId: id, projectId: id, environment: null };
     }
     case 'template': {
-      const template = await findTemplate(db, needed());
+      const template = await findTemplate(db, needed(), visible);
       return { scope, scopeId: template.id, projectId: template.projectId, environment: null };
     }
     case 'environment': {
-      const environment = await findEnvironment(db, needed());
+      const environment = await findEnvironment(db, needed(), visible);
       return { scope, scopeId: environment.id, projectId: environment.projectId, environment };
     }
     default:
@@ -88,7 +97,7 @@ function checkDeclaration(input: VariableInput): void {
 /** Layers that reach an environment, decrypted. `alias` is a node of it. */
 async function layersOf(context: Context, environment: Environment, alias: string | null): Promise<VariableLayer[]> {
   const { db, secrets } = context;
-  const project = await findProject(db.sql, environment.projectId);
+  const project = await findProject(db.sql, environment.projectId, 'all');
   const isNode = environment.parentId !== null && environment.alias !== null;
   const parent = isNode && environment.parentId !== null ? await getEnvironment(db.sql, environment.parentId) : null;
   return loadVariableLayers(db.sql, secrets, {
@@ -210,7 +219,7 @@ export function variableOperations(context: Context) {
     }: Asked & VariableAddress & PageRequest & { alias?: string | undefined; name?: string | undefined }): Promise<
       Page<VariableDto>
     > {
-      const place = await locate(db.sql, address);
+      const place = await locate(db.sql, actor, address);
       requireView(actor, place);
       const page = await readVariables(db.sql, { scope: place.scope, scopeId: place.scopeId, name, cursor, limit });
       return alias === undefined ? page : { ...page, items: page.items.filter((variable) => variable.alias === alias) };
@@ -222,7 +231,7 @@ export function variableOperations(context: Context) {
       input,
       ...address
     }: Asked & VariableAddress & { input: VariableInput }): Promise<VariableDto> {
-      const place = await locate(db.sql, address);
+      const place = await locate(db.sql, actor, address);
       requireChange(actor, place);
       await checkValue(context, place, input);
       return db.transaction(async (tx) => {
@@ -253,8 +262,8 @@ export function variableOperations(context: Context) {
     },
 
     async updateVariable({ actor, id, patch }: Asked & { id: string; patch: VariablePatch }): Promise<VariableDto> {
-      const before = await getVariable(db.sql, id);
-      const place = await locate(db.sql, { scope: before.scope, scopeId: before.scopeId });
+      const before = await getVariable(db.sql, id, scopeOf(actor));
+      const place = await locate(db.sql, actor, { scope: before.scope, scopeId: before.scopeId });
       requireChange(actor, place);
       requireSameIdentity(before, patch);
       const input = merged(before, patch);
@@ -287,7 +296,7 @@ export function variableOperations(context: Context) {
             })
             .where('id', '=', id)
             .execute();
-          after = await getVariable(tx, id);
+          after = await getVariable(tx, id, 'all');
         } else after = await upsertVariable(tx, secrets, place, input);
         await audit(tx, actor, {
           action: 'variable.update',
@@ -302,8 +311,8 @@ export function variableOperations(context: Context) {
     },
 
     async deleteVariable({ actor, id }: Asked & { id: string }): Promise<void> {
-      const known = await getVariable(db.sql, id);
-      const place = await locate(db.sql, { scope: known.scope, scopeId: known.scopeId });
+      const known = await getVariable(db.sql, id, scopeOf(actor));
+      const place = await locate(db.sql, actor, { scope: known.scope, scopeId: known.scopeId });
       requireChange(actor, place);
       await db.transaction(async (tx) => {
         const before = await removeVariable(tx, id);

@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
+import type { RawBuilder } from 'kysely';
 import { z } from 'zod';
 import type { GivenBounds } from '../definition/index.ts';
-import type { Actor, Approval, ApprovalEnvelope, Page, Plan } from '../model/index.ts';
+import type { Actor, Approval, ApprovalEnvelope, Page, Plan, Scope } from '../model/index.ts';
 import {
   actorSchema,
   approvalEnvelopeSchema,
@@ -18,6 +19,7 @@ import { missing } from './lookup.ts';
 import type { PageRequest, Paging } from './paging.ts';
 import { afterCursor, limitOf, orderBy, toPage } from './paging.ts';
 import type { ApprovalRow } from './schema.ts';
+import { inScope } from './scope.ts';
 import { inTransaction } from './transactions.ts';
 
 /** One person's word, as it is kept; `by` is the name, `id` says who it was. */
@@ -185,9 +187,15 @@ const selectApprovals = (db: Db) =>
       'owner.name as owner_name',
     ]);
 
+/** Whether approvals of this environment may be seen. */
+const approvalsIn = (scope: Scope): RawBuilder<boolean> =>
+  scope === 'all'
+    ? sql<boolean>`true`
+    : sql<boolean>`approvals.environment_id IN (SELECT e.id FROM environments e WHERE ${inScope(scope, sql`e.project_id`)})`;
+
 /** By its exact id. */
-export async function getApproval(db: Db, id: string): Promise<Approval> {
-  const row = await selectApprovals(db).where('approvals.id', '=', id).executeTakeFirst();
+export async function getApproval(db: Db, id: string, scope: Scope): Promise<Approval> {
+  const row = await selectApprovals(db).where('approvals.id', '=', id).where(approvalsIn(scope)).executeTakeFirst();
   if (!row) throw missing('approval', id, []);
   return toApproval(row);
 }
@@ -196,27 +204,20 @@ export interface ApprovalFilter extends PageRequest {
   readonly deploymentId?: string | undefined;
   /** Of the node, or of the environment its run belongs to. */
   readonly environmentId?: string | undefined;
-  readonly projectId?: string | undefined;
   readonly status?: Approval['status'] | undefined;
 }
 
 /** Newest first. */
-export async function listApprovals(db: Db, filter: ApprovalFilter = {}): Promise<Page<Approval>> {
+export async function listApprovals(db: Db, scope: Scope, filter: ApprovalFilter = {}): Promise<Page<Approval>> {
   const limit = limitOf(filter);
   const paging: Paging = { request: filter, columns: [{ sql: 'approvals.id', type: 'text' }], direction: 'descending' };
-  let query = selectApprovals(db).where(afterCursor(paging));
+  let query = selectApprovals(db).where(afterCursor(paging)).where(approvalsIn(scope));
   if (filter.deploymentId !== undefined) query = query.where('approvals.deployment_id', '=', filter.deploymentId);
   if (filter.status !== undefined) query = query.where('approvals.status', '=', filter.status);
   if (filter.environmentId !== undefined) {
     const id = filter.environmentId;
     query = query.where(
       sql<boolean>`approvals.environment_id IN (SELECT e.id FROM environments e WHERE e.id = ${id} OR e.parent_id = ${id})`,
-    );
-  }
-  if (filter.projectId !== undefined) {
-    const id = filter.projectId;
-    query = query.where(
-      sql<boolean>`approvals.environment_id IN (SELECT e.id FROM environments e WHERE e.project_id = ${id})`,
     );
   }
   const rows = await query

@@ -1,13 +1,14 @@
 import { sql } from 'kysely';
 import type { z } from 'zod';
 import type { RawBuilder } from 'kysely';
-import type { Actor, Page } from '../model/index.ts';
+import type { Actor, Page, Scope } from '../model/index.ts';
 import { actorSchema, auditEntrySchema } from '../model/index.ts';
 import type { Db } from './database.ts';
 import { fromJson, iso, toJson, toNullableJson } from './json.ts';
 import { escapeLike } from './lookup.ts';
 import type { PageRequest, Paging } from './paging.ts';
 import { afterCursor, limitOf, orderBy, toPage } from './paging.ts';
+import { inScope } from './scope.ts';
 
 export type AuditEntry = z.infer<typeof auditEntrySchema>;
 
@@ -43,7 +44,6 @@ export interface AuditFilter extends PageRequest {
   readonly targetId?: string | undefined;
   /** Type of what was changed, its id, or its name: `shop`, `shop/eks`, `shop#7`. */
   readonly target?: string | undefined;
-  readonly projectId?: string | undefined;
   readonly action?: string | undefined;
   /** Name or id of the key or user. */
   readonly actor?: string | undefined;
@@ -90,13 +90,12 @@ function isTarget(target: string): RawBuilder<boolean> {
 }
 
 /** Newest first. */
-export async function listAuditEntries(db: Db, filter: AuditFilter = {}): Promise<Page<AuditEntry>> {
+export async function listAuditEntries(db: Db, scope: Scope, filter: AuditFilter = {}): Promise<Page<AuditEntry>> {
   const limit = limitOf(filter);
   const paging: Paging = { request: filter, columns: [{ sql: 'a.id', type: 'integer' }], direction: 'descending' };
-  const conditions: RawBuilder<boolean>[] = [afterCursor(paging)];
+  const conditions: RawBuilder<boolean>[] = [afterCursor(paging), inScope(scope, sql`a.project_id`)];
   if (filter.targetId !== undefined) conditions.push(sql`a.target_id = ${filter.targetId}`);
   if (filter.target !== undefined) conditions.push(isTarget(filter.target));
-  if (filter.projectId !== undefined) conditions.push(sql`a.project_id = ${filter.projectId}`);
   // `environment` finds `environment.lock` and all the others.
   if (filter.action !== undefined)
     conditions.push(sql`(a.action = ${filter.action} OR a.action LIKE ${`${escapeLike(filter.action)}.%`})`);

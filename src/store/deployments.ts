@@ -8,6 +8,7 @@ import type {
   DeploymentStatus,
   DeploymentType,
   Page,
+  Scope,
   Trigger,
 } from '../model/index.ts';
 import { deploymentRequestSchema, newId, variableValueSchema } from '../model/index.ts';
@@ -18,6 +19,7 @@ import { fromJson, toJson } from './json.ts';
 import { ambiguous, escapeLike, looksLikeId, missing } from './lookup.ts';
 import type { PageRequest, Paging } from './paging.ts';
 import { afterCursor, limitOf, orderBy, toPage } from './paging.ts';
+import { inScope } from './scope.ts';
 import { secretContexts } from './secrets.ts';
 import type { Secrets } from './secrets.ts';
 
@@ -112,11 +114,7 @@ export async function getDeployment(db: Db, id: string): Promise<Deployment> {
 }
 
 /** By id, unique beginning of one, or `environment#number`. Throws `notFound` or `ambiguous`. */
-export async function findDeployment(
-  db: Db,
-  reference: string,
-  scope: { readonly projectId?: string | undefined } = {},
-): Promise<Deployment> {
+export async function findDeployment(db: Db, reference: string, scope: Scope): Promise<Deployment> {
   const numbered = /^(.+)#(\d{1,9})$/s.exec(reference);
   if (numbered?.[1] !== undefined) {
     const environment = await findEnvironment(db, numbered[1], scope);
@@ -128,12 +126,12 @@ export async function findDeployment(
     const last = await recentOf(db, sql<boolean>`d.environment_id = ${owner}`);
     throw missing('deployment', reference, last);
   }
-  const inScope = scope.projectId === undefined ? sql<boolean>`true` : sql<boolean>`e.project_id = ${scope.projectId}`;
+  const visible = inScope(scope, sql`e.project_id`);
   const matches = looksLikeId(reference, 'dep')
     ? sql<boolean>`d.id LIKE ${`${escapeLike(reference)}%`}`
     : sql<boolean>`d.id = ${reference.replaceAll('\0', '')}`;
   const rows = await selectDeployments(db, {
-    where: sql<boolean>`${inScope} AND ${matches}`,
+    where: sql<boolean>`${visible} AND ${matches}`,
     orderBy: sql`d.id`,
     limit: 20,
   });
@@ -145,7 +143,7 @@ export async function findDeployment(
       reference,
       rows.map((row) => ({ id: row.id, label: `${row.environment_name}#${row.number}` })),
     );
-  throw missing('deployment', reference, await recentOf(db, inScope));
+  throw missing('deployment', reference, await recentOf(db, visible));
 }
 
 async function recentOf(db: Db, where: RawBuilder<boolean>): Promise<{ id: string; label: string }[]> {
@@ -158,7 +156,6 @@ async function recentOf(db: Db, where: RawBuilder<boolean>): Promise<{ id: strin
 export interface DeploymentFilter extends PageRequest {
   /** Of a sub-environment: its parent's runs that have it as a node. */
   readonly environmentId?: string | undefined;
-  readonly projectId?: string | undefined;
   readonly status?: DeploymentStatus | readonly DeploymentStatus[] | undefined;
   readonly type?: DeploymentType | undefined;
   readonly since?: Date | undefined;
@@ -168,20 +165,19 @@ export interface DeploymentFilter extends PageRequest {
 }
 
 /** Newest first. */
-export async function listDeployments(db: Db, filter: DeploymentFilter = {}): Promise<Page<Deployment>> {
+export async function listDeployments(db: Db, scope: Scope, filter: DeploymentFilter = {}): Promise<Page<Deployment>> {
   const limit = limitOf(filter);
   // Numbers are given in order; the times in ids come from the clocks of several processes, which may differ.
   const byNumber = filter.environmentId !== undefined;
   const column = byNumber ? ({ sql: 'd.number', type: 'integer' } as const) : ({ sql: 'd.id', type: 'text' } as const);
   const paging: Paging = { request: filter, columns: [column], direction: 'descending' };
-  const conditions: RawBuilder<boolean>[] = [afterCursor(paging)];
+  const conditions: RawBuilder<boolean>[] = [afterCursor(paging), inScope(scope, sql`e.project_id`)];
   if (filter.environmentId !== undefined) {
     const id = filter.environmentId;
     conditions.push(
       sql`(d.environment_id = ${id} OR d.id IN (SELECT n.deployment_id FROM node_runs n WHERE n.environment_id = ${id}))`,
     );
   }
-  if (filter.projectId !== undefined) conditions.push(sql`e.project_id = ${filter.projectId}`);
   if (filter.status !== undefined) conditions.push(sql`d.status = ANY(${[filter.status].flat()}::text[])`);
   if (filter.type !== undefined) conditions.push(sql`d.type = ${filter.type}`);
   if (filter.since !== undefined) conditions.push(sql`d.queued_at >= ${filter.since}`);

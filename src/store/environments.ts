@@ -8,6 +8,7 @@ import type {
   EnvironmentSettings,
   EnvironmentStatus,
   Page,
+  Scope,
 } from '../model/index.ts';
 import { inlineTemplateSchema, newId, WindlassError } from '../model/index.ts';
 import type { Db } from './database.ts';
@@ -18,6 +19,7 @@ import type { Candidate } from './lookup.ts';
 import type { PageRequest, Paging } from './paging.ts';
 import { afterCursor, limitOf, orderBy, toPage } from './paging.ts';
 import type { RowPatch } from './schema.ts';
+import { inScope } from './scope.ts';
 import { isForeignKeyViolation, isUniqueViolation } from './unavailable.ts';
 
 export interface NewEnvironment {
@@ -95,15 +97,10 @@ function pathsOf(reference: string): { parent: string; alias: string }[] {
  * sub-environment (the name may be an id there too). Upper and lower case count only when it would be ambiguous without.
  * Throws `notFound` or `ambiguous` with what there is.
  */
-export async function findEnvironment(
-  db: Db,
-  reference: string,
-  scope: { readonly projectId?: string | undefined } = {},
-): Promise<Environment> {
+export async function findEnvironment(db: Db, reference: string, scope: Scope): Promise<Environment> {
   const text = reference.replaceAll('\0', '');
   const paths = pathsOf(text);
-  const inProject =
-    scope.projectId === undefined ? sql<boolean>`true` : sql<boolean>`e.project_id = ${scope.projectId}`;
+  const visible = inScope(scope, sql`e.project_id`);
   const prefix = looksLikeId(text, 'env') ? sql`WHEN e.id LIKE ${`${escapeLike(text)}%`} THEN 3` : sql``;
   const path = paths.map(
     ({ parent, alias }) => sql`
@@ -120,38 +117,37 @@ export async function findEnvironment(
           WHEN e.parent_id IS NULL AND lower(e.name) = lower(${text}) AND NOT e.archived THEN 4
         END + CASE WHEN e.detached THEN 10 ELSE 0 END AS rank
       FROM environments e LEFT JOIN environments p ON p.id = e.parent_id
-      WHERE ${inProject} AND (e.parent_id IS NULL OR ${paths.length > 0} OR e.id LIKE ${`${escapeLike(text)}%`})
+      WHERE ${visible} AND (e.parent_id IS NULL OR ${paths.length > 0} OR e.id LIKE ${`${escapeLike(text)}%`})
     ) AS matches WHERE rank IS NOT NULL ORDER BY rank, label, id LIMIT 50`.execute(db);
   const best = rows.filter((row) => row.rank === rows[0]?.rank);
   if (best.length > 1) throw ambiguous('environment', reference, best);
   if (best[0]) return getEnvironment(db, best[0].id);
-  throw missing('environment', reference, await candidatesFor(db, paths, inProject));
+  throw missing('environment', reference, await candidatesFor(db, paths, visible));
 }
 
 /** The nodes of the environment before the slash when that one is there; else the environments. */
 async function candidatesFor(
   db: Db,
   paths: readonly { parent: string }[],
-  inProject: RawBuilder<boolean>,
+  visible: RawBuilder<boolean>,
 ): Promise<Candidate[]> {
   const parents = paths.map(({ parent }) => parent);
   if (parents.length > 0) {
     const { rows } = await sql<Candidate>`
       SELECT e.id, p.name || '/' || e.alias AS label FROM environments e JOIN environments p ON p.id = e.parent_id
-      WHERE ${inProject} AND NOT e.detached AND (p.name = ANY(${parents}::text[]) OR p.id = ANY(${parents}::text[])) ORDER BY 2 LIMIT 200`.execute(
+      WHERE ${visible} AND NOT e.detached AND (p.name = ANY(${parents}::text[]) OR p.id = ANY(${parents}::text[])) ORDER BY 2 LIMIT 200`.execute(
       db,
     );
     if (rows.length > 0) return rows;
   }
   const { rows } = await sql<Candidate>`
-    SELECT e.id, e.name AS label FROM environments e WHERE ${inProject} AND e.parent_id IS NULL AND NOT e.archived ORDER BY 2 LIMIT 200`.execute(
+    SELECT e.id, e.name AS label FROM environments e WHERE ${visible} AND e.parent_id IS NULL AND NOT e.archived ORDER BY 2 LIMIT 200`.execute(
     db,
   );
   return rows;
 }
 
 export interface EnvironmentFilter extends PageRequest {
-  readonly projectId?: string | undefined;
   readonly status?: EnvironmentStatus | undefined;
   /** Part of the name, upper or lower case. */
   readonly name?: string | undefined;
@@ -165,7 +161,11 @@ export interface EnvironmentFilter extends PageRequest {
 }
 
 /** In the order of their names. */
-export async function listEnvironments(db: Db, filter: EnvironmentFilter = {}): Promise<Page<Environment>> {
+export async function listEnvironments(
+  db: Db,
+  scope: Scope,
+  filter: EnvironmentFilter = {},
+): Promise<Page<Environment>> {
   const limit = limitOf(filter);
   const paging: Paging = {
     request: filter,
@@ -177,9 +177,9 @@ export async function listEnvironments(db: Db, filter: EnvironmentFilter = {}): 
   };
   const conditions: RawBuilder<boolean>[] = [
     afterCursor(paging),
+    inScope(scope, sql`e.project_id`),
     sql<boolean>`e.archived = ${filter.archived ?? false}`,
   ];
-  if (filter.projectId !== undefined) conditions.push(sql`e.project_id = ${filter.projectId}`);
   if (filter.status !== undefined) conditions.push(sql`e.status = ${filter.status}`);
   if (filter.name !== undefined) conditions.push(sql`e.name ILIKE ${`%${escapeLike(filter.name)}%`}`);
   if (filter.parentId === null) conditions.push(sql`e.parent_id IS NULL`);

@@ -1,5 +1,6 @@
+import { sql } from 'kysely';
 import type { Selectable } from 'kysely';
-import type { Page, Project, ScopeSettings } from '../model/index.ts';
+import type { Page, Project, Scope, ScopeSettings } from '../model/index.ts';
 import { newId, organizationSettingsSchema, WindlassError } from '../model/index.ts';
 import type { Db } from './database.ts';
 import { fromJson, iso, toJson } from './json.ts';
@@ -7,6 +8,7 @@ import { escapeLike, looksLikeId, missing, pickBest } from './lookup.ts';
 import type { PageRequest, Paging } from './paging.ts';
 import { afterCursor, limitOf, orderBy, toPage } from './paging.ts';
 import type { ProjectsTable } from './schema.ts';
+import { inScope } from './scope.ts';
 import { inTransaction } from './transactions.ts';
 import { isForeignKeyViolation, isUniqueViolation } from './unavailable.ts';
 
@@ -46,10 +48,7 @@ export async function createProject(db: Db, input: NewProject): Promise<Project>
   }
 }
 
-export async function listProjects(
-  db: Db,
-  request: PageRequest & { readonly organizationId?: string } = {},
-): Promise<Page<Project>> {
+export async function listProjects(db: Db, scope: Scope, request: PageRequest = {}): Promise<Page<Project>> {
   const limit = limitOf(request);
   const paging: Paging = {
     request,
@@ -59,9 +58,11 @@ export async function listProjects(
     ],
     direction: 'ascending',
   };
-  let query = db.selectFrom('projects').selectAll().where(afterCursor(paging));
-  if (request.organizationId !== undefined) query = query.where('organization_id', '=', request.organizationId);
-  const rows = await query
+  const rows = await db
+    .selectFrom('projects')
+    .selectAll()
+    .where(afterCursor(paging))
+    .where(inScope(scope, sql.ref('id')))
     .orderBy(orderBy(paging))
     .limit(limit + 1)
     .execute();
@@ -69,17 +70,9 @@ export async function listProjects(
 }
 
 /** By id, unique beginning of one, or name. Throws `notFound` or `ambiguous` with what there is. */
-export async function findProject(
-  db: Db,
-  reference: string,
-  scope: { readonly organizationId?: string } = {},
-): Promise<Project> {
-  const inScope = db
-    .selectFrom('projects')
-    .$if(scope.organizationId !== undefined, (query) =>
-      query.where('organization_id', '=', scope.organizationId ?? ''),
-    );
-  const rows = await inScope
+export async function findProject(db: Db, reference: string, scope: Scope): Promise<Project> {
+  const visible = db.selectFrom('projects').where(inScope(scope, sql.ref('id')));
+  const rows = await visible
     .selectAll()
     .where((where) =>
       where.or([
@@ -100,7 +93,7 @@ export async function findProject(
   throw missing(
     'project',
     reference,
-    await inScope.select(['id', 'name as label']).orderBy('name').limit(200).execute(),
+    await visible.select(['id', 'name as label']).orderBy('name').limit(200).execute(),
   );
 }
 

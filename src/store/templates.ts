@@ -1,4 +1,4 @@
-import type { Page, Template, TemplateInput, TemplateType } from '../model/index.ts';
+import type { Page, Scope, Template, TemplateInput, TemplateType } from '../model/index.ts';
 import { newId, templateSchema, WindlassError } from '../model/index.ts';
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
@@ -8,6 +8,7 @@ import { escapeLike, looksLikeId, missing, pickBest } from './lookup.ts';
 import type { PageRequest, Paging } from './paging.ts';
 import { afterCursor, limitOf, orderBy, toPage } from './paging.ts';
 import type { TemplateRow } from './schema.ts';
+import { inScope } from './scope.ts';
 import { isForeignKeyViolation, isUniqueViolation } from './unavailable.ts';
 
 const { shape } = templateSchema;
@@ -127,18 +128,14 @@ export async function findTemplateById(db: Db, id: string): Promise<Template> {
 }
 
 /** By id, unique beginning of one, or name. Throws `notFound` or `ambiguous` with what there is. */
-export async function findTemplate(
-  db: Db,
-  reference: string,
-  scope: { readonly projectId?: string } = {},
-): Promise<Template> {
-  const inScope = db
+export async function findTemplate(db: Db, reference: string, scope: Scope): Promise<Template> {
+  const visible = db
     .selectFrom('templates')
     .innerJoin('projects', 'projects.id', 'templates.project_id')
-    .$if(scope.projectId !== undefined, (query) => query.where('templates.project_id', '=', scope.projectId ?? ''));
+    .where(inScope(scope, sql.ref('templates.project_id')));
   const label = (row: { project: string; name: string }): string =>
-    scope.projectId === undefined ? `${row.project}/${row.name}` : row.name;
-  const rows = await inScope
+    scope !== 'all' && scope.length === 1 ? row.name : `${row.project}/${row.name}`;
+  const rows = await visible
     .selectAll('templates')
     .select('projects.name as project')
     .where((where) =>
@@ -157,7 +154,7 @@ export async function findTemplate(
   }));
   const found = pickBest('template', reference, matches);
   if (found) return toTemplate(found.row);
-  const all = await inScope
+  const all = await visible
     .select(['templates.id', 'templates.name', 'projects.name as project'])
     .orderBy('templates.name')
     .limit(200)
@@ -170,14 +167,13 @@ export async function findTemplate(
 }
 
 export interface TemplateFilter extends PageRequest {
-  readonly projectId?: string | undefined;
   /** Part of the name, upper or lower case. */
   readonly name?: string | undefined;
   readonly type?: TemplateType | undefined;
 }
 
 /** In the order of their names. */
-export async function listTemplates(db: Db, request: TemplateFilter = {}): Promise<Page<Template>> {
+export async function listTemplates(db: Db, scope: Scope, request: TemplateFilter = {}): Promise<Page<Template>> {
   const limit = limitOf(request);
   const paging: Paging = {
     request,
@@ -191,7 +187,7 @@ export async function listTemplates(db: Db, request: TemplateFilter = {}): Promi
     .selectFrom('templates')
     .selectAll()
     .where(afterCursor(paging))
-    .$if(request.projectId !== undefined, (query) => query.where('project_id', '=', request.projectId ?? ''))
+    .where(inScope(scope, sql.ref('project_id')))
     .$if(request.type !== undefined, (query) => query.where('type', '=', request.type ?? ''))
     .$if(request.name !== undefined, (query) => query.where('name', 'ilike', `%${escapeLike(request.name ?? '')}%`))
     .orderBy(orderBy(paging))

@@ -1,7 +1,9 @@
 import { sql } from 'kysely';
+import type { RawBuilder } from 'kysely';
 import { z } from 'zod';
 import type {
   Page,
+  Scope,
   Variable,
   VariableDto,
   VariableInput,
@@ -23,6 +25,7 @@ import { missing } from './lookup.ts';
 import type { PageRequest, Paging } from './paging.ts';
 import { afterCursor, limitOf, orderBy, toPage } from './paging.ts';
 import type { VariableRow } from './schema.ts';
+import { inScope } from './scope.ts';
 import { secretContexts } from './secrets.ts';
 import type { Secrets } from './secrets.ts';
 
@@ -134,9 +137,24 @@ export async function listVariables(db: Db, filter: VariableFilter): Promise<Pag
   return toPage(rows, { limit, key: (row) => [row.name, row.id], map: toVariable });
 }
 
+/** Whether the place of a variable may be seen. */
+function visibleIn(scope: Scope): RawBuilder<boolean> {
+  if (scope === 'all') return sql<boolean>`true`;
+  return sql<boolean>`CASE variables.scope
+    WHEN 'project' THEN ${inScope(scope, sql`variables.scope_id`)}
+    WHEN 'template' THEN EXISTS (SELECT 1 FROM templates t WHERE t.id = variables.scope_id AND ${inScope(scope, sql`t.project_id`)})
+    WHEN 'environment' THEN EXISTS (SELECT 1 FROM environments e WHERE e.id = variables.scope_id AND ${inScope(scope, sql`e.project_id`)})
+    ELSE false END`;
+}
+
 /** By its exact id; throws `notFound`. */
-export async function getVariable(db: Db, id: string): Promise<VariableDto> {
-  const row = await db.selectFrom('variables').selectAll().where('id', '=', id).executeTakeFirst();
+export async function getVariable(db: Db, id: string, scope: Scope): Promise<VariableDto> {
+  const row = await db
+    .selectFrom('variables')
+    .selectAll()
+    .where('id', '=', id)
+    .where(visibleIn(scope))
+    .executeTakeFirst();
   if (!row) throw missing('variable', id, []);
   return toVariable(row);
 }

@@ -55,7 +55,7 @@ export const bob: Actor = { kind: 'key', id: 'key_bob', name: 'bob', from: null 
 /** A name that no other test uses. */
 export const unique = (name: string): string => `${name}-${randomBytes(4).toString('hex')}`;
 
-export const defaultProject = (db: Db): Promise<Project> => findProject(db, 'default');
+export const defaultProject = (db: Db): Promise<Project> => findProject(db, 'default', 'all');
 
 export async function makeTemplate(
   db: Db,

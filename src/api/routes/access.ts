@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { apiKeySchema, auditEntrySchema, pageOf } from '../../model/index.ts';
 import { Reply, route } from '../route.ts';
 import type { Route } from '../route.ts';
-import { idParams, pageQuery, projectQuery, shortListQuery, since, slice } from './shared.ts';
+import { pageQuery, projectQuery, refParams, shortListQuery, since, slice } from './shared.ts';
 import type { RouteDeps } from './shared.ts';
 
 const keyInputSchema = z
@@ -13,7 +13,7 @@ const keyInputSchema = z
       .min(1)
       .max(100)
       .default(['view'])
-      .describe('`*`, or permissions such as `execute`, each also for one project: `execute@prj_…`'),
+      .describe('`*`, or permissions such as `execute`, each also for one project, by its name or id: `execute@shop`'),
     expiresAt: z.iso.datetime({ offset: true }).optional().describe('Never when absent'),
   })
   .meta({ id: 'ApiKeyInput' });
@@ -78,14 +78,14 @@ export function accessRoutes({ operations }: RouteDeps): Route[] {
     }),
     route({
       method: 'delete',
-      path: '/keys/:id',
+      path: '/keys/:ref',
       tag: 'Access',
-      summary: 'Revoke a key at once',
-      params: idParams,
+      summary: 'Revoke a key at once, by its id or name',
+      params: refParams,
       status: 204,
       response: z.null(),
       handle: async ({ caller, params }) => {
-        await operations.revokeKey({ actor: caller, id: params.id });
+        await operations.revokeKey({ actor: caller, ref: params.ref });
         return null;
       },
     }),

@@ -43,12 +43,9 @@ export function addKeys({ add, group }: Registry): void {
       usage: 'create <name>',
       summary: 'Create an API key; it is shown once',
       examples: [
-        [
-          'windlass key create ci --permission view --permission execute --expires-days 90',
-          'deploys, and sees what it does',
-        ],
+        ['windlass key create ci --permission execute --expires-days 90', 'deploys, and sees what it does'],
         ['windlass key create viewer --permission view', 'looks and changes nothing'],
-        ['windlass key create team --permission view@prj_… --permission execute@prj_…', 'one project alone'],
+        ['windlass key create team --permission execute@shop --permission approve@shop', 'one project alone'],
       ],
       flags: [
         { flags: '--permission <permission>', description: 'what it may do; several times for several', repeat: true },
@@ -79,7 +76,7 @@ export function addKeys({ add, group }: Registry): void {
       usage: 'delete <key>',
       aliases: ['rm', 'revoke'],
       summary: 'Revoke an API key at once',
-      examples: [['windlass key delete key_01jd3k9x2m7q4w8s5t6v --yes', '']],
+      examples: [['windlass key delete ci --yes', '']],
       flags: [yesFlag],
       options: yesOption,
       async run(call) {

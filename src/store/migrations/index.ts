@@ -5,6 +5,7 @@ import * as expectedNodes from './0004-expected-nodes.ts';
 import * as nodeProgress from './0005-node-progress.ts';
 import * as openGrants from './0030-open-grants.ts';
 import * as approvalWaivers from './0040-approval-waivers.ts';
+import * as keyNames from './0041-key-names.ts';
 import * as encryptionKeys from './0050-encryption-keys.ts';
 
 export interface Migration {
@@ -21,5 +22,6 @@ export const migrations: readonly Migration[] = [
   nodeProgress,
   openGrants,
   approvalWaivers,
+  keyNames,
   encryptionKeys,
 ];
