@@ -266,7 +266,7 @@ describe('following a deployment', () => {
     const { items } = (await api.call<{ items: Deployment[] }>('GET', 'deployments?limit=1')).body;
     const path = `deployments/${items[0]?.id ?? ''}/events`;
     expect((await api.call('GET', path, { token: null })).status).toBe(401);
-    expect((await api.call('GET', path, { token: await api.key(['view@prj_other']) })).status).toBe(403);
+    expect((await api.call('GET', path, { token: await api.key(['view@prj_other']) })).status).toBe(404);
   });
 });
 
