@@ -77,7 +77,7 @@ it('is made once for a database, told to a file alone, and made again only when 
   });
   const asked = await whileServing('third', ['--new-administrator-key'], async (url, keyFile) => {
     expect(readFileSync(keyFile, 'utf8').trim()).not.toBe(key);
-    expect(await names(url)).toEqual(['administrator', 'administrator']);
+    expect(await names(url)).toEqual(['administrator', 'administrator 2']);
   });
   for (const log of [first, second, asked]) expect(log).not.toMatch(/wlk_[0-9a-z]{20}_/);
 });

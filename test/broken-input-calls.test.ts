@@ -122,14 +122,15 @@ const calls: readonly Row[] = [
     does: async () => told.call('POST', '/environments/shop/deployments', {}, await key(['view'])),
     shows: [
       '403 guest may not do this: the permission "execute" in <prj> is missing',
-      '→ ask an administrator for a key that has it: windlass key create NAME --permission view@<prj> --permission execute@<prj>',
+      '→ ask an administrator for a key that has it: windlass key create NAME --permission execute@<prj>',
     ],
   },
   {
     it: 'a permission that is none',
     does: () => told.call('POST', '/keys', { name: 'x', permissions: ['fly'] }),
     shows: [
-      '400 there is no permission "fly"; there are * and organization.manage, project.manage, view, plan, execute, approve, abort, rollback, each also as permission@project-id',
+      '400 The permission "fly" cannot be given: there is no permission "fly"; there are * and organization.manage, project.manage, view, plan, execute, approve, abort, rollback, each also as permission@project',
+      '  permissions[0]: there is no permission "fly"; there are * and organization.manage, project.manage, view, plan, execute, approve, abort, rollback, each also as permission@project',
     ],
   },
   {

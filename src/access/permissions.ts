@@ -41,7 +41,7 @@ export function checkGrant(grant: string): string {
   if (grant === '*' || known) return grant;
   throw new WindlassError(
     'invalidInput',
-    `there is no permission "${grant}"; there are * and ${permissions.join(', ')}, each also as permission@project-id`,
+    `there is no permission "${grant}"; there are * and ${permissions.join(', ')}, each also as permission@project`,
   );
 }
 

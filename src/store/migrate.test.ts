@@ -52,4 +52,23 @@ describe('migrations', () => {
     await sql`DROP TABLE half, other_half`.execute(db);
     await sql`DELETE FROM windlass_migrations WHERE name = '9998-broken'`.execute(db);
   });
+
+  test('give keys that share a name names of their own, the oldest keeping it', async () => {
+    await sql`DROP INDEX api_keys_name`.execute(db);
+    const key = (id: string, name: string, minute: number, revoked = false) =>
+      sql`INSERT INTO api_keys (id, name, prefix, hash, permissions, created_at, revoked_at)
+        VALUES (${id}, ${name}, 'wlk_', ${id}, '[]', ${new Date(Date.UTC(2026, 0, 1, 0, minute))}, ${revoked ? new Date() : null})`.execute(
+        db,
+      );
+    await key('key_0000000000000aaaaaaa', 'ci', 2);
+    await key('key_0000000000000bbbbbbb', 'ci', 1);
+    await key('key_0000000000000ccccccc', 'ci', 3);
+    await key('key_0000000000000ddddddd', 'ci', 0, true);
+    await key('key_0000000000000eeeeeee', 'ana', 0);
+    await sql`DELETE FROM windlass_migrations WHERE name = '0041-key-names'`.execute(db);
+    await migrate(db);
+    const { rows } = await sql<{ name: string }>`SELECT name FROM api_keys ORDER BY id`.execute(db);
+    expect(rows.map(({ name }) => name)).toEqual(['ci (aaaaaa)', 'ci', 'ci (cccccc)', 'ci', 'ana']);
+    await sql`DELETE FROM api_keys`.execute(db);
+  });
 });
