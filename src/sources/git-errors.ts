@@ -12,6 +12,12 @@ interface Cause {
 
 const causes: readonly Cause[] = [
   {
+    pattern: /was killed from outside/i,
+    why: () => 'git was killed from outside',
+    hint: 'Nothing was changed, so ask for the same again. The system kills programs when memory runs out.',
+    class: 'provider',
+  },
+  {
     pattern: /could not resolve host|name or service not known|temporary failure in name resolution/i,
     why: (host) => `the host name ${host} is not known`,
     hint: 'Check the spelling of the host, and that this machine can resolve it.',

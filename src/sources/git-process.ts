@@ -168,7 +168,11 @@ export async function runGit(call: GitCall): Promise<GitAnswer> {
   try {
     const code = await new Promise<number>((resolve, reject) => {
       child.once('error', reject);
-      child.once('close', (exit, signal) => resolve(exit ?? (signal ? 128 : 1)));
+      child.once('close', (exit, signal) => {
+        // git has no last word then, and nobody should look for a wrong address.
+        if (signal !== null) stderr += `fatal: git ${verb} was killed from outside (${signal})\n`;
+        resolve(exit ?? (signal ? 128 : 1));
+      });
     });
     const failure = stopped as Error | null;
     if (failure) throw failure;

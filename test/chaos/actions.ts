@@ -228,6 +228,17 @@ function draw(random: Random, graph: ChaosGraph): Draw {
   }
 }
 
+/** What a person does about nodes that are marked: looks at what is really there, and says so. */
+export async function verifyMarked(context: ActionContext): Promise<void> {
+  const { client, environment } = context;
+  for (const { id, alias, flags } of await client.children(environment.id)) {
+    if (flags.stateUnverified === null) continue;
+    await attempt(context, 'verify', `verify ${alias}`, () =>
+      client.request('POST', `/environments/${id}/state/verify`, { reason: 'looked at what is really there' }),
+    );
+  }
+}
+
 /** A first deploy and one to three more requests, some of them interfered with, some asked for before the last has ended. */
 export async function act(context: ActionContext, endWithinMs: number): Promise<void> {
   const { client, random, graph } = context;
@@ -235,6 +246,8 @@ export async function act(context: ActionContext, endWithinMs: number): Promise<
   const times = random.whole(2, 4);
   for (let time = 0; time < times; time++) {
     const drawn: Draw = time === 0 ? {} : draw(random, graph);
+    // Now and then nobody looks: then the next run has to say so, or to leave the mark.
+    if (time > 0 && random.chance(0.6)) await verifyMarked(context);
     const failing = random.chance(0.4) ? [random.pick(graph.nodes).alias] : [];
     const run: Deployment | null =
       typeof drawn !== 'string'

@@ -6,7 +6,7 @@ import type { ChaosClient } from './client.ts';
 import type { Cluster } from './cluster.ts';
 import type { ChaosGraph } from './graph.ts';
 import type { Kill } from './monkey.ts';
-import { checkCauses, checkEvents, checkNothingOpen, checkTemporal, readRecords } from './records.ts';
+import { checkCauses, checkEvents, checkMarked, checkNothingOpen, checkTemporal, readRecords } from './records.ts';
 import { checkAppliedOnce, checkStateHistory, checkStates } from './world.ts';
 
 export interface CheckContext {
@@ -31,6 +31,7 @@ export async function findViolations(context: CheckContext): Promise<string[]> {
     ...temporal,
     ...(await checkNothingOpen(context, records)),
     ...(await checkEvents(context, records)),
+    ...(await checkMarked(context)),
     ...checkCauses(context, records),
     ...checkAppliedOnce(context, records),
     ...(await checkStateHistory(context)),

@@ -5,7 +5,7 @@ import type { Client as TemporalClient } from '@temporalio/client';
 import type { Pool } from 'pg';
 import { isTerminalDeployment } from '../../src/model/index.ts';
 import type { Deployment, Environment } from '../../src/model/index.ts';
-import { act, decideApprovals, start } from './actions.ts';
+import { act, decideApprovals, start, verifyMarked } from './actions.ts';
 import type { ActionContext, Counts } from './actions.ts';
 import { findDeviations, findViolations } from './checks.ts';
 import type { CheckContext } from './checks.ts';
@@ -132,6 +132,7 @@ async function lastRun(context: ActionContext, checking: CheckContext, { monkey 
   const { client, random } = context;
   const request = random.chance(0.3) ? { type: 'destroy' } : {};
   monkey.spare(context.graph.nodes.map(({ alias }) => alias));
+  await verifyMarked(context);
   const asked = await start(context, request);
   if (asked === null) return [`the last run was refused: ${context.story.at(-1) ?? ''}`];
   const final: Deployment | null = await client.ended(asked.id, finalWithinMs);

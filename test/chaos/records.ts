@@ -4,6 +4,11 @@ import { isTerminalDeployment, isTerminalNode, workflowIds } from '../../src/mod
 import type { DeploymentOutcome, DeploymentStatus, EnvironmentView, NodeStatus } from '../../src/model/index.ts';
 import type { CheckContext } from './checks.ts';
 
+/** What is needed to look at the records of an environment. */
+export type RecordsContext = Pick<CheckContext, 'database' | 'temporal' | 'environment'> & {
+  readonly cluster: Pick<CheckContext['cluster'], 'tools'>;
+};
+
 export interface DeploymentRecord {
   readonly id: string;
   readonly number: number;
@@ -37,7 +42,7 @@ export interface Records {
   readonly retries: readonly { readonly deploymentId: string; readonly alias: string }[];
 }
 
-export async function readRecords({ database, environment }: CheckContext): Promise<Records> {
+export async function readRecords({ database, environment }: RecordsContext): Promise<Records> {
   const deployments = await database.query<DeploymentRecord>(
     'SELECT id, number, type, status, request, error, started_at, finished_at FROM deployments WHERE environment_id = $1 ORDER BY number',
     [environment.id],
@@ -63,7 +68,7 @@ export const nodesOf = ({ nodes }: Records, deploymentId: string): NodeRecord[] 
   nodes.filter((node) => node.deployment_id === deploymentId);
 
 /** Nothing may be in progress, locked, or waited for. */
-export async function checkNothingOpen(context: CheckContext, records: Records): Promise<string[]> {
+export async function checkNothingOpen(context: RecordsContext, records: Records): Promise<string[]> {
   const { database, environment, cluster } = context;
   const found: string[] = [];
   for (const deployment of records.deployments) {
@@ -110,7 +115,7 @@ async function patiently<T>(work: () => Promise<T>): Promise<T> {
 /** A workflow closes a moment after it has written its last record, longer after when a worker has just died. */
 const closedWithinMs = 60_000;
 
-async function closedStatus({ temporal }: CheckContext, workflowId: string): Promise<string> {
+async function closedStatus({ temporal }: RecordsContext, workflowId: string): Promise<string> {
   const handle = temporal.workflow.getHandle(workflowId);
   for (const deadline = Date.now() + closedWithinMs; ; await delay(500)) {
     const { status } = await patiently(() => handle.describe());
@@ -119,7 +124,7 @@ async function closedStatus({ temporal }: CheckContext, workflowId: string): Pro
 }
 
 /** Every workflow is closed and says what the records say. */
-export async function checkTemporal(context: CheckContext, records: Records): Promise<string[]> {
+export async function checkTemporal(context: RecordsContext, records: Records): Promise<string[]> {
   const { temporal, environment } = context;
   const found = await Promise.all(records.deployments.map((deployment) => compareRun(context, records, deployment)));
   if (records.deployments.length === 0) return found.flat();
@@ -130,7 +135,7 @@ export async function checkTemporal(context: CheckContext, records: Records): Pr
   return found.flat();
 }
 
-async function compareRun(context: CheckContext, records: Records, deployment: DeploymentRecord): Promise<string[]> {
+async function compareRun(context: RecordsContext, records: Records, deployment: DeploymentRecord): Promise<string[]> {
   const workflowId = workflowIds.deployment(deployment.id);
   const name = nameOf(deployment);
   const found: string[] = [];
@@ -165,7 +170,7 @@ interface EventRecord {
 }
 
 /** Who follows the events knows in the end what the records say, and sees a run end once. */
-export async function checkEvents({ database, environment }: CheckContext, records: Records): Promise<string[]> {
+export async function checkEvents({ database, environment }: RecordsContext, records: Records): Promise<string[]> {
   const { rows } = await database.query<EventRecord>(
     `SELECT e.type, e.deployment_id, e.alias, e.data FROM events e JOIN deployments d ON d.id = e.deployment_id
      WHERE d.environment_id = $1 AND e.type IN ('deployment.status', 'node.status') ORDER BY e.id`,
@@ -196,6 +201,23 @@ export async function checkEvents({ database, environment }: CheckContext, recor
   return found;
 }
 
+/** A tool that is killed in a change may have made what no state knows: its node succeeds after all, or says so. */
+export async function checkMarked({ database, environment }: RecordsContext): Promise<string[]> {
+  const { rows } = await database.query<{ number: number; deployment_id: string; alias: string; message: string }>(
+    `SELECT d.number, n.deployment_id, n.alias, n.error->>'message' AS message FROM node_runs n
+       JOIN deployments d ON d.id = n.deployment_id
+     WHERE d.environment_id = $1 AND n.status = 'failed' AND (n.journal->>'changes')::boolean
+       AND n.error->>'message' ~ 'ended by signal|was killed'
+       AND NOT EXISTS (SELECT 1 FROM events e WHERE e.deployment_id = n.deployment_id AND e.alias = n.alias
+         AND jsonb_typeof(e.data->'stateUnverified') = 'object')`,
+    [environment.id],
+  );
+  return rows.map(
+    ({ number, deployment_id, alias, message }) =>
+      `#${number} (${deployment_id}): the tool of ${alias} was killed in a change, and nothing says that its state is unverified: ${message}`,
+  );
+}
+
 /** Every ending that is not a success has a cause that this run of chaos has given. */
 export function checkCauses({ asked, rejected, kills }: CheckContext, records: Records): string[] {
   const found: string[] = [];
@@ -213,6 +235,7 @@ export function checkCauses({ asked, rejected, kills }: CheckContext, records: R
       (node) =>
         node.status === 'failed' &&
         !killed.has(`${deployment.id}/${node.alias}`) &&
+        !waitsForPerson(node, killed) &&
         !(of.failing.includes(node.alias) && /on purpose/.test(node.error?.message ?? '')) &&
         !lacksUpstream(node, nodes),
     );
@@ -240,6 +263,11 @@ export function checkCauses({ asked, rejected, kills }: CheckContext, records: R
   return found;
 }
 
+/** Its tool was killed in an earlier run, and nobody has looked at its state since. */
+function waitsForPerson({ alias, error }: NodeRecord, killed: ReadonlySet<string>): boolean {
+  return /unverified/.test(error?.message ?? '') && [...killed].some((tool) => tool.endsWith(`/${alias}`));
+}
+
 /** It reads an output of a node that was left out, or that has none yet. */
 function lacksUpstream(node: NodeRecord, nodes: readonly NodeRecord[]): boolean {
   if (node.error?.class !== 'definition' || !/outputs?/.test(node.error.message)) return false;
@@ -248,7 +276,7 @@ function lacksUpstream(node: NodeRecord, nodes: readonly NodeRecord[]): boolean 
 
 /** Refused when it was its turn, with a reason that concerns what was asked. */
 function refusedRun({ error }: DeploymentRecord): boolean {
-  return /would be left without it|failed half-way and (was|were) left out|no earlier successful deployment|the graph has no node/.test(
+  return /would be left without it|failed half-way and (was|were) left out|unverified|no earlier successful deployment|the graph has no node/.test(
     error?.message ?? '',
   );
 }

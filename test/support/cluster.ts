@@ -11,6 +11,8 @@ import { toolPath } from './tools.ts';
 /** PostgreSQL, Temporal, `windlass server` and workers, each a process of its own that can be killed and started again. */
 export interface TestCluster {
   readonly root: string;
+  /** Of the database of Windlass. */
+  readonly databaseUrl: string;
   readonly postgres: TestPostgres;
   /** Replaced by the `start…` functions. */
   temporal: TestTemporal;
@@ -23,7 +25,13 @@ export interface TestCluster {
   stop(): Promise<void>;
 }
 
-export async function startCluster(options: { readonly workers: number }): Promise<TestCluster> {
+export interface ClusterOptions {
+  readonly workers: number;
+  /** Settings of API and workers besides. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export async function startCluster(options: ClusterOptions): Promise<TestCluster> {
   const root = mkdtempSync(join(tmpdir(), 'windlass-cluster-'));
   const directory = (name: string): string => {
     const path = join(root, name, 'data');
@@ -34,11 +42,13 @@ export async function startCluster(options: { readonly workers: number }): Promi
   const postgres = await startPostgres({ settings: ['synchronous_commit=on'] });
   const ports = { port: await freePort(), uiPort: await freePort() };
   const port = await freePort();
+  const databaseUrl = await postgres.createDatabase('windlass');
   const env = {
-    WINDLASS_DATABASE_URL: await postgres.createDatabase('windlass'),
+    WINDLASS_DATABASE_URL: databaseUrl,
     TEMPORAL_ADDRESS: `127.0.0.1:${ports.port}`,
     WINDLASS_ENCRYPTION_KEY: randomBytes(32).toString('hex'),
     WINDLASS_STATE_URL: `http://127.0.0.1:${port}`,
+    ...options.env,
   };
   const temporal = (): Promise<TestTemporal> => startTemporal(toolPath('temporal'), root, ports);
   const api = (): Promise<TestApi> => startServer({ dataDirectory: directory('server'), port, env });
@@ -54,6 +64,7 @@ export async function startCluster(options: { readonly workers: number }): Promi
   });
   const cluster: TestCluster = {
     root,
+    databaseUrl,
     postgres,
     temporal: first,
     api: server,
