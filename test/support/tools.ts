@@ -46,5 +46,6 @@ export function providerMirror(): string {
 /** What makes a program see the date of `./windlass test --date`; nothing without that option. */
 export function clockVariables(): Record<string, string> {
   const names = ['LD_PRELOAD', 'FAKETIME', 'FAKETIME_DONT_FAKE_MONOTONIC', 'NO_FAKE_STAT'];
+  if (process.env['FAKETIME']) names.push('WINDLASS_CLOCK_OFFSET_SECONDS', 'NODE_OPTIONS');
   return Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
 }
