@@ -64,6 +64,14 @@ function copyStaticFiles() {
   if (existsSync(from)) cpSync(from, to, { recursive: true });
 }
 
+/** Completion answers from this, without loading the commands. */
+function writeCommandShape() {
+  const script = join(dist, 'src', 'cli', 'completion', 'write-shape.js');
+  if (!existsSync(script)) return;
+  const { status } = spawnSync(process.execPath, [script], { stdio: 'inherit' });
+  if (status !== 0) process.exit(status ?? 1);
+}
+
 async function bundleWorkflows() {
   const workflowsPath = join(root, 'src', 'workflows', 'index.ts');
   if (!existsSync(workflowsPath)) {
@@ -99,6 +107,7 @@ writeFileSync(stampDraft, JSON.stringify(next));
 if (last.compiled !== next.compiled) {
   compile();
   copyStaticFiles();
+  writeCommandShape();
 }
 if (last.bundled !== next.bundled || !existsSync(bundleFile)) await bundleWorkflows();
 renameSync(stampDraft, stampFile);

@@ -68,15 +68,44 @@ export interface Registry {
 
 export const noOptions = zod.object({});
 
+/** Verbs that only look. They start no server: what they would show is then not there to be seen. */
+const lookUps: ReadonlySet<string> = new Set([
+  'children',
+  'diff',
+  'download',
+  'events',
+  'graph',
+  'list',
+  'logs',
+  'nodes',
+  'outputs',
+  'show',
+  'status',
+  'variables',
+  'versions',
+  'watch',
+]);
+
+/** Whether results and errors are for machines. Asked before, and apart from, the parsing that may be what fails. */
+export function wantsJson(words: readonly string[]): boolean {
+  return words.some(
+    (word, index) =>
+      /^(--json|--output=json|-o=?json)$/.test(word) ||
+      (word === 'json' && /^(-o|--output)$/.test(words[index - 1] ?? '')),
+  );
+}
+
 interface ProgramOptions {
   readonly io: Io;
   readonly dependencies: SessionDependencies;
   readonly version: string;
   /** Takes the exit code of the command that ran. */
   readonly onExit: (code: number) => void;
+  /** What commander would say of wrong usage is said as JSON by whoever catches its error. */
+  readonly quiet?: boolean;
 }
 
-export function createRegistry({ io, dependencies, version, onExit }: ProgramOptions): Registry {
+export function createRegistry({ io, dependencies, version, onExit, quiet = false }: ProgramOptions): Registry {
   const program = new Command('windlass');
   program
     .description('Deploys a whole environment of infrastructure stacks as one durable run.')
@@ -96,7 +125,7 @@ export function createRegistry({ io, dependencies, version, onExit }: ProgramOpt
       .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
       .configureOutput({
         writeOut: (text) => target.stdout.write(text),
-        writeErr: (text) => target.stderr.write(text),
+        writeErr: (text) => (quiet ? undefined : target.stderr.write(text)),
         getOutHelpWidth: () => Math.min(120, target.stdout.columns),
         getErrHelpWidth: () => Math.min(120, target.stderr.columns),
       })
@@ -132,14 +161,15 @@ export function createRegistry({ io, dependencies, version, onExit }: ProgramOpt
         const options = parseOptions(spec.options, all);
         const printer = createPrinter(io, { format: global.json ? 'json' : global.output, noColor: !global.color });
         const sessions: Session[] = [];
-        const open = async (mayStart: boolean): Promise<Session> => {
+        const mayStart = !lookUps.has(command.name());
+        const open = async (how: { readonly mayStart: boolean; readonly mayWait: boolean }): Promise<Session> => {
           const known = sessions[0];
           if (known) return known;
           const session = await openSession({
             io,
             printer,
             dependencies,
-            mayStart,
+            ...how,
             choice: { url: global.url, token: global.token },
           });
           sessions.push(session);
@@ -159,12 +189,12 @@ export function createRegistry({ io, dependencies, version, onExit }: ProgramOpt
             optional: (index) => (typeof given[index] === 'string' ? given[index] : undefined),
             variadic: (index) => zod.array(zod.string()).parse(given[index] ?? []),
             url: global.url ?? io.env['WINDLASS_URL'],
-            connect: () => open(true),
+            connect: () => open({ mayStart, mayWait: true }),
             connectLocal: (dataDirectory) =>
               openLocal({ io, printer, dependencies, choice: { url: global.url, token: global.token } }, dataDirectory),
             async connectIfRunning() {
               try {
-                return await open(false);
+                return await open({ mayStart: false, mayWait: false });
               } catch (error) {
                 if (error instanceof CliError && error.code === 'unreachable') return null;
                 throw error;

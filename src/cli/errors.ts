@@ -61,6 +61,37 @@ export function describeFailure(error: unknown, style: Style, debug: boolean): F
   };
 }
 
+/** A failure for machines: what people see, field by field. */
+export interface MachineFailure {
+  /** Stable reason: the server's, else `usage`, `failed` or `internal`. */
+  readonly code: string;
+  readonly message: string;
+  readonly exitCode: number;
+  readonly hint?: string | undefined;
+  readonly problems?: readonly Problem[] | undefined;
+}
+
+/** null when there is nothing to tell, such as of a help that was asked for. */
+export function machineFailure(error: unknown): MachineFailure | null {
+  if (error instanceof CommanderError) {
+    const asked = error.exitCode === 0 && error.code !== 'commander.help';
+    if (asked) return null;
+    const message = error.code.startsWith('commander.help') ? 'a command is missing' : error.message;
+    return { code: 'usage', message: safeText(message).replace(/^error: /, ''), exitCode: exitCodes.usage };
+  }
+  const known = knownFailure(error);
+  if (!known) return { code: 'internal', message: safeText(messageOf(error)), exitCode: exitCodes.failed };
+  const { message, hint, problems, exitCode } = known;
+  const given = error instanceof CliError || error instanceof WindlassError ? error.code : undefined;
+  return {
+    code: given ?? (exitCode === exitCodes.usage ? 'usage' : 'failed'),
+    message: safeText(message),
+    exitCode,
+    ...(hint === undefined ? {} : { hint: safeText(hint) }),
+    ...(problems.length > 0 ? { problems } : {}),
+  };
+}
+
 interface KnownFailure {
   readonly message: string;
   readonly hint: string | undefined;

@@ -1,6 +1,6 @@
 import type { EnvironmentStatus } from '../model/index.ts';
 import { environmentStatusWord } from './follow/words.ts';
-import { layoutTree } from './follow/tree.ts';
+import { belowText, layoutTree } from './follow/tree.ts';
 import type { Style } from './text/style.ts';
 import { oneLine, padEnd, widthOf } from './text/width.ts';
 
@@ -22,8 +22,8 @@ export function drawText(nodes: readonly DrawnNode[], style: Style): string[] {
   const rows = layoutTree(nodes, style.glyphs);
   const names = new Map(nodes.map((node) => [node.alias, oneLine(node.name)]));
   const titles = rows.map(
-    ({ node, prefix }) =>
-      `${prefix}${oneLine(node.name)}${node.alias === node.name ? '' : ` (${oneLine(node.alias)})`}`,
+    ({ node, prefix, below }) =>
+      `${prefix}${oneLine(node.name)}${node.alias === node.name ? '' : ` (${oneLine(node.alias)})`}${belowText(below)}`,
   );
   const width = Math.max(0, ...titles.map(widthOf));
   return rows.map(({ node }, index) => {

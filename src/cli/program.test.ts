@@ -435,7 +435,10 @@ describe('mistakes', () => {
 
 describe('the server of a command', () => {
   test('without any the embedded one is started for as long as it takes, which is said', async () => {
-    const { url } = await serve({ 'GET /environments': () => page(makeEnvironment()) });
+    const { url } = await serve({
+      'GET /environments/shop': () => makeEnvironment(),
+      'PATCH /environments/env_shop': () => makeEnvironment(),
+    });
     const steps: string[] = [];
     const dependencies: SessionDependencies = {
       findRunning: () => Promise.resolve(null),
@@ -451,9 +454,12 @@ describe('the server of a command', () => {
       },
     };
     const io = fakeIo({ env: { XDG_CONFIG_HOME: home, HOME: home, WINDLASS_DATA: join(home, 'data') } });
-    const { code, out, err } = await finish(io, runCli(['env', 'list', '--json'], io, dependencies));
+    const { code, out, err } = await finish(
+      io,
+      runCli('env update shop --revision v2 --json'.split(' '), io, dependencies),
+    );
     expect([code, steps]).toEqual([0, ['start', 'stop']]);
-    expect(JSON.parse(out)).toHaveLength(1);
+    expect(JSON.parse(out)).toMatchObject({ name: 'shop' });
     expect(err).toContain('No server is running: starting one for this command');
     expect(err).toMatch(/OpenTofu 1\.12\.6 +found +2 min 10 s/);
     expect(server?.calls[0]?.headers.authorization).toBe('Bearer made-at-start');
@@ -598,7 +604,97 @@ describe('deploying a directory', () => {
 });
 
 test('completion offers commands, flags, choices and what the server knows', async () => {
+  const routes: Routes = {
+    ...shop(),
+    'GET /environments': () => page(makeEnvironment(), makeEnvironment({ name: 'shoes and more' })),
+    'GET /environments/shop/graph': () => ({ nodes: [{ alias: 'eks' }, { alias: 'db' }, { odd: 1 }] }),
+    'GET /projects': () => page({ name: 'default' }),
+    'GET /deployments': () => page({ id: 'dep_1' }),
+  };
+  expect((await run('__complete status sh', routes)).out).toBe('shop\n');
+  expect((await run('__complete approve shop/e')).out).toBe('shop/eks\n');
+  expect((await run('__complete env list --project d')).out).toBe('default\n');
+  expect((await run('__complete variable list --environment shop/d')).out).toBe('shop/db\n');
+  expect((await run("__complete deployment watch ''")).out).toBe('dep_1\n');
+  expect((await run('__complete help env li')).out).toBe('list\n');
   expect((await run('__complete dep')).out).toBe('deploy\ndeployment\n');
   expect((await run('__complete deploy --tric')).out).toBe('--trickle-down\n');
   expect((await run("__complete deploy shop --trickle-down ''")).out).toBe('none\nchanged-outputs\nall\n');
+});
+
+describe('help', () => {
+  test('help X is X --help', async () => {
+    const asked = await run('help env list');
+    expect(asked).toMatchObject({ code: 0, out: (await run('environment list --help')).out });
+    expect(asked.out).toMatch(/^Examples:\n {2}windlass environment list/);
+    expect((await run('help')).out).toContain('Runs:');
+  });
+
+  test('help of what is no command says which is near: 2', async () => {
+    expect(await run('help environment lst')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('there is no command "environment lst"; did you mean "list"?'),
+    });
+  });
+});
+
+describe('errors for machines', () => {
+  const errorOf = ({ err }: Result): unknown =>
+    (JSON.parse(err.trim().split('\n').at(-1) ?? '') as { error: unknown }).error;
+
+  test('with --json an error is one line of JSON on stderr, with the exit code that it had', async () => {
+    const routes: Routes = {
+      'GET /environments/shop/status': ({ response }) =>
+        problem(response, 423, 'locked', '"shop" is locked', 'windlass unlock shop'),
+    };
+    for (const words of ['status shop --json', 'status shop -o json', 'status --output=json shop']) {
+      const result = await run(words, routes);
+      expect(result).toMatchObject({ code: 3, out: '' });
+      expect(errorOf(result)).toEqual({
+        code: 'locked',
+        message: '"shop" is locked',
+        hint: 'windlass unlock shop',
+        exitCode: 3,
+      });
+    }
+    expect((await run('status shop', routes)).err).toMatch(/^error: "shop" is locked/);
+  });
+
+  test('wrong usage is JSON too', async () => {
+    for (const words of ['deploy --json', 'status shop --jsn --json', 'environment --json', 'nonsense --json']) {
+      const result = await run(words);
+      expect(result).toMatchObject({ code: 2, out: '' });
+      expect(result.err.trim().split('\n')).toHaveLength(1);
+      expect(errorOf(result)).toMatchObject({ code: 'usage', exitCode: 2, message: expect.any(String) });
+    }
+  });
+});
+
+describe('without a server', () => {
+  const alone = async (words: string): Promise<Result> => {
+    const io = fakeIo({ env: { XDG_CONFIG_HOME: home, XDG_DATA_HOME: home, HOME: home, NO_COLOR: '1' } });
+    return finish(io, runCli(words.split(' '), io, noServer));
+  };
+
+  test.each(['status shop', 'env list', 'audit list', 'logs shop', 'graph shop', 'drift show shop', 'plan show shop'])(
+    '%s starts nothing and says so: 1',
+    async (words) => {
+      expect(await alone(words)).toMatchObject({
+        code: 1,
+        out: '',
+        err: 'error: no server is running\n  start one: windlass up\n',
+      });
+    },
+  );
+
+  test('completion offers what it can at once, and starts nothing', async () => {
+    expect(await alone('__complete status')).toMatchObject({ code: 0, out: 'status\n', err: '' });
+    expect(await alone('__complete status sho')).toMatchObject({ code: 0, out: '', err: '' });
+    const away = fakeIo({ env: { XDG_CONFIG_HOME: home, WINDLASS_URL: 'http://127.0.0.1:1', WINDLASS_TOKEN: 'k' } });
+    expect(await finish(away, runCli(['__complete', 'status', 'sho'], away, noServer))).toMatchObject({ out: '' });
+  });
+
+  test('a deploy may start one', async () => {
+    expect((await alone('deploy shop')).err).toContain('must not start a server');
+  });
 });

@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
-import { createRegistry } from './cli.ts';
+import { createRegistry, wantsJson } from './cli.ts';
 import type { Registry } from './cli.ts';
 import { addAccount } from './commands/account.ts';
 import { addKeys } from './commands/keys.ts';
 import { addProjects } from './commands/projects.ts';
 import { addTemplates } from './commands/templates.ts';
-import { addCompletion, answerCompletion, completionWord } from './commands/completion.ts';
+import { addCompletion } from './commands/completion.ts';
 import { addControl } from './commands/control.ts';
 import { addDecide } from './commands/decide.ts';
 import { addDemo } from './commands/demo.ts';
@@ -13,6 +13,7 @@ import { addDeploy } from './commands/deploy.ts';
 import { addDestroy, addPlan } from './commands/destroy-plan.ts';
 import { addEnvironments } from './commands/environments.ts';
 import { addApprovals, addAudit, addDeployments } from './commands/history.ts';
+import { addHelp } from './commands/help.ts';
 import { addInit } from './commands/init.ts';
 import { addDrift, addSchedules } from './commands/life.ts';
 import { addLocks, addTtl } from './commands/ttl-lock.ts';
@@ -23,12 +24,13 @@ import { addState } from './commands/state.ts';
 import { addStatus } from './commands/status.ts';
 import { addValidate } from './commands/validate.ts';
 import { addVariables } from './commands/variables.ts';
-import { describeFailure } from './errors.ts';
-import { createPrinter } from './io.ts';
+import { answerCompletion, completionWord } from './completion/answer.ts';
+import { shapeOf } from './completion/shape.ts';
+import { describeFailure, machineFailure } from './errors.ts';
 import type { Io } from './io.ts';
 import { ownVersion } from './package-root.ts';
 import type { SessionDependencies } from './session.ts';
-import { openSession, realDependencies } from './session.ts';
+import { realDependencies } from './session.ts';
 import { styleFor } from './text/style.ts';
 
 const examples = `Examples:
@@ -44,6 +46,7 @@ interface ProgramOptions {
   readonly io: Io;
   readonly dependencies: SessionDependencies;
   readonly onExit: (code: number) => void;
+  readonly quiet?: boolean;
 }
 
 /** As the help lists them. */
@@ -66,12 +69,12 @@ const sections: readonly (readonly [heading: string, commands: readonly ((regist
       addAudit,
     ],
   ],
-  ['This command:', [addAccount, addCompletion]],
+  ['This command:', [addHelp, addAccount, addCompletion]],
 ];
 
 /** All commands, in the order in which people meet them. */
-export function createProgram({ io, dependencies, onExit }: ProgramOptions): Command {
-  const registry = createRegistry({ io, dependencies, version: ownVersion(), onExit });
+export function createProgram(options: ProgramOptions): Command {
+  const registry = createRegistry({ ...options, version: ownVersion() });
   for (const [heading, commands] of sections) {
     registry.program.commandsGroup(heading);
     for (const add of commands) add(registry);
@@ -88,21 +91,21 @@ export async function runCli(
 ): Promise<number> {
   let code = 0;
   try {
-    const program = createProgram({ io, dependencies, onExit: (exit) => (code = exit) });
+    const program = createProgram({ io, dependencies, onExit: (exit) => (code = exit), quiet: wantsJson(words) });
     if (words[0] === completionWord) {
-      const printer = createPrinter(io, { format: 'table', noColor: true });
-      const choice = { url: undefined, token: undefined };
-      await answerCompletion(program, words.slice(1), {
-        io,
-        connect: () => openSession({ io, printer, dependencies, choice, mayStart: false }),
-      });
+      for (const line of await answerCompletion(shapeOf(program), words.slice(1), io.env)) io.stdout.write(`${line}\n`);
       return code;
     }
     await program.parseAsync([...words], { from: 'user' });
     return code;
   } catch (error) {
-    const json = words.includes('--json') || words.includes('json');
-    const style = styleFor(io.stderr.isTTY && !json, io.env, words.includes('--no-color'));
+    const json = wantsJson(words);
+    const machine = json ? machineFailure(error) : null;
+    if (json) {
+      if (machine) io.stderr.write(`${JSON.stringify({ error: machine })}\n`);
+      return machine?.exitCode ?? code;
+    }
+    const style = styleFor(io.stderr.isTTY, io.env, words.includes('--no-color'));
     const failure = describeFailure(error, style, io.env['WINDLASS_DEBUG'] === '1');
     for (const line of failure.lines) io.stderr.write(`${line}\n`);
     return failure.exitCode;

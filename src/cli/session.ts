@@ -59,6 +59,8 @@ interface OpenOptions {
   readonly dependencies: SessionDependencies;
   /** False: only a server that is there already. */
   readonly mayStart?: boolean;
+  /** False: one that is still starting counts as none. */
+  readonly mayWait?: boolean;
 }
 
 /**
@@ -96,7 +98,7 @@ const longestStartMs = 600_000;
 
 /** The embedded server that is running; one that is still starting is waited for. */
 async function waitForStart(
-  { io, printer, dependencies, mayStart }: OpenOptions,
+  { io, printer, dependencies, mayWait }: OpenOptions,
   dataDirectory: string,
 ): Promise<{ url: string; temporalUrl: string | null } | null> {
   const deadline = io.now() + longestStartMs;
@@ -104,7 +106,7 @@ async function waitForStart(
     const running = await dependencies.findRunning(dataDirectory);
     if (!running) return null;
     if (running.url) return { url: running.url, temporalUrl: running.temporalUrl };
-    if (mayStart === false || io.now() > deadline) return null;
+    if (mayWait === false || io.now() > deadline) return null;
     if (!told) printer.remark('The embedded server is still starting; waiting for it.');
     await sleep(500);
   }

@@ -1,7 +1,7 @@
 import type { Deployment, Environment, EnvironmentStatus, EnvironmentStatusReport, NodeState } from '../model/index.ts';
 import { assertNever } from '../model/index.ts';
 import { approvalLines } from './follow/approval-text.ts';
-import { layoutTree } from './follow/tree.ts';
+import { belowText, layoutTree } from './follow/tree.ts';
 import { deploymentStatusWord, environmentStatusWord, glyphOf, kindOf, paintNode, wordOf } from './follow/words.ts';
 import { describeCounts, formatDuration, formatRelative, plural, shellQuote, someOf } from './text/format.ts';
 import type { Colors, Glyphs, Style } from './text/style.ts';
@@ -140,14 +140,16 @@ function openPart({ current }: EnvironmentStatusReport, { last }: NodeState): La
 function renderNodes(report: EnvironmentStatusReport, { nowMs, width, style }: StatusOptions): string[] {
   const { colors, glyphs } = style;
   const rows = layoutTree(report.nodes, glyphs);
-  const full = rows.map(({ node, prefix }) => {
+  const full = rows.map(({ node, prefix, below }) => {
     const alias = node.alias === node.name ? '' : ` (${oneLine(node.alias)})`;
-    return `${prefix}${'  '}${oneLine(node.name)}${alias}`;
+    return `${prefix}${'  '}${oneLine(node.name)}${alias}${belowText(below)}`;
   });
   // Where there is no room for both, the alias says more: it is what commands take.
   const roomy = Math.max(0, ...full.map(widthOf)) <= width * 0.45;
-  const titles = rows.map(({ node }, index) =>
-    roomy ? (full[index] ?? '').slice((rows[index]?.prefix.length ?? 0) + 2) : oneLine(node.alias),
+  const titles = rows.map(({ node, below, prefix }, index) =>
+    roomy
+      ? (full[index] ?? '').slice(prefix.length + 2)
+      : `${oneLine(node.alias)}${belowText(below && { name: below.alias })}`,
   );
   const widths = rows.map(({ prefix }, index) => widthOf(prefix) + widthOf(titles[index] ?? ''));
   const nameWidth = Math.max(0, ...widths);

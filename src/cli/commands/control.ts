@@ -1,13 +1,16 @@
 import { z } from 'zod';
-import { deploymentSchema } from '../../model/index.ts';
+import { deploymentSchema, environmentStatusReportSchema } from '../../model/index.ts';
 import type { Deployment, DeploymentStatus, Environment } from '../../model/index.ts';
 import { ref } from '../client/api-client.ts';
+import type { ApiClient } from '../client/api-client.ts';
 import type { CommandSpec, Invocation, Registry } from '../cli.ts';
 import { noOptions } from '../cli.ts';
 import { CliError, exitCodes, usageError } from '../exit.ts';
 import { followRun } from '../follow/follow.ts';
 import type { Session } from '../session.ts';
+import { capitalize } from '../follow/words.ts';
 import { shellQuote } from '../text/format.ts';
+import { oneLine } from '../text/width.ts';
 import {
   acceptedSchema,
   findDeployment,
@@ -188,6 +191,7 @@ async function stop(call: StopCall, session: Session, { deployment, verb, ending
   }
   if (call.options.detach) {
     printDone(call, `Asked. See how it ends:  windlass deployment watch ${deployment.id}`, asked);
+    if (call.printer.format === 'table') call.printer.lines(await describeNextRun(client, deployment));
     return exitCodes.done;
   }
   const { exitCode, view } = await followRun({
@@ -198,8 +202,28 @@ async function stop(call: StopCall, session: Session, { deployment, verb, ending
     stayOnApproval: true,
     embedded: session.embedded,
   });
+  if (call.printer.format === 'table') call.printer.lines(await describeNextRun(client, deployment));
   if (view?.deployment.status === ending) return exitCodes.done;
   return exitCode === exitCodes.done ? exitCodes.failed : exitCode;
+}
+
+/** Which run has the turn of an environment now that one was stopped, or gets it next. */
+async function describeNextRun(client: ApiClient, stopped: Deployment): Promise<string[]> {
+  const path = `environments/${ref(stopped.environmentId)}/status`;
+  // The stop itself is done and told; that the rest cannot be seen is no failure of it.
+  const report = await client.get(path, environmentStatusReportSchema).catch(() => null);
+  if (report === null) return [];
+  const { current, queued } = report;
+  const describe = ({ number, type, requestedBy }: Deployment): string =>
+    `deployment ${number} (${type}, asked for by ${oneLine(requestedBy)})`;
+  const waiting = queued.find(({ id }) => id !== stopped.id);
+  const running = current !== null && current.id !== stopped.id ? current : null;
+  if (running !== null) {
+    const verb = running.number > stopped.number ? 'starts now' : 'goes on';
+    return [`${capitalize(describe(running))} ${verb}:  windlass deployment watch ${running.id}`];
+  }
+  if (waiting === undefined) return [];
+  return [`${capitalize(describe(waiting))} is next in the queue; drop it too:  windlass cancel ${waiting.id}`];
 }
 
 function addRollback({ add }: Registry): void {

@@ -3,7 +3,7 @@ import { formatCounts, formatDuration, formatNumber, plural, shellQuote, someOf 
 import type { Style } from '../text/style.ts';
 import { oneLine, padEnd, padStart, truncate, truncateStyled, widthOf } from '../text/width.ts';
 import { approvalLines } from './approval-text.ts';
-import { layoutTree } from './tree.ts';
+import { belowText, layoutTree } from './tree.ts';
 import type { RunView } from './view.ts';
 import { indexByAlias, waitsFor } from './view.ts';
 import { glyphOf, isKept, paintNode, titleOf, wordOf } from './words.ts';
@@ -62,6 +62,7 @@ export function renderHeader(view: RunView, { colors, glyphs }: Style): string {
 interface Row {
   readonly node: NodeRun;
   readonly prefix: string;
+  readonly below: NodeRun | null;
 }
 
 function renderNodes(view: RunView, options: RenderOptions, room: number): string[] {
@@ -83,7 +84,7 @@ function renderNodes(view: RunView, options: RenderOptions, room: number): strin
   return [
     ...renderRows(
       view,
-      urgent.map((node) => ({ node, prefix: '' })),
+      urgent.map((node) => ({ node, prefix: '', below: null })),
       options,
     ),
     `  … and ${describeRest(rest)}`,
@@ -122,10 +123,13 @@ function describeRest(nodes: readonly NodeRun[]): string {
 
 function renderRows(view: RunView, rows: readonly Row[], options: RenderOptions): string[] {
   const { colors, glyphs } = options.style;
-  const widest = Math.max(16, Math.floor(options.width * 0.45));
+  const titles = rows.map(({ node, below }) => `${oneLine(node.name)}${belowText(below)}`);
+  // Lines of a deep graph must not take the names' place.
+  const lines = Math.max(0, ...rows.map(({ prefix }) => widthOf(prefix)));
+  const widest = Math.max(16, Math.floor(options.width * 0.45), Math.min(lines + 22, Math.floor(options.width * 0.6)));
   const nameWidth = Math.min(
     widest,
-    Math.max(0, ...rows.map(({ node, prefix }) => widthOf(prefix) + 2 + widthOf(oneLine(node.name)))),
+    Math.max(0, ...rows.map(({ prefix }, index) => widthOf(prefix) + 2 + widthOf(titles[index] ?? ''))),
   );
   const words = rows.map(({ node }) => wordOf(node));
   const wordWidth = Math.max(0, ...words.map(widthOf));
@@ -135,7 +139,8 @@ function renderRows(view: RunView, rows: readonly Row[], options: RenderOptions)
   const timeWidth = Math.max(0, ...times.map(widthOf));
   const aliases = new Map([false, true].map((compensation) => [compensation, indexByAlias(view, compensation)]));
   return rows.map(({ node, prefix }, index) => {
-    const name = padEnd(truncate(oneLine(node.name), nameWidth - widthOf(prefix) - 2), nameWidth - widthOf(prefix) - 2);
+    const size = nameWidth - widthOf(prefix) - 2;
+    const name = padEnd(truncate(titles[index] ?? '', size), size);
     const columns = [
       `${prefix}${paintNode(glyphOf(node, glyphs, options.frame), node, colors)} ${isKept(node) ? colors.dim(name) : name}`,
       paintNode(padEnd(words[index] ?? '', wordWidth), node, colors),

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { unicodeGlyphs } from '../text/style.ts';
-import { layoutTree } from './tree.ts';
+import { belowText, layoutTree } from './tree.ts';
 
 const draw = (nodes: { alias: string; needs: string[] }[]): string[] =>
   layoutTree(nodes, unicodeGlyphs).map(({ node, prefix }) => prefix + node.alias);
@@ -35,8 +35,7 @@ test('needs outside of the run, doubled needs and cycles do no harm', () => {
 });
 
 test('a chain of thousands stays within the terminal and within the stack', () => {
-  const chain = Array.from({ length: 5000 }, (_, i) => ({ alias: `n${i}`, needs: i === 0 ? [] : [`n${i - 1}`] }));
-  const lines = draw(chain);
+  const lines = draw(chain(5000));
   expect(lines).toHaveLength(5000);
   expect(Math.max(...lines.map((line) => line.length))).toBeLessThan(40);
 });
@@ -52,5 +51,25 @@ test('each node of any graph without cycles is drawn once, below everything it h
       const rows = layoutTree(nodes, unicodeGlyphs).map(({ node }) => node.alias);
       expect([...rows].sort()).toEqual(nodes.map(({ alias }) => alias).sort());
     }),
+  );
+});
+
+const nameOf = ({ alias }: { alias: string }) => ({ name: alias });
+const chain = (length: number) =>
+  Array.from({ length }, (_, i) => ({ alias: `n${i}`, needs: i === 0 ? [] : [`n${i - 1}`] }));
+
+test('in a chain of twelve each node stands further in than the one it hangs under', () => {
+  const rows = layoutTree(chain(12), unicodeGlyphs);
+  const columns = rows.map(({ prefix }) => prefix.length);
+  expect(columns).toEqual([...new Set(columns)].sort((a, b) => a - b));
+  expect(Math.max(...columns)).toBeLessThanOrEqual(24);
+  expect(rows.every(({ below }) => below === null)).toBe(true);
+});
+
+test('rows that cannot be moved in further say what they hang under, so that a child is no sibling', () => {
+  const nodes = [...chain(15), { alias: 'fork', needs: ['n13'] }, { alias: 'aside', needs: ['n11'] }];
+  const rows = layoutTree(nodes, unicodeGlyphs).slice(-6);
+  expect(rows.map(({ node, prefix, below }) => prefix.trim() + node.alias + belowText(below && nameOf(below)))).toEqual(
+    ['└─n11', '├─n12', '├─n13 (after n12)', '├─n14 (after n13)', '├─fork (after n13)', '└─aside'],
   );
 });

@@ -1,4 +1,5 @@
 import type { Glyphs } from '../text/style.ts';
+import { oneLine, widthOf } from '../text/width.ts';
 
 export interface TreeNode {
   readonly alias: string;
@@ -9,10 +10,12 @@ export interface TreeRow<T> {
   readonly node: T;
   /** Lines that connect it with the row it hangs under. */
   readonly prefix: string;
+  /** What it hangs under, where the lines cannot show it: in rows that are too deep to be moved in further. */
+  readonly below: T | null;
 }
 
-/** Deeper rows are shown at this depth, so that a chain of a thousand does not leave the terminal. */
-const deepest = 8;
+/** Columns that lines may take, so that a chain of a thousand does not leave the terminal. */
+const room = 24;
 
 /**
  * A graph drawn as a tree: each node hangs under the need with the longest way from a root, and of equals under the one
@@ -36,25 +39,61 @@ export function layoutTree<T extends TreeNode>(nodes: readonly T[], glyphs: Glyp
     else children[parent]?.push(index);
   });
 
+  const levels = deepestOf(children, roots);
+  // Deep graphs are moved in by two columns a level instead of three.
+  const narrow = levels * widthOf(glyphs.branch) > room;
+  const cut = (text: string): string => (narrow ? text.slice(0, 2) : text);
+  const deepest = Math.floor(room / widthOf(cut(glyphs.branch)));
   const rows: TreeRow<T>[] = [];
   // A stack of our own: a chain of thousands would be too deep for the language's.
-  const open = roots.toReversed().map((index) => ({ index, depth: 0, last: true, indent: '' }));
+  const open: Open[] = roots.toReversed().map((index) => ({ index, depth: 0, last: true, indent: '', below: -1 }));
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     const node = nodes[next.index];
     if (!node) continue;
     const { depth, indent, last } = next;
-    rows.push({ node, prefix: depth === 0 ? '' : indent + (last ? glyphs.lastBranch : glyphs.branch) });
-    const below = depth === 0 ? '' : indent + (last ? '   ' : glyphs.trunk);
+    const prefix = depth === 0 ? '' : indent + cut(last ? glyphs.lastBranch : glyphs.branch);
+    rows.push({ node, prefix, below: nodes[next.below] ?? null });
     const own = children[next.index] ?? [];
+    const inner = depth === 0 ? '' : indent + cut(last ? '   ' : glyphs.trunk);
+    // Too deep to go in further: the rows stay at this level, and say what they hang under.
     const flat = depth >= deepest;
     own.toReversed().forEach((index, reversed) => {
-      const child = flat
-        ? { index, depth, last, indent }
-        : { index, depth: depth + 1, last: reversed === 0, indent: below };
-      open.push(child);
+      const end = reversed === 0;
+      open.push(
+        flat
+          ? { index, depth, last: last && end, indent, below: next.index }
+          : { index, depth: depth + 1, last: end, indent: inner, below: -1 },
+      );
     });
+    // What comes after it at its own level is the line that has to go on.
+    const row = rows.at(-1);
+    if (flat && own.length > 0 && last && row) rows[rows.length - 1] = { ...row, prefix: indent + cut(glyphs.branch) };
   }
   return rows;
+}
+
+/** What a row hangs under, in words; empty where the lines show it. */
+export function belowText(below: { readonly name: string } | null): string {
+  return below === null ? '' : ` (after ${oneLine(below.name)})`;
+}
+
+interface Open {
+  readonly index: number;
+  readonly depth: number;
+  readonly last: boolean;
+  readonly indent: string;
+  /** Index of what it hangs under, when the lines do not show it. */
+  readonly below: number;
+}
+
+/** Levels below the roots. */
+function deepestOf(children: readonly (readonly number[])[], roots: readonly number[]): number {
+  let levels = 0;
+  for (let row: readonly number[] = roots; ; levels++) {
+    const next = row.flatMap((index) => children[index] ?? []);
+    if (next.length === 0) return levels;
+    row = next;
+  }
 }
 
 /** Length of the longest way to each node; nodes on a cycle count from 0. */
