@@ -44,6 +44,8 @@ export interface Config {
     readonly port: number;
     /** Address people and tools use, without a slash at the end. */
     readonly publicUrl: string;
+    /** Further host names at which it is asked; `*.example.com` and `*` are possible. */
+    readonly hosts: readonly string[];
     /** The port was asked for by name, so another one may not be taken instead. */
     readonly portIsFixed: boolean;
   };
@@ -105,6 +107,14 @@ const hostAndPort = z
   .string()
   .regex(/^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):\d{1,5}$/, 'expected host:port, such as 127.0.0.1:7233');
 
+const hostNames = z
+  .string()
+  .transform((text) => text.split(/[\s,]+/).filter(Boolean))
+  .refine(
+    (names) => names.every((name) => /^(\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)$/.test(name)),
+    'expected host names separated by commas, such as windlass.example.com,*.internal',
+  );
+
 const path = z
   .string()
   .refine((text) => !text.includes('\0'), 'expected a path')
@@ -144,6 +154,7 @@ const variables = z.object({
   WINDLASS_HOST: z.string().max(255).regex(/^\S+$/, 'expected a host name or address without spaces').optional(),
   WINDLASS_PORT: wholeNumber(0, 65_535).optional(),
   WINDLASS_PUBLIC_URL: httpUrl.optional(),
+  WINDLASS_HOSTS: hostNames.optional(),
   WINDLASS_STATE_URL: httpUrl.optional(),
   WINDLASS_DATABASE_URL: databaseUrl.optional(),
   DATABASE_URL: databaseUrl.optional(),
@@ -232,6 +243,7 @@ export function loadConfig(environment: Environment, overrides: ConfigOverrides 
       host,
       port,
       publicUrl,
+      hosts: values.WINDLASS_HOSTS ?? [],
       portIsFixed: overrides.port !== undefined || values.WINDLASS_PORT !== undefined || mode !== 'embedded',
     },
     database: databaseOf({ mode, values, dataDirectory }),
@@ -289,6 +301,12 @@ export function withPort(config: Config, port: number): Config {
   const publicUrl = config.http.publicUrl === usual ? own : config.http.publicUrl;
   const stateUrl = config.stateUrl === usual || config.stateUrl === config.http.publicUrl ? publicUrl : config.stateUrl;
   return { ...config, http: { ...config.http, port, publicUrl }, stateUrl };
+}
+
+/** Every name at which this server is asked: by people, by tools, and what else is set. */
+export function ownHosts(config: Config): string[] {
+  const named = [config.http.publicUrl, config.stateUrl].map((url) => new URL(url).hostname);
+  return [...named, config.http.host, ...config.http.hosts];
 }
 
 /** The configuration as it may be logged: without the key and without the database's password. */

@@ -5,6 +5,7 @@ import { Client, Connection } from '@temporalio/client';
 import type { Logger } from 'pino';
 import { provideAdministratorKey } from './access/index.ts';
 import { createApi } from './api/index.ts';
+import { ownHosts } from './config.ts';
 import type { Config } from './config.ts';
 import { createToolLocator, startEmbedded } from './embedded/index.ts';
 import type { AppParts, OnToolProgress, RunningApp } from './embedded/index.ts';
@@ -132,7 +133,14 @@ async function startProcess(
     const operations = createOperations({ ...rooms, temporal });
     let url = config.http.publicUrl;
     if (parts.api) {
-      const api = createApi({ operations, ...rooms, temporal, log, temporalUrl: parts.temporalUiUrl });
+      const api = createApi({
+        operations,
+        ...rooms,
+        temporal,
+        log,
+        temporalUrl: parts.temporalUiUrl,
+        hosts: ownHosts(config),
+      });
       const server = await listen(api, config);
       undo.push(() => close(server));
       const { port } = server.address() as AddressInfo;

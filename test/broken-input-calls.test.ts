@@ -355,8 +355,8 @@ const calls: readonly Row[] = [
     it: 'a pattern that is none',
     does: () => told.call('POST', '/variables?scope=project', { name: 'x', value: 'x', regex: '(' }),
     shows: [
-      '400 The variable does not fit: variable "x" cannot be checked: "(" is not a regular expression: Unterminated group (project level)',
-      '  value: variable "x" cannot be checked: "(" is not a regular expression: Unterminated group (project level)',
+      '400 The pattern of "x" cannot be used: "(" is not a regular expression: missing closing )',
+      '  regex: "(" is not a regular expression: missing closing )',
     ],
   },
   {

@@ -49,7 +49,9 @@ export interface Harness {
 }
 
 /** A real API on a real database in memory; only Temporal is stood in for. */
-export async function startHarness(): Promise<Harness> {
+export async function startHarness(
+  options: { readonly hosts?: readonly string[]; readonly clock?: () => number } = {},
+): Promise<Harness> {
   const db = await openDatabase({ kind: 'pglite', directory: null });
   const secrets = createSecretBox(randomBytes(32));
   const gateway = createRecordingGateway();
@@ -67,6 +69,7 @@ export async function startHarness(): Promise<Harness> {
     temporal: gateway,
     log: logger,
     temporalUrl: 'http://temporal.test',
+    ...options,
   });
   const server: Server = app.listen(0, '127.0.0.1');
   await once(server, 'listening');

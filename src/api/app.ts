@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import express from 'express';
-import type { ErrorRequestHandler, Express, Request } from 'express';
+import type { ErrorRequestHandler, Express } from 'express';
 import type { Logger } from 'pino';
 import { z } from 'zod';
-import { authenticate } from '../access/index.ts';
 import type { SecretBox } from '../access/index.ts';
 import type { Artifacts } from '../artifacts/index.ts';
 import { WindlassError } from '../model/index.ts';
@@ -13,9 +12,11 @@ import { stateRouter } from '../state/index.ts';
 import type { StateStore } from '../state/index.ts';
 import { eventChannel, logChannel } from '../store/index.ts';
 import type { Database } from '../store/index.ts';
+import { createAuthentication } from './authentication.ts';
 import { apiBase } from './constants.ts';
 import { healthRouter } from './health.ts';
 import type { ReadinessCheck } from './health.ts';
+import { checkHost } from './hosts.ts';
 import { createIdempotencyStore } from './idempotency.ts';
 import { nearRoutes } from './near-routes.ts';
 import { describeApi } from './openapi.ts';
@@ -38,6 +39,10 @@ export interface ApiOptions {
   readonly temporalUrl: string | null;
   /** Asked by `/readyz` beside the database, Temporal and the encryption key. */
   readonly checks?: readonly ReadinessCheck[];
+  /** Names at which the server is asked beside addresses and `localhost`; `*.example.com` and `*` are possible. */
+  readonly hosts?: readonly string[];
+  /** Epoch milliseconds; the machine's clock when absent. */
+  readonly clock?: () => number;
 }
 
 /** Announced by runs and not kept, see `announceProgress`. */
@@ -63,22 +68,6 @@ function checkKey(secrets: SecretBox): void {
   if (secrets.open(secrets.seal('windlass', 'readiness'), 'readiness') !== 'windlass') {
     throw new WindlassError('internal', 'the encryption key does not open what it sealed');
   }
-}
-
-async function readCaller(db: Database, request: Request): ReturnType<typeof authenticate> {
-  const header = request.get('authorization');
-  if (header === undefined) {
-    throw new WindlassError('unauthenticated', 'This call needs a key', {
-      hint: 'send it as: Authorization: Bearer wlk_…',
-    });
-  }
-  const token = /^Bearer +([\x21-\x7e]{1,500})$/i.exec(header)?.[1];
-  if (token === undefined) {
-    throw new WindlassError('unauthenticated', 'The Authorization header is not understood', {
-      hint: 'send it as: Authorization: Bearer wlk_…',
-    });
-  }
-  return authenticate(db.sql, token, request.ip ?? null);
 }
 
 function errorHandler(log: Logger): ErrorRequestHandler {
@@ -132,12 +121,14 @@ export function createApi(options: ApiOptions): Express {
   app.set('etag', false);
   app.set('query parser', 'simple');
   app.use(logRequests(log));
+  app.use(securityHeaders);
+  // Probes name a server as they like.
+  app.use(healthRouter(checks));
+  app.use(checkHost(options.hosts ?? []));
   app.use(
     '/state',
     stateRouter(state, { onError: (error) => log.error({ reason: reasonOf(error) }, 'state request failed') }),
   );
-  app.use(securityHeaders);
-  app.use(healthRouter(checks));
   app.use(pagesRouter());
 
   let document: string | null = null;
@@ -152,7 +143,7 @@ export function createApi(options: ApiOptions): Express {
   app.use(
     apiBase,
     createRouter(routes, {
-      authenticate: (request) => readCaller(db, request),
+      authenticate: createAuthentication(db, log, options.clock),
       idempotency: createIdempotencyStore(db),
     }),
   );

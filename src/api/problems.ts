@@ -49,6 +49,8 @@ const httpTitles: Readonly<Record<string, string>> = {
   methodNotAllowed: 'The method is not allowed here',
   unsupportedMediaType: 'The content type is not supported',
   notAcceptable: 'No such representation',
+  tooManyTries: 'Too many tries',
+  unknownHost: 'Not the host of this server',
 };
 
 /** Seconds after which a client should try again when something that passes by itself is away. */
