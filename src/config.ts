@@ -23,7 +23,7 @@ export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] a
 export type LogLevel = (typeof logLevels)[number];
 
 export type DatabaseConfig =
-  | { readonly kind: 'pglite'; readonly directory: string }
+  | { readonly kind: 'pglite'; readonly directory: string; readonly ignoreDamage?: boolean | undefined }
   /** The address may hold a password: log `describeConfig(config)`, never the config itself. */
   | { readonly kind: 'postgres'; readonly url: string };
 
@@ -84,6 +84,8 @@ export interface ConfigOverrides {
   readonly port?: number | undefined;
   readonly dataDirectory?: string | undefined;
   readonly logLevel?: LogLevel | undefined;
+  /** Opens the embedded database although files of it are damaged. */
+  readonly ignoreDamage?: boolean | undefined;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -246,7 +248,7 @@ export function loadConfig(environment: Environment, overrides: ConfigOverrides 
       hosts: values.WINDLASS_HOSTS ?? [],
       portIsFixed: overrides.port !== undefined || values.WINDLASS_PORT !== undefined || mode !== 'embedded',
     },
-    database: databaseOf({ mode, values, dataDirectory }),
+    database: databaseOf({ mode, values, dataDirectory }, overrides.ignoreDamage),
     temporal: {
       address: values.TEMPORAL_ADDRESS ?? null,
       namespace: values.TEMPORAL_NAMESPACE ?? 'default',
@@ -272,10 +274,12 @@ interface ModeContext {
   readonly dataDirectory: string;
 }
 
-function databaseOf({ mode, values, dataDirectory }: ModeContext): DatabaseConfig {
+function databaseOf({ mode, values, dataDirectory }: ModeContext, ignoreDamage?: boolean): DatabaseConfig {
   // DATABASE_URL on a developer's machine usually belongs to another program, whose database must not get our tables.
   const url = values.WINDLASS_DATABASE_URL ?? (mode === 'embedded' ? undefined : values.DATABASE_URL);
-  return url === undefined ? { kind: 'pglite', directory: join(dataDirectory, 'database') } : { kind: 'postgres', url };
+  if (url !== undefined) return { kind: 'postgres', url };
+  const embedded = { kind: 'pglite', directory: join(dataDirectory, 'database') } as const;
+  return ignoreDamage === true ? { ...embedded, ignoreDamage } : embedded;
 }
 
 function keySourceOf({ mode, values, dataDirectory }: ModeContext): EncryptionKeySource {

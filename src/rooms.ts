@@ -23,6 +23,10 @@ export interface Rooms {
   readonly keyOrigin: string;
   /** Makes one more encryption key where they are kept; null when they are not ours to write. */
   readonly addEncryptionKey: () => Uint8Array | null;
+  /** What everything is sealed with, for a backup alone. */
+  readonly encryptionKeys: () => readonly Uint8Array[];
+  /** Where a backup is put together. */
+  readonly backupDirectory: string;
   readonly artifacts: Artifacts;
   readonly sources: Sources;
   readonly state: StateStore;
@@ -43,6 +47,8 @@ export async function openRooms(config: Config, tools: ToolLocator): Promise<Roo
   return {
     keyOrigin: `${origin} on ${hostname()}`,
     addEncryptionKey: () => addEncryptionKey(config),
+    encryptionKeys: () => openEncryptionKeys(config).keys,
+    backupDirectory: config.dataDirectory,
     db,
     secrets,
     artifacts: createArtifacts({ db, secrets }),

@@ -11,9 +11,10 @@ import { createToolLocator, startEmbedded } from './embedded/index.ts';
 import type { AppParts, OnToolProgress, RunningApp } from './embedded/index.ts';
 import { createLogger, installTemporalRuntime } from './log.ts';
 import { messageOf, WindlassError, workflowIds, workflowTypes, taskQueues } from './model/index.ts';
-import { createOperations, createTemporalGateway } from './operations/index.ts';
+import { createOperations, createTemporalGateway, refuseMoved } from './operations/index.ts';
 import { openRooms } from './rooms.ts';
 import type { Rooms } from './rooms.ts';
+import { writeInstallation } from './store/index.ts';
 import { connectWorker, startWorkers } from './worker.ts';
 
 /** What a started server tells its caller. */
@@ -124,6 +125,9 @@ async function startProcess(
   try {
     const rooms = await openRooms(config, parts.tools);
     undo.push(() => rooms.db.close());
+    await refuseMoved(rooms.db.sql);
+    // Left by a move that was cut off before it began: whoever holds runs back is gone.
+    if (config.database.kind === 'pglite') await writeInstallation(rooms.db.sql, 'hold', null);
     const { namespace } = config.temporal;
     // Lazy: a Temporal that is away makes requests fail with a reason, not the start.
     const connection = Connection.lazy({ address: parts.temporalAddress });
@@ -162,6 +166,10 @@ async function startProcess(
       });
       undo.push(() => workers.stop());
       workers.done.catch((error: unknown) => log.fatal(`the worker failed: ${messageOf(error)}`));
+      // Records that came from elsewhere; what fails here is done by the reconciliation.
+      void operations
+        .settleArrival()
+        .catch((error: unknown) => log.warn(`schedules and ends are told to Temporal later: ${messageOf(error)}`));
       const ended = new AbortController();
       undo.push(() => Promise.resolve(ended.abort()));
       if (!(await ensureChores(client, log))) void scheduleLater(client, log, ended.signal);

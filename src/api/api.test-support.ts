@@ -1,3 +1,4 @@
+import { tmpdir } from 'node:os';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { Server } from 'node:http';
@@ -61,6 +62,8 @@ export async function startHarness(
   const log: string[] = [];
   const logger = pino({ level: 'debug' }, { write: (line: string) => void log.push(line) });
   const app = createApi({
+    encryptionKeys: () => [],
+    backupDirectory: tmpdir(),
     operations,
     db,
     secrets,

@@ -37,6 +37,10 @@ export interface ApiOptions {
   readonly log: Logger;
   /** Temporal Web UI; null when unknown. */
   readonly temporalUrl: string | null;
+  /** What everything is sealed with, for a backup alone. */
+  readonly encryptionKeys: () => readonly Uint8Array[];
+  /** Where a backup is put together. */
+  readonly backupDirectory: string;
   /** Asked by `/readyz` beside the database, Temporal and the encryption key. */
   readonly checks?: readonly ReadinessCheck[];
   /** Names at which the server is asked beside addresses and `localhost`; `*.example.com` and `*` are possible. */
@@ -104,11 +108,21 @@ function errorHandler(log: Logger): ErrorRequestHandler {
  * database when somebody follows something; closing the database ends that.
  */
 export function createApi(options: ApiOptions): Express {
-  const { operations, db, secrets, state, artifacts, temporal, log, temporalUrl } = options;
+  const { operations, db, secrets, state, artifacts, temporal, log, temporalUrl, encryptionKeys, backupDirectory } =
+    options;
   const version = readVersion();
   const listen = (channel: string) => createWaker((onMessage) => db.listen(channel, onMessage));
   const wakers = { events: listen(eventChannel), logs: listen(logChannel), progress: listen(progressChannel) };
-  const routes = apiRoutes({ operations, db, artifacts, wakers, version, temporalUrl });
+  const routes = apiRoutes({
+    operations,
+    db,
+    artifacts,
+    wakers,
+    version,
+    temporalUrl,
+    encryptionKeys,
+    backupDirectory,
+  });
   const checks: ReadinessCheck[] = [
     { name: 'database', check: () => db.ping() },
     { name: 'Temporal', check: () => temporal.check() },

@@ -2,6 +2,8 @@ import type { Command } from 'commander';
 import { createRegistry, wantsJson } from './cli.ts';
 import type { Registry } from './cli.ts';
 import { addAccount } from './commands/account.ts';
+import { addBackup } from './commands/backup.ts';
+import { addMove } from './commands/move.ts';
 import { addKeys } from './commands/keys.ts';
 import { addProjects } from './commands/projects.ts';
 import { addTemplates } from './commands/templates.ts';
@@ -69,6 +71,7 @@ const sections: readonly (readonly [heading: string, commands: readonly ((regist
       addAudit,
     ],
   ],
+  ['The installation:', [addBackup, addMove]],
   ['This command:', [addHelp, addAccount, addCompletion]],
 ];
 

@@ -1,8 +1,7 @@
-import { mkdirSync } from 'node:fs';
-import { statfs } from 'node:fs/promises';
 import { openEncryptionKeys, withPort } from '../config.ts';
 import type { Config } from '../config.ts';
 import { WindlassError, messageOf } from '../model/index.ts';
+import { prepareDataDirectory } from './data-directory.ts';
 import { lockInstance } from './instance-lock.ts';
 import { choosePort, isPortFree } from './ports.ts';
 import { startTemporalServer } from './temporal-server.ts';
@@ -41,8 +40,6 @@ export interface EmbeddedServer {
   stop(): Promise<void>;
 }
 
-const leastFreeBytes = 200e6;
-
 type Undo = () => Promise<void> | void;
 
 /** Undoes what has been started, latest first, and goes on when one step fails. */
@@ -66,7 +63,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
   const undo: Undo[] = [];
   try {
     const { dataDirectory } = options.config;
-    await prepareDataDirectory(dataDirectory);
+    await prepareDataDirectory(dataDirectory, options.onEvent);
     const instance = lockInstance(dataDirectory);
     undo.push(() => instance.release());
     // Before the database is made: a key that is missing beside a database is an error, not a first start.
@@ -114,28 +111,6 @@ async function showing<T extends Started>(
   const started = await reportWhile(() => report('starting', ''), start());
   report('ready', started.url ?? 'runs elsewhere');
   return started;
-}
-
-async function prepareDataDirectory(directory: string): Promise<void> {
-  const hint = 'make it a directory this user may write to, or set WINDLASS_DATA to another one';
-  try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const { bavail, bsize } = await statfs(directory);
-    if (bavail * bsize >= leastFreeBytes) return;
-    throw new WindlassError(
-      'unavailable',
-      `the disk of ${directory} is almost full (${Math.round((bavail * bsize) / 1e6)} MB free)`,
-      {
-        hint: 'free at least 200 MB, or set WINDLASS_DATA to a directory on another disk',
-      },
-    );
-  } catch (error) {
-    if (error instanceof WindlassError) throw error;
-    throw new WindlassError('unavailable', `cannot use the data directory ${directory}: ${messageOf(error)}`, {
-      hint,
-      cause: error,
-    });
-  }
 }
 
 /** The usual port may be taken by another program; one that was asked for by name may not be replaced silently. */

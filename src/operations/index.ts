@@ -4,6 +4,8 @@ export type { OperationsDeps } from './context.ts';
 export type { DecisionAnswer } from './approvals.ts';
 export type { DeploymentRequestInput } from './deployment-request.ts';
 export type { RotationStep } from './encryption.ts';
+export { refuseMoved } from './installation.ts';
+export type { InstallationAnswer } from './installation.ts';
 export type { EnvironmentPatch } from './environments.ts';
 export type { DriftAnswer, ScheduleAnswer } from './life.ts';
 export type { FileLife } from './life-settings-file.ts';

@@ -136,7 +136,11 @@ export async function expiryUnder(
 }
 
 /** Makes Temporal's schedules what the settings say. */
-async function syncSchedules(context: Context, environment: Environment, settings: EnvironmentSettings): Promise<void> {
+export async function syncSchedules(
+  context: Context,
+  environment: Environment,
+  settings: EnvironmentSettings,
+): Promise<void> {
   const { temporal } = context;
   const common = { environmentId: environment.id, environmentName: environment.name, projectId: environment.projectId };
   const { schedule, drift } = settings;

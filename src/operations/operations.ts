@@ -5,6 +5,7 @@ import { deploymentOperations } from './deployments.ts';
 import { encryptionOperations } from './encryption.ts';
 import { effectiveVariableOperations } from './effective-variables.ts';
 import { environmentOperations } from './environments.ts';
+import { installationOperations } from './installation.ts';
 import { accessOperations } from './keys.ts';
 import { fileSettingsOperations } from './life-settings-file.ts';
 import { lifeOperations } from './life.ts';
@@ -41,6 +42,7 @@ export function createOperations(deps: OperationsDeps) {
     ...approvalOperations(context),
     ...accessOperations(context),
     ...encryptionOperations(context),
+    ...installationOperations(context),
     ...validateOperations(context),
     ...resendOperations(context),
   };

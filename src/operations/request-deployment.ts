@@ -7,6 +7,7 @@ import {
   createDeployment,
   getDeployment,
   getEnvironment,
+  readInstallation,
   recordEvent,
 } from '../store/index.ts';
 import type { Db } from '../store/index.ts';
@@ -14,6 +15,7 @@ import { audit, plainActor, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
 import { checkDeploymentRequest } from './deployment-request.ts';
 import type { DeploymentRequestInput } from './deployment-request.ts';
+import { requireNotHeld } from './installation.ts';
 import { entityOf, findPlace } from './places.ts';
 import { z } from 'zod';
 
@@ -252,6 +254,7 @@ export function requestOperations(context: Context) {
      * Throws `locked`, `conflict`, `invalidInput`, `forbidden`, `notFound`.
      */
     async prepareDeployment(ask: DeploymentAsk): Promise<PreparedDeployment> {
+      await requireNotHeld(db.sql);
       return prepare(context, ask);
     },
 
@@ -263,6 +266,11 @@ export function requestOperations(context: Context) {
       const prepared = await prepare(context, ask);
       if (isTerminalDeployment(prepared.deployment.status))
         return { deployment: withUrl(context, prepared.deployment), warning: null };
+      const hold = await readInstallation(db.sql, 'hold');
+      if (hold !== null) {
+        const held = `The run is recorded and waits: ${hold.reason} (by ${hold.by} since ${hold.since})`;
+        return { deployment: withUrl(context, prepared.deployment), warning: held };
+      }
       let warning: string | null = null;
       try {
         await submitQueued(context, prepared);

@@ -3,6 +3,7 @@ import { WindlassError } from '../model/index.ts';
 import { getApproval, getDeployment, getEnvironment } from '../store/index.ts';
 import { deliverDecision } from './approvals.ts';
 import type { Context } from './context.ts';
+import { isHeld, settleArrival } from './installation.ts';
 import { entityOf } from './places.ts';
 import { queuedRunOf, submitQueued } from './request-deployment.ts';
 
@@ -74,6 +75,8 @@ export function resendOperations(context: Context) {
      * gone. At most `limit` of each; answers how many it sent. Stops early, without an error, when Temporal is away.
      */
     async resendPending(limit: number): Promise<number> {
+      if (await isHeld(db.sql)) return 0;
+      await settleArrival(context);
       const queued = await sql<{ id: string }>`
         SELECT id FROM deployments WHERE status = 'queued' AND finished_at IS NULL AND queued_at < now() - make_interval(secs => ${graceSeconds})
         ORDER BY queued_at LIMIT ${limit}`.execute(db.sql);

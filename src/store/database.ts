@@ -33,14 +33,23 @@ export interface Database {
 
 export type DatabaseOptions =
   /** null keeps it in memory. */
-  | { readonly kind: 'pglite'; readonly directory: string | null }
+  | {
+      readonly kind: 'pglite';
+      readonly directory: string | null;
+      /** Opens it although pages are damaged, to save what can be read. */
+      readonly ignoreDamage?: boolean | undefined;
+    }
   /** `poolSize` counts connections, 10 when absent; one more is used for `listen`. */
   | { readonly kind: 'postgres'; readonly url: string; readonly poolSize?: number };
 
+/** Opens a database as it is, also an empty one. For copying into it; everything else takes `openDatabase`. */
+export async function openBareDatabase(options: DatabaseOptions): Promise<Database> {
+  return options.kind === 'pglite' ? openEmbedded(options) : openServer(options.url, options.poolSize ?? 10);
+}
+
 /** Opens a database and brings its tables up to date. Throws `unavailable` or `conflict` with the reason. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
-  const database =
-    options.kind === 'pglite' ? await openEmbedded(options.directory) : openServer(options.url, options.poolSize ?? 10);
+  const database = await openBareDatabase(options);
   try {
     await migrate(database.sql);
     await ensureDefaults(database.sql);
@@ -106,8 +115,11 @@ function openServer(url: string, poolSize: number): Database {
   };
 }
 
-async function openEmbedded(directory: string | null): Promise<Database> {
-  const { pg, release } = await openPGlite(directory);
+async function openEmbedded({
+  directory,
+  ignoreDamage,
+}: Extract<DatabaseOptions, { kind: 'pglite' }>): Promise<Database> {
+  const { pg, release } = await openPGlite(directory, { ignoreDamage });
   const session = new PGliteSession(pg);
   const turns = makeTurns();
   const maintenance = makeMaintenance({ session, turns });

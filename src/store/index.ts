@@ -1,4 +1,7 @@
-export { openDatabase } from './database.ts';
+export { openBareDatabase, openDatabase } from './database.ts';
+export { checksumOf, migrate } from './migrate.ts';
+export { migrations } from './migrations/index.ts';
+export type { Migration } from './migrations/index.ts';
 export type { Database, DatabaseOptions, Db } from './database.ts';
 export { isDatabaseUnavailable, isForeignKeyViolation, isUniqueViolation } from './unavailable.ts';
 export { inTransaction } from './transactions.ts';
@@ -31,4 +34,5 @@ export * from './pacing.ts';
 export * from './scope-settings.ts';
 export * from './status.ts';
 export * from './encryption-keys.ts';
+export * from './installation.ts';
 export * from './sealed-places.ts';

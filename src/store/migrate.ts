@@ -10,7 +10,8 @@ import { isDatabaseUnavailable } from './unavailable.ts';
 /** Any number will do; every process of Windlass takes the same one. */
 const migrationLock = 7_203_301_553;
 
-function checksumOf(migration: Migration): string {
+/** Tells one text of a migration from another. */
+export function checksumOf(migration: Migration): string {
   return createHash('sha256').update(migration.sql).digest('hex');
 }
 

@@ -51,6 +51,12 @@ export function toStoreError(error: unknown): unknown {
     });
   }
   const code = codeOf(error);
+  if (code === 'XX001' || code === 'XX002') {
+    return new WindlassError('internal', `a file of the database is damaged: ${messageOf(error)}`, {
+      hint: 'stop the server; its next start names the file and the ways back. With a PostgreSQL of your own see its log',
+      cause: error,
+    });
+  }
   if (code === '22021' || code === '22P05') {
     return new WindlassError('invalidInput', 'text with a NUL or a character that is not valid cannot be stored', {
       cause: error,

@@ -5,6 +5,7 @@ import { catalogueRoutes } from './catalogue.ts';
 import { deploymentRoutes } from './deployments.ts';
 import { encryptionRoutes } from './encryption.ts';
 import { environmentRoutes } from './environments.ts';
+import { installationRoutes } from './installation.ts';
 import type { RouteDeps } from './shared.ts';
 import { stateRoutes } from './state.ts';
 import { streamRoutes } from './streams.ts';
@@ -24,5 +25,6 @@ export function apiRoutes(deps: RouteDeps): Route[] {
     ...stateRoutes(deps),
     ...variableRoutes(deps),
     ...toolRoutes(deps),
+    ...installationRoutes(deps),
   ];
 }

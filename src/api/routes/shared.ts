@@ -13,6 +13,10 @@ export interface RouteDeps {
   readonly wakers: { readonly events: Waker; readonly logs: Waker; readonly progress: Waker };
   readonly version: string;
   readonly temporalUrl: string | null;
+  /** What everything is sealed with, for a backup alone. */
+  readonly encryptionKeys: () => readonly Uint8Array[];
+  /** Where a backup is put together. */
+  readonly backupDirectory: string;
 }
 
 export const reference = z.string().min(1).max(500);

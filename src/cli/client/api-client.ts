@@ -39,6 +39,8 @@ export interface ApiClient {
   put<S extends z.ZodType>(path: string, schema: S, body: unknown): Promise<z.output<S>>;
   patch<S extends z.ZodType>(path: string, schema: S, body: unknown): Promise<z.output<S>>;
   delete(path: string, query?: Query): Promise<void>;
+  /** The answer to a POST as it comes, for what is long: it is sent once, and has no deadline. */
+  send(path: string, body: unknown): Promise<Response>;
   text(path: string, query?: Query): Promise<string>;
   bytes(path: string): Promise<Uint8Array>;
   /** An open answer whose body is still to be read. */
@@ -131,6 +133,23 @@ export function createClient(server: Server): ApiClient {
     async delete(path, query) {
       const response = await send('DELETE', path, { query });
       await response.arrayBuffer();
+    },
+    async send(path, body) {
+      const headers: Record<string, string> = { 'content-type': 'application/json' };
+      if (server.token !== null) headers['authorization'] = `Bearer ${server.token}`;
+      let response: Response;
+      try {
+        response = await fetch(new URL(path, base), {
+          method: 'POST',
+          headers,
+          redirect: 'error',
+          body: JSON.stringify(body),
+        });
+      } catch (error) {
+        throw unreachable(server.url, error);
+      }
+      if (!response.ok) throw await problemOf(response, server);
+      return response;
     },
     async text(path, query) {
       return (await send('GET', path, { query, headers: { accept: 'text/plain, */*' } })).text();

@@ -16,6 +16,7 @@ const serverOptions = z.object({
   data: z.string().optional(),
   logLevel: z.enum(logLevels).optional(),
   newAdministratorKey: z.boolean().optional(),
+  ignoreDamage: z.boolean().optional(),
 });
 export const serverFlags = [
   { flags: '--host <address>', description: 'address to listen on (default 127.0.0.1)' },
@@ -37,6 +38,7 @@ export function readConfig({ io, options }: ServerCall, mode: Mode): Config {
     port: options.port,
     dataDirectory: options.data,
     logLevel: options.logLevel,
+    ignoreDamage: options.ignoreDamage,
   });
 }
 export { serverOptions };
@@ -83,7 +85,13 @@ export function addServe({ add }: Registry): void {
       ['windlass up', 'until Ctrl-C; the data stays'],
       ['windlass up --port 9000', 'on another port'],
     ],
-    flags: serverFlags,
+    flags: [
+      ...serverFlags,
+      {
+        flags: '--ignore-damage',
+        description: 'open the embedded database although files of it are damaged, to save what can be read',
+      },
+    ],
     options: serverOptions,
     async run(call) {
       const server = await startHere(call, readConfig(call, 'embedded'));

@@ -1,0 +1,7 @@
+export { arrive, copyRecords } from './copy.ts';
+export type { CopyProgress } from './copy.ts';
+export { openTarget } from './target.ts';
+export { readBackup, restoreRecords } from './restore.ts';
+export type { CheckedBackup } from './restore.ts';
+export { writeBackup } from './write.ts';
+export type { BackupOptions } from './write.ts';
