@@ -159,7 +159,10 @@ export function createRegistry({ io, dependencies, version, onExit, quiet = fals
         const all: unknown = command.optsWithGlobals();
         const global = globalOptionsSchema.parse(all);
         const options = parseOptions(spec.options, all);
-        const printer = createPrinter(io, { format: global.json ? 'json' : global.output, noColor: !global.color });
+        const printer = await createPrinter(io, {
+          format: global.json ? 'json' : global.output,
+          noColor: !global.color,
+        });
         const sessions: Session[] = [];
         const mayStart = !lookUps.has(command.name());
         const open = async (how: { readonly mayStart: boolean; readonly mayWait: boolean }): Promise<Session> => {

@@ -74,13 +74,22 @@ export interface Printer {
   readonly style: Style;
   readonly errorStyle: Style;
   readonly width: number;
+  /** A value for machines, in the format that was asked for. */
+  serialize(value: unknown): string;
   line(text?: string): void;
   lines(texts: readonly string[]): void;
   remark(text: string): void;
 }
 
-export function createPrinter(io: Io, options: { readonly format: OutputFormat; readonly noColor: boolean }): Printer {
+export async function createPrinter(
+  io: Io,
+  options: { readonly format: OutputFormat; readonly noColor: boolean },
+): Promise<Printer> {
+  // Few ask for YAML, and loading it takes as long as a short command.
+  const yaml = options.format === 'yaml' ? await import('yaml') : null;
   return {
+    serialize: (value) =>
+      yaml === null ? JSON.stringify(value, null, 2) : yaml.stringify(value, { lineWidth: 0 }).trimEnd(),
     format: options.format,
     style: styleFor(io.stdout.isTTY && options.format === 'table', io.env, options.noColor),
     errorStyle: styleFor(io.stderr.isTTY, io.env, options.noColor),

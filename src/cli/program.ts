@@ -1,31 +1,6 @@
 import type { Command } from 'commander';
 import { createRegistry, wantsJson } from './cli.ts';
 import type { Registry } from './cli.ts';
-import { addAccount } from './commands/account.ts';
-import { addBackup } from './commands/backup.ts';
-import { addMove } from './commands/move.ts';
-import { addKeys } from './commands/keys.ts';
-import { addProjects } from './commands/projects.ts';
-import { addTemplates } from './commands/templates.ts';
-import { addCompletion } from './commands/completion.ts';
-import { addControl } from './commands/control.ts';
-import { addDecide } from './commands/decide.ts';
-import { addDemo } from './commands/demo.ts';
-import { addDeploy } from './commands/deploy.ts';
-import { addDestroy, addPlan } from './commands/destroy-plan.ts';
-import { addEnvironments } from './commands/environments.ts';
-import { addApprovals, addAudit, addDeployments } from './commands/history.ts';
-import { addHelp } from './commands/help.ts';
-import { addInit } from './commands/init.ts';
-import { addDrift, addSchedules } from './commands/life.ts';
-import { addLocks, addTtl } from './commands/ttl-lock.ts';
-import { addLogs } from './commands/logs.ts';
-import { addGraph } from './commands/look.ts';
-import { addServe } from './commands/serve.ts';
-import { addState } from './commands/state.ts';
-import { addStatus } from './commands/status.ts';
-import { addValidate } from './commands/validate.ts';
-import { addVariables } from './commands/variables.ts';
 import { answerCompletion, completionWord } from './completion/answer.ts';
 import { shapeOf } from './completion/shape.ts';
 import { describeFailure, machineFailure } from './errors.ts';
@@ -51,39 +26,106 @@ interface ProgramOptions {
   readonly quiet?: boolean;
 }
 
-/** As the help lists them. */
-const sections: readonly (readonly [heading: string, commands: readonly ((registry: Registry) => void)[]])[] = [
-  ['To begin:', [addDemo, addServe, addInit, addValidate]],
-  ['Runs:', [addDeploy, addPlan, addDestroy, addStatus, addLogs, addGraph]],
-  ['Decisions and repairs:', [addDecide, addControl]],
-  ['An environment that lives:', [addSchedules, addTtl, addDrift, addLocks]],
+type Add = (registry: Registry) => void;
+
+/** Commands that one file makes, by their names; other ways to call them are found by loading everything. */
+interface Part {
+  readonly names: readonly string[];
+  readonly load: () => Promise<Add>;
+}
+
+const part = (names: readonly string[], load: () => Promise<Add>): Part => ({ names, load });
+
+/** As the help lists them. A command line loads only the part that it names: most of a start is loading. */
+const sections: readonly (readonly [heading: string, parts: readonly Part[]])[] = [
+  [
+    'To begin:',
+    [
+      part(['demo'], async () => (await import('./commands/demo.ts')).addDemo),
+      part(['up', 'server', 'worker', 'test'], async () => (await import('./commands/serve.ts')).addServe),
+      part(['init'], async () => (await import('./commands/init.ts')).addInit),
+      part(['validate'], async () => (await import('./commands/validate.ts')).addValidate),
+    ],
+  ],
+  [
+    'Runs:',
+    [
+      part(['deploy'], async () => (await import('./commands/deploy.ts')).addDeploy),
+      part(['plan'], async () => (await import('./commands/destroy-plan.ts')).addPlan),
+      part(['destroy'], async () => (await import('./commands/destroy-plan.ts')).addDestroy),
+      part(['status'], async () => (await import('./commands/status.ts')).addStatus),
+      part(['logs'], async () => (await import('./commands/logs.ts')).addLogs),
+      part(['graph'], async () => (await import('./commands/look.ts')).addGraph),
+    ],
+  ],
+  [
+    'Decisions and repairs:',
+    [
+      part(['approve', 'reject'], async () => (await import('./commands/decide.ts')).addDecide),
+      part(
+        ['cancel', 'abort', 'rollback', 'resume', 'pause', 'continue', 'retry', 'skip'],
+        async () => (await import('./commands/control.ts')).addControl,
+      ),
+    ],
+  ],
+  [
+    'An environment that lives:',
+    [
+      part(['schedule'], async () => (await import('./commands/life.ts')).addSchedules),
+      part(['ttl'], async () => (await import('./commands/ttl-lock.ts')).addTtl),
+      part(['drift'], async () => (await import('./commands/life.ts')).addDrift),
+      part(['lock', 'unlock'], async () => (await import('./commands/ttl-lock.ts')).addLocks),
+    ],
+  ],
   [
     'Records:',
     [
-      addEnvironments,
-      addTemplates,
-      addProjects,
-      addVariables,
-      addDeployments,
-      addApprovals,
-      addState,
-      addKeys,
-      addAudit,
+      part(['environment', 'env'], async () => (await import('./commands/environments.ts')).addEnvironments),
+      part(['template'], async () => (await import('./commands/templates.ts')).addTemplates),
+      part(['project', 'organization', 'org'], async () => (await import('./commands/projects.ts')).addProjects),
+      part(['variable'], async () => (await import('./commands/variables.ts')).addVariables),
+      part(['deployment'], async () => (await import('./commands/history.ts')).addDeployments),
+      part(['approval'], async () => (await import('./commands/history.ts')).addApprovals),
+      part(['state'], async () => (await import('./commands/state.ts')).addState),
+      part(['key'], async () => (await import('./commands/keys.ts')).addKeys),
+      part(['audit'], async () => (await import('./commands/history.ts')).addAudit),
     ],
   ],
-  ['The installation:', [addBackup, addMove]],
-  ['This command:', [addHelp, addAccount, addCompletion]],
+  [
+    'The installation:',
+    [
+      part(['backup', 'restore'], async () => (await import('./commands/backup.ts')).addBackup),
+      part(['move'], async () => (await import('./commands/move.ts')).addMove),
+    ],
+  ],
+  [
+    'This command:',
+    [
+      // It speaks of all the others, so its name loads them all.
+      part([], async () => (await import('./commands/help.ts')).addHelp),
+      part(['login', 'logout', 'whoami', 'version'], async () => (await import('./commands/account.ts')).addAccount),
+      part(['completion'], async () => (await import('./commands/completion.ts')).addCompletion),
+    ],
+  ],
 ];
 
-/** All commands, in the order in which people meet them. */
-export function createProgram(options: ProgramOptions): Command {
+/** The commands, in the order in which people meet them; only the part with `only` when there is one. */
+export async function createProgram(options: ProgramOptions, only?: string): Promise<Command> {
   const registry = createRegistry({ ...options, version: ownVersion() });
-  for (const [heading, commands] of sections) {
+  const named = sections.flatMap(([, parts]) => parts).find(({ names }) => only !== undefined && names.includes(only));
+  for (const [heading, parts] of sections) {
     registry.program.commandsGroup(heading);
-    for (const add of commands) add(registry);
+    for (const each of parts) if (named === undefined || each === named) (await each.load())(registry);
   }
   registry.program.addHelpText('before', examples);
   return registry.program;
+}
+
+const takeValues: ReadonlySet<string> = new Set(['--url', '--token', '-o', '--output']);
+
+/** The word that names the command; undefined when there is none before the options of the program itself. */
+function commandWord(words: readonly string[]): string | undefined {
+  return words.find((word, index) => !word.startsWith('-') && !takeValues.has(words[index - 1] ?? ''));
 }
 
 /** Runs one command line, without the names of the programs before it. Answers the exit code and never throws. */
@@ -94,7 +136,8 @@ export async function runCli(
 ): Promise<number> {
   let code = 0;
   try {
-    const program = createProgram({ io, dependencies, onExit: (exit) => (code = exit), quiet: wantsJson(words) });
+    const options = { io, dependencies, onExit: (exit: number) => (code = exit), quiet: wantsJson(words) };
+    const program = await createProgram(options, commandWord(words));
     if (words[0] === completionWord) {
       for (const line of await answerCompletion(shapeOf(program), words.slice(1), io.env)) io.stdout.write(`${line}\n`);
       return code;

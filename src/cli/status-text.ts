@@ -147,9 +147,7 @@ function renderNodes(report: EnvironmentStatusReport, { nowMs, width, style }: S
   // Where there is no room for both, the alias says more: it is what commands take.
   const roomy = Math.max(0, ...full.map(widthOf)) <= width * 0.45;
   const titles = rows.map(({ node, below, prefix }, index) =>
-    roomy
-      ? (full[index] ?? '').slice(prefix.length + 2)
-      : `${oneLine(node.alias)}${belowText(below && { name: below.alias })}`,
+    roomy ? (full[index] ?? '').slice(prefix.length + 2) : `${oneLine(node.alias)}${belowText(below)}`,
   );
   const widths = rows.map(({ prefix }, index) => widthOf(prefix) + widthOf(titles[index] ?? ''));
   const nameWidth = Math.max(0, ...widths);

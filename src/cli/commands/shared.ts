@@ -1,5 +1,4 @@
 import { createInterface } from 'node:readline/promises';
-import { stringify } from 'yaml';
 import { environmentSchema, organizationSchema } from '../../model/index.ts';
 import type { Environment, Organization } from '../../model/index.ts';
 import type { ApiClient, Listing, Query } from '../client/api-client.ts';
@@ -15,8 +14,7 @@ type Call = Pick<Invocation<unknown>, 'io' | 'printer'>;
 
 /** A value for machines. */
 export function printValue({ printer }: Call, value: unknown): void {
-  if (printer.format === 'yaml') printer.line(stringify(value, { lineWidth: 0 }).trimEnd());
-  else printer.line(JSON.stringify(value, null, 2));
+  printer.line(printer.serialize(value));
 }
 
 /** A list as a table, or whole for machines. */

@@ -4,9 +4,22 @@ import { fakeIo } from '../testing/fake-io.test-support.ts';
 import { createProgram } from '../program.ts';
 import { realDependencies } from '../session.ts';
 import { complete } from './complete.ts';
+import type { CommandShape } from './complete.ts';
 import { shapeOf } from './shape.ts';
 
-const program = shapeOf(createProgram({ io: fakeIo(), dependencies: realDependencies, onExit: () => undefined }));
+const options = { io: fakeIo(), dependencies: realDependencies, onExit: () => undefined };
+let program: CommandShape;
+beforeAll(async () => {
+  program = shapeOf(await createProgram(options));
+});
+
+test('each command is loaded by its own name as it is loaded with all the others', async () => {
+  for (const command of program.commands) {
+    const alone = shapeOf(await createProgram(options, command.name));
+    expect(alone.commands.find(({ name }) => name === command.name)).toEqual(command);
+    if (command.name !== 'help') expect(alone.commands.length).toBeLessThan(10);
+  }
+});
 
 test.each([
   [['status', ''], 'environment'],

@@ -6,5 +6,9 @@ import { shapeFile } from './answer.ts';
 import { shapeOf } from './shape.ts';
 
 /** Run by the build: completion then need not load the commands. */
-const program = createProgram({ io: processIo(), dependencies: realDependencies, onExit: () => undefined });
-writeFileSync(shapeFile, JSON.stringify(shapeOf(program)));
+async function main(): Promise<void> {
+  const program = await createProgram({ io: processIo(), dependencies: realDependencies, onExit: () => undefined });
+  writeFileSync(shapeFile, JSON.stringify(shapeOf(program)));
+}
+
+void main();

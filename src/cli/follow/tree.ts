@@ -72,9 +72,9 @@ export function layoutTree<T extends TreeNode>(nodes: readonly T[], glyphs: Glyp
   return rows;
 }
 
-/** What a row hangs under, in words; empty where the lines show it. */
-export function belowText(below: { readonly name: string } | null): string {
-  return below === null ? '' : ` (after ${oneLine(below.name)})`;
+/** What a row hangs under, in words; empty where the lines show it. By its alias, since there is little room. */
+export function belowText(below: TreeNode | null): string {
+  return below === null ? '' : ` (after ${oneLine(below.alias)})`;
 }
 
 interface Open {
