@@ -253,7 +253,9 @@ export function addDrift({ add, group }: Registry): void {
           call.printer.lines(['', `  ${driftLegend(glyphs)}`]);
         for (const result of results.filter(({ status }) => history || status === 'drifted' || status === 'error')) {
           const when = history ? `${formatRelative(result.at, call.io.now())}  ` : '';
-          const why = result.message ? `: ${result.message}` : '';
+          const silent = result.status === 'drifted' && result.resources.length === 0;
+          const said = result.message ?? (silent ? 'the tool does not say what' : null);
+          const why = said ? `: ${said}` : '';
           call.printer.line(`  ${when}${oneLine(`${result.alias ?? environment.name}: ${result.status}${why}`)}`);
           for (const line of driftLines(result.resources, glyphs)) call.printer.line(`    ${line}`);
         }

@@ -183,7 +183,7 @@ function renderDrift(view: RunView, { colors }: Style): string[] {
   const names = new Map(view.nodes.map((node) => [node.alias, oneLine(node.name)]));
   const found = view.drift.slice(0, shownFailures).map(({ alias, resources }) => {
     const name = names.get(alias ?? '') ?? oneLine(view.deployment.environmentName);
-    return { name, what: someOf(resources.map(driftLine), 3) };
+    return { name, what: someOf(resources.map(driftLine), 3) || 'the tool does not say what' };
   });
   const width = Math.max(0, ...found.map(({ name }) => widthOf(name)));
   return found.map(({ name, what }) => `  ${colors.yellow(padEnd(name, width))}   ${what}`);
