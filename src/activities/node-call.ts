@@ -37,7 +37,7 @@ export interface NodeCall {
 
 /** What is known of a call that failed before it was ready to run the tool. */
 export type FailingCall = Pick<NodeCall, 'deps' | 'input' | 'key' | 'begin' | 'masker' | 'log'> &
-  Partial<Pick<NodeCall, 'flow' | 'paceKey' | 'grantId'>>;
+  Partial<Pick<NodeCall, 'flow' | 'paceKey' | 'grantId' | 'crash'>>;
 
 /** Writes down how the call ended. Nothing of it may use the state afterwards, so it is the last that a call does. */
 export function endCall({ deps, key, grantId }: FailingCall, ending: Omit<NodeEnding, 'grantId'>): Promise<void> {

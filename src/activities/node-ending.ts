@@ -53,7 +53,9 @@ export function unchangedHash(snapshot: NodeSnapshot, values: NodeValues): strin
 /** Writes down what went wrong, and decides whether it is tried again, waits for a person, or is over. */
 export async function fail(call: FailingCall, thrown: unknown): Promise<NodeOutcome> {
   const { deps, input, key, begin, masker } = call;
-  const { error, changedState, held } = describe(thrown);
+  const { error, held, ...seen } = describe(thrown);
+  // An earlier call of this node was cut off in a change, so the state is no longer what the last success left.
+  const changedState = seen.changedState || (call.crash?.cutOff ?? null) !== null;
   const masked: RunError = {
     ...error,
     message: masker.mask(error.message),

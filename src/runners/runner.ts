@@ -105,7 +105,7 @@ export type Recovery =
   /** Nobody can prove that it is over. */
   | { readonly kind: 'unknown'; readonly detail: string; readonly lockId: string | null };
 
-/** A lock, or a state that cannot be reached, that a tool may have left. */
+/** What a killed tool may have left: a lock, a state that cannot be reached, or a resource in no state. */
 export interface HeldLock {
   readonly reason: string;
   readonly lockId: string | null;
@@ -117,7 +117,7 @@ export class ToolError extends Error {
   readonly error: RunError;
   /** The tool began to change resources before it failed. */
   readonly changedState: boolean;
-  /** The state could not be seen to be free after the tool was killed. */
+  /** The tool was killed, and its state has to be looked at. */
   readonly held: HeldLock | null;
 
   constructor(error: RunError, changedState: boolean, held: HeldLock | null = null) {

@@ -5,8 +5,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { ToolError } from '../runner.ts';
 import { readManagedState } from './managed-state.ts';
-import { invoke, toToolError, wasKilled } from './invoke.ts';
-import type { Invocation } from './invoke.ts';
+import { endedFromOutside, invoke, toToolError } from './invoke.ts';
 import {
   earlierChoice,
   hasProviders,
@@ -122,10 +121,6 @@ async function runInit(session: Session): Promise<void> {
     session.run.log('init was killed from outside. It changes nothing, so it is run again.\n');
   }
 }
-
-/** Somebody else than Windlass has killed it, such as the system when memory runs out. */
-const endedFromOutside = (invocation: Invocation): boolean =>
-  wasKilled(invocation) && invocation.failure.stopped === null;
 
 async function selectWorkspace(session: Session): Promise<void> {
   const invocation = await invoke(session, {

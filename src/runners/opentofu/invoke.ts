@@ -144,6 +144,13 @@ export function wasKilled(invocation: Invocation): boolean {
   return invocation.code === null || invocation.code > 128;
 }
 
+/** Somebody else than Windlass has killed it, such as the system when memory runs out. */
+export const endedFromOutside = (invocation: Invocation): boolean =>
+  wasKilled(invocation) && invocation.failure.stopped === null;
+
+/** A tool saves its state after each resource: one that it was making when it was killed may exist all the same. */
+const unsaved: HeldLock = { reason: 'what it made last may be in no state', lockId: null };
+
 /** The error of a call that did not end well. */
 export function toToolError(
   session: Pick<Session, 'managed' | 'run'>,
@@ -153,9 +160,10 @@ export function toToolError(
   const { report, failure, code } = invocation;
   // A tool says that it begins with a resource before it does, so without such a word nothing was changed.
   const changed = mayHaveChanged && (report.applyStarted || (code === null && failure.stopped === null));
+  const cutOff = mayHaveChanged && endedFromOutside(invocation) ? unsaved : null;
   return new ToolError(
     describeFailure(failure, { managed: session.managed, directory: session.run.path }),
-    changed,
-    invocation.held ?? null,
+    changed || cutOff !== null,
+    invocation.held ?? cutOff,
   );
 }

@@ -172,6 +172,7 @@ output "o" { value = terraform_data.slow.output }
     process.kill(readIdentity(join(run.workDirectory, 'run-apply'), 'tool')?.pid ?? 0, 'SIGKILL');
     await expect(deploying).rejects.toMatchObject({
       changedState: true,
+      held: { reason: 'what it made last may be in no state', lockId: null },
       error: { class: 'tool', message: expect.stringContaining('apply: the tool was ended by signal 9') },
     });
     expect(state.locks.size).toBe(0);
