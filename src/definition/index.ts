@@ -37,6 +37,7 @@ export { canonicalJson, inputHash } from './input-hash.ts';
 export { interpolate, textsOf } from './interpolation.ts';
 export type { Interpolated } from './interpolation.ts';
 export { matchPattern, patternProblem } from './pattern.ts';
+export { steersTools } from './steering-names.ts';
 export { positionOf } from './positions.ts';
 export { formatProblem, formatProblems } from './problems.ts';
 export { checkAgainstProject } from './project-checks.ts';

@@ -6,7 +6,7 @@ import { recordPositions } from './positions.ts';
 import { neverRetried } from './retry.ts';
 import { listed, quote } from './text.ts';
 import type { FileContext } from './workflow-context.ts';
-import { checkCollisions, readInputs, readVariables } from './workflow-variables.ts';
+import { checkCollisions, checkSteering, readInputs, readVariables } from './workflow-variables.ts';
 import { readVcs } from './workflow-vcs.ts';
 import type { Fields, TextItem } from './yaml-reader.ts';
 import {
@@ -79,6 +79,10 @@ export function readNode(context: FileContext, entry: YamlEntry): ReadNode {
   const variables = variablesEntry === undefined ? [] : readVariables(context, variablesEntry.value, of);
   const inputs = inputsEntry === undefined ? [] : readInputs(context, inputsEntry.value, of);
   checkCollisions(context, { of, inputs, variables, keys: keyPositions(inputsEntry?.value) });
+  if (templateName !== undefined) {
+    const keys = new Map([...keyPositions(variablesEntry?.value), ...keyPositions(inputsEntry?.value)]);
+    checkSteering(context, { of, given: [...variables, ...inputs], keys });
+  }
   const redeploy = fields.get('redeploy');
   const retry = fields.get('retry');
   const revision = text('revision', 250);

@@ -10,6 +10,7 @@ import type {
 import { variableNameSchema } from '../model/index.ts';
 import { makeBinding, parseInputTemplate } from './bindings.ts';
 import { splitText, valueOf } from './interpolation.ts';
+import { steersTools } from './steering-names.ts';
 import { quote } from './text.ts';
 import { readValue, typeOfValue } from './values.ts';
 import type { FileContext } from './workflow-context.ts';
@@ -225,6 +226,27 @@ function readInput(context: FileContext, entry: YamlEntry, what: string): NodeIn
   }
   if (kind === null || type === null) return null;
   return makeBinding({ name: entry.key, kind: kind ?? 'tool', type, parsed, position: text.position });
+}
+
+/**
+ * Whoever writes the file writes the code of a node with `vcs`, and may say there what tools run. The template of another
+ * node belongs to the project, and its secrets to what the project lets it run.
+ */
+export function checkSteering(
+  context: FileContext,
+  node: {
+    readonly of: string;
+    readonly given: readonly { readonly name: string; readonly kind: VariableKind }[];
+    readonly keys: ReadonlyMap<string, Position>;
+  },
+): void {
+  for (const { name, kind } of node.given) {
+    if (kind !== 'environment' || !steersTools(name)) continue;
+    context.problems.add(
+      node.keys.get(name),
+      `${node.of} may not set ${quote(name)}: it decides what tools run, and the template belongs to the project; set it there (windlass variable set ${name} --env --template …)`,
+    );
+  }
 }
 
 /** An input and a variable of the same kind and name would each claim the value. */

@@ -17,7 +17,7 @@ import { mayApprove, waiverProblem, withoutWaivers } from './approval-waivers.ts
 import { authorize } from './context.ts';
 import type { Place } from './places.ts';
 import { requirePresent, requireUnlocked } from './places.ts';
-import { variableNameProblem } from './variable-names.ts';
+import { requireSteering, variableNameProblem } from './variable-names.ts';
 import type { z } from 'zod';
 
 /** A request as a caller writes it; what is left out has its default. */
@@ -299,6 +299,11 @@ export async function checkDeploymentRequest(
   requireLiveTtl(place.root, type, ask.nowMs);
   requireScheduled(place.root, type, trigger);
   checkVariables(request.variables);
+  requireSteering(
+    actor,
+    place.root.projectId,
+    request.variables.map(({ name, kind }, index) => ({ name, kind, path: `variables[${index}]` })),
+  );
   await requireAliases(db, place, request, partial);
   const refused = await waiverProblem(db, { actor, place, type, request: { ...request, partial } });
   // A resume carries what the first request had: without its waivers the rest asks, instead of being refused.

@@ -5,6 +5,7 @@ import { findDeployment, fromJson, getEnvironment, getNodeRun, secretContexts } 
 import { audit, authorize, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
 import { checkVariables } from './deployment-request.ts';
+import { requireSteering } from './variable-names.ts';
 
 interface NodeVariablesAsk extends Asked {
   /** Of the deployment. */
@@ -41,6 +42,11 @@ export function nodeVariableOperations(context: Context) {
       const { projectId } = await getEnvironment(db.sql, deployment.environmentId);
       authorize(actor, 'execute', projectId);
       checkVariables([...variables]);
+      requireSteering(
+        actor,
+        projectId,
+        variables.map(({ name, kind }, index) => ({ name, kind, path: `variables[${index}]` })),
+      );
       const stranger = variables.find((variable) => variable.alias !== undefined && variable.alias !== alias);
       if (stranger !== undefined) {
         throw new WindlassError(

@@ -1,4 +1,28 @@
-import type { VariableInput } from '../model/index.ts';
+import { allows } from '../access/index.ts';
+import { steersTools } from '../definition/index.ts';
+import type { Actor, VariableInput } from '../model/index.ts';
+import { WindlassError } from '../model/index.ts';
+import { principalOf } from './context.ts';
+
+/** Throws `forbidden` when one of the variables steers tools and the actor may not manage the project. */
+export function requireSteering(
+  actor: Actor,
+  projectId: string,
+  variables: readonly { readonly name: string; readonly kind: VariableInput['kind']; readonly path: string }[],
+): void {
+  if (allows(principalOf(actor), 'project.manage', projectId)) return;
+  const steering = variables.filter(({ kind, name }) => kind === 'environment' && steersTools(name));
+  const [first] = steering;
+  if (first === undefined) return;
+  throw new WindlassError(
+    'forbidden',
+    `${actor.name} may not set "${first.name}": it decides what tools run, which takes the permission "project.manage"`,
+    {
+      problems: steering.map(({ name, path }) => ({ path, message: `"${name}" decides what tools run` })),
+      hint: 'leave it out, or have somebody who manages the project set it',
+    },
+  );
+}
 
 /** Set by Windlass for every tool, so that a variable of this name would not reach it or would break the run. */
 const reservedNames =

@@ -27,7 +27,7 @@ import type { Db, PageRequest } from '../store/index.ts';
 import { resolveProject } from './catalogue.ts';
 import { audit, authorize, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
-import { variableNameProblem } from './variable-names.ts';
+import { requireSteering, variableNameProblem } from './variable-names.ts';
 
 interface Place {
   readonly scope: VariableScope;
@@ -78,7 +78,12 @@ function requireView(actor: Asked['actor'], place: Place): void {
   else authorize(actor, 'view', place.projectId);
 }
 
-function requireChange(actor: Asked['actor'], place: Place): void {
+function requireChange(
+  actor: Asked['actor'],
+  place: Place,
+  { name, kind }: Pick<VariableInput, 'name' | 'kind'>,
+): void {
+  if (place.projectId !== null) requireSteering(actor, place.projectId, [{ name, kind, path: 'name' }]);
   if (place.projectId === null) authorize(actor, 'organization.manage');
   else authorize(actor, place.scope === 'environment' ? 'execute' : 'project.manage', place.projectId);
 }
@@ -232,7 +237,7 @@ export function variableOperations(context: Context) {
       ...address
     }: Asked & VariableAddress & { input: VariableInput }): Promise<VariableDto> {
       const place = await locate(db.sql, actor, address);
-      requireChange(actor, place);
+      requireChange(actor, place, input);
       await checkValue(context, place, input);
       return db.transaction(async (tx) => {
         const { items } = await readVariables(tx, {
@@ -264,7 +269,7 @@ export function variableOperations(context: Context) {
     async updateVariable({ actor, id, patch }: Asked & { id: string; patch: VariablePatch }): Promise<VariableDto> {
       const before = await getVariable(db.sql, id, scopeOf(actor));
       const place = await locate(db.sql, actor, { scope: before.scope, scopeId: before.scopeId });
-      requireChange(actor, place);
+      requireChange(actor, place, before);
       requireSameIdentity(before, patch);
       const input = merged(before, patch);
       if (before.sensitive && before.hasValue && patch.value === undefined && input.type !== before.type) {
@@ -313,7 +318,7 @@ export function variableOperations(context: Context) {
     async deleteVariable({ actor, id }: Asked & { id: string }): Promise<void> {
       const known = await getVariable(db.sql, id, scopeOf(actor));
       const place = await locate(db.sql, actor, { scope: known.scope, scopeId: known.scopeId });
-      requireChange(actor, place);
+      requireChange(actor, place, known);
       await db.transaction(async (tx) => {
         const before = await removeVariable(tx, id);
         await audit(tx, actor, {
