@@ -11,6 +11,8 @@ let connection: Connection;
 const projects: TestProject[] = [];
 const never = '0 0 29 2 *';
 const hourMs = 3_600_000;
+/** Far enough ahead that a busy machine still takes the request in time. */
+const soon = () => ({ kind: 'date', at: new Date(Date.now() + 5000).toISOString() });
 
 beforeAll(async () => {
   server = await startTestServer();
@@ -59,8 +61,9 @@ describe('a time to live that ends', () => {
   it('while the environment is locked stays due, says so once, and destroys it when the lock is taken off', async () => {
     const { environment } = await make({ environments: { a: shell() } });
     await deployed(environment.id);
-    await put(environment.id, 'ttl', { kind: 'date', at: new Date(Date.now() + 3000).toISOString() });
+    // Before the end is set: on a busy machine it would come first.
     await server.request('POST', `/environments/${environment.id}/lock`, { reason: 'audit' });
+    await put(environment.id, 'ttl', soon());
     const [warning] = await server.until(async () => {
       const found = await events(environment.id, 'environment.warning');
       return found.length > 0 && found;
@@ -91,7 +94,7 @@ describe('a time to live that ends', () => {
         (await runs(environment.id)).find((run) => run.trigger === 'ttl' && run.status === 'queued'),
       );
 
-    await put(environment.id, 'ttl', { kind: 'date', at: new Date(Date.now() + 2000).toISOString() });
+    await put(environment.id, 'ttl', soon());
     const destroy = await queuedDestroy();
     await server.request('POST', `/deployments/${destroy.id}/cancel`);
     expect((await server.ended(destroy.id)).status).toBe('cancelled');
@@ -101,7 +104,7 @@ describe('a time to live that ends', () => {
     });
     expect(endOf(later)).toBeLessThanOrEqual(Date.now() + hourMs);
 
-    await put(environment.id, 'ttl', { kind: 'date', at: new Date(Date.now() + 2000).toISOString() });
+    await put(environment.id, 'ttl', soon());
     const again = await queuedDestroy();
     expect(again.id).not.toBe(destroy.id);
     await server.request('POST', `/environments/${environment.id}/ttl/extend`, { hours: 5 });
@@ -178,7 +181,7 @@ describe('hours to live', () => {
 it('asks for a new end before what ended at a date is deployed again', async () => {
   const { environment } = await make({ environments: { a: shell() } });
   await deployed(environment.id);
-  await put(environment.id, 'ttl', { kind: 'date', at: new Date(Date.now() + 2000).toISOString() });
+  await put(environment.id, 'ttl', soon());
   await server.until(async () => (await server.environment(environment.id)).status === 'inactive');
   const refused = await server.raw<{ detail: string }>('POST', `/environments/${environment.id}/deployments`, {});
   expect(refused).toMatchObject({
@@ -314,7 +317,7 @@ it('runs no more nodes at once than file, environment and project all allow', as
 it('keeps an end that only the records know of', async () => {
   const { environment } = await make({ environments: { a: shell() } });
   await deployed(environment.id);
-  await put(environment.id, 'ttl', { kind: 'date', at: new Date(Date.now() + 5000).toISOString() });
+  await put(environment.id, 'ttl', soon());
   await new Client({ connection }).workflow.getHandle(workflowIds.environment(environment.id)).terminate('by hand');
   await server.until(async () => (await server.environment(environment.id)).status === 'inactive');
 });
