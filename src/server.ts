@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import type { Logger } from 'pino';
-import { provideAdministratorKey } from './access/index.ts';
+import { followCurrentKey, provideAdministratorKey } from './access/index.ts';
 import { createApi } from './api/index.ts';
 import { ownHosts } from './config.ts';
 import type { Config } from './config.ts';
@@ -128,6 +128,10 @@ async function startProcess(
     await refuseMoved(rooms.db.sql);
     // Left by a move that was cut off before it began: whoever holds runs back is gone.
     if (config.database.kind === 'pglite') await writeInstallation(rooms.db.sql, 'hold', null);
+    const following = setInterval(() => {
+      void followCurrentKey(rooms.db.sql, rooms.secrets).catch(() => undefined);
+    }, followKeyEveryMs).unref();
+    undo.push(() => Promise.resolve(clearInterval(following)));
     const { namespace } = config.temporal;
     // Lazy: a Temporal that is away makes requests fail with a reason, not the start.
     const connection = Connection.lazy({ address: parts.temporalAddress });
@@ -182,6 +186,8 @@ async function startProcess(
 }
 
 const scheduleAgainMs = 5000;
+/** A rotation of the encryption key waits twice as long before it calls a key unused. */
+const followKeyEveryMs = 5000;
 
 /** Temporal went away during the start: the worker waits for it by itself, and so does the schedule. */
 async function scheduleLater(client: Client, log: Logger, signal: AbortSignal): Promise<void> {

@@ -5,7 +5,6 @@ import type { Client } from '@temporalio/client';
 import type { WorkerOptions } from '@temporalio/worker';
 import { NativeConnection, TransportError, Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
-import { followCurrentKey } from './access/index.ts';
 import type { ActivityDeps, WorkerIdentity } from './activities/index.ts';
 import { createOrchestrationActivities, createRunActivities, tidyDisk } from './activities/index.ts';
 import type { Config } from './config.ts';
@@ -76,9 +75,7 @@ export async function startWorkers(parts: WorkerParts): Promise<RunningWorkers> 
   const identity: WorkerIdentity = { id: newId('wrk'), host: hostname(), bootId: bootId() };
   await registerWorker(rooms.db.sql, { ...identity, pid: process.pid, keyIds: rooms.secrets.keyIds });
   const beating = setInterval(() => {
-    void heartbeatWorker(rooms.db.sql, identity.id, rooms.secrets.keyIds)
-      .then(() => followCurrentKey(rooms.db.sql, rooms.secrets))
-      .catch(() => undefined);
+    void heartbeatWorker(rooms.db.sql, identity.id, rooms.secrets.keyIds).catch(() => undefined);
   }, signOfLifeEveryMs);
   const deps: ActivityDeps = {
     ...rooms,

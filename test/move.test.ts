@@ -5,7 +5,16 @@ import { Client } from 'pg';
 import type { Deployment, Environment, Page } from '../src/model/index.ts';
 import { startPostgres } from './support/postgres.ts';
 import type { TestPostgres } from './support/postgres.ts';
-import { buildDist, freePort, startProcess, startServer, startTemporal, startUp, tailOf } from './support/processes.ts';
+import {
+  buildDist,
+  freePort,
+  startProcess,
+  startServer,
+  startTemporal,
+  startUp,
+  startWorker,
+  tailOf,
+} from './support/processes.ts';
 import type { TestApi, TestTemporal } from './support/processes.ts';
 import { toolPath } from './support/tools.ts';
 import { testEnvironment } from './support/windlass.ts';
@@ -121,15 +130,14 @@ describe('a move to PostgreSQL and another Temporal', () => {
     const there = join(root, 'new', 'data');
     mkdirSync(there, { recursive: true });
     copyFileSync(join(dataDirectory, 'administrator.token'), join(there, 'administrator.token'));
-    const server = await startServer({
-      dataDirectory: there,
-      port: await freePort(),
-      env: {
-        WINDLASS_DATABASE_URL: url,
-        TEMPORAL_ADDRESS: temporal.address,
-        WINDLASS_ENCRYPTION_KEY_FILE: join(dataDirectory, 'encryption.key'),
-      },
-    });
+    const env = {
+      WINDLASS_DATABASE_URL: url,
+      TEMPORAL_ADDRESS: temporal.address,
+      WINDLASS_ENCRYPTION_KEY_FILE: join(dataDirectory, 'encryption.key'),
+    };
+    const server = await startServer({ dataDirectory: there, port: await freePort(), env });
+    mkdirSync(join(root, 'worker', 'data'), { recursive: true });
+    running.push(startWorker(join(root, 'worker', 'data'), { ...env, WINDLASS_STATE_URL: server.client.url }));
     running.push(server);
     return server;
   }

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { recordOfKey } from '../access/index.ts';
 import { WindlassError } from '../model/index.ts';
 import {
@@ -19,6 +20,7 @@ import type { Asked, Context } from './context.ts';
 const aliveSeconds = 30;
 /** One step goes on for about this long, so that a caller sees progress and a stop loses little. */
 const stepMs = 1000;
+const followedAfterMs = 10_000;
 
 /** How far a rotation is. Repeat the call with `cursor` until `state` is `done`; without it the pass begins anew. */
 export interface RotationStep {
@@ -152,7 +154,7 @@ export function encryptionOperations(context: Context) {
       if (place < sealedPlaces.length)
         return { ...step, state: 'sealing', cursor: toCursor({ place, looked, changed, after }) };
       // Only a pass that found nothing says that nobody has sealed with the earlier key meanwhile.
-      if (changed > 0)
+      if (changed > 0 || !(await isFollowed()))
         return { ...step, state: 'sealing', cursor: toCursor({ place: 0, looked: 0, changed: 0, after: null }) };
       return { ...step, state: 'done', cursor: null, retired: await retire(actor) };
     },
@@ -188,6 +190,14 @@ export function encryptionOperations(context: Context) {
       throw error;
     }
     return target;
+  }
+
+  /** Other processes learn of the current key within seconds, and may seal with the one before until then. */
+  async function isFollowed(): Promise<boolean> {
+    const current = (await listEncryptionKeys(db.sql)).find(({ status }) => status === 'current');
+    if (current === undefined || Date.now() - current.createdAt.getTime() > followedAfterMs) return true;
+    await delay(500);
+    return false;
   }
 
   async function retire(actor: Asked['actor']): Promise<string[]> {

@@ -32,7 +32,7 @@ export function addMove({ add }: Registry): void {
   add({
     usage: 'move',
     summary: 'Move the embedded server to PostgreSQL and a Temporal cluster',
-    description: `Copies all records into an empty PostgreSQL, then marks the embedded server as moved, which never starts again on this data directory. Schedules and times to live go on at the new place as soon as a server runs there. A running server is stopped; runs that are open have to end first. The address of the database may be given in ${urlName}, where no process list shows its password.`,
+    description: `Copies all records into an empty PostgreSQL, then marks the embedded server as moved, which never starts again on this data directory. Schedules and times to live go on at the new place as soon as a worker runs there. A running server is stopped; runs that are open have to end first. The address of the database may be given in ${urlName}, where no process list shows its password.`,
     examples: [
       [`${urlName}=postgres://… windlass move --temporal-address temporal:7233`, ''],
       ['windlass move --database-url postgres://… --temporal-address temporal:7233 --wait', 'lets open runs end first'],
@@ -92,7 +92,7 @@ function nextSteps(
       ? '  the same WINDLASS_ENCRYPTION_KEY'
       : `  WINDLASS_ENCRYPTION_KEY_FILE with a copy of ${moved.keyFile}`,
     '  windlass server · windlass worker',
-    'API keys go on working there: windlass login URL. Schedules and times to live go on when the first server runs.',
+    'API keys go on working there: windlass login URL. Schedules and times to live go on when the first worker runs.',
     ...(moved.localSources.length === 0
       ? []
       : [
