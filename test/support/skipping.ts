@@ -18,6 +18,7 @@ import { createOperations, createTemporalGateway } from '../../src/operations/in
 import type { ScheduleInput } from '../../src/operations/index.ts';
 import { openRooms } from '../../src/rooms.ts';
 import { startWorkers } from '../../src/worker.ts';
+import { shiftClock } from './shifted-clock.ts';
 import { toolPath } from './tools.ts';
 import { until } from './until.ts';
 import type { UntilOptions } from './until.ts';
@@ -41,6 +42,7 @@ export interface SkippingServer {
 }
 
 export interface Firing {
+  readonly environmentId: string;
   readonly kind: ScheduleInput['kind'];
   readonly atMs: number;
   /** Why the firing came to nothing. */
@@ -67,8 +69,11 @@ async function freePort(): Promise<number> {
  * product's own workflow under the id that Temporal gives it: the schedule's, a dash and the nominal time.
  *
  * It starts today, or `at` a later date: then a test is the same on every day that it is run.
+ * With `wholeProcess` records and activities go by that date, too.
  */
-export async function startSkippingServer(options: { readonly at?: string } = {}): Promise<SkippingServer> {
+export async function startSkippingServer(
+  options: { readonly at?: string; readonly wholeProcess?: boolean } = {},
+): Promise<SkippingServer> {
   const dataDirectory = mkdtempSync(join(tmpdir(), 'windlass-skipping-'));
   const plain = loadConfig(testEnvironment(dataDirectory));
   const log = createLogger(plain);
@@ -83,9 +88,16 @@ export async function startSkippingServer(options: { readonly at?: string } = {}
   // Not the environment's own client, whose waits for results would let the time pass.
   const temporal = new Client({ connection: time.connection });
   const schedules = new Map<string, ScheduleInput>();
+  // Of everything in this process: API, activities and the embedded database read the same clock as Temporal.
+  const clock = options.wholeProcess === true ? shiftClock() : null;
   let aheadMs = 0;
   const nowMs = (): number => Date.now() + aheadMs;
+  const setClock = (momentMs: number): void => {
+    if (clock === null) aheadMs = momentMs - Date.now();
+    else clock.set(momentMs);
+  };
 
+  let starts = 0;
   async function startApp(): Promise<App> {
     const config = withPort(plain, await freePort());
     const tools = createToolLocator(config);
@@ -113,7 +125,7 @@ export async function startSkippingServer(options: { readonly at?: string } = {}
       log,
       cachedWorkflows: 0,
     });
-    const { token } = await createKey(rooms.db.sql, { name: 'test', permissions: ['*'] });
+    const { token } = await createKey(rooms.db.sql, { name: `test-${++starts}`, permissions: ['*'] });
     return {
       client: createTestClient(config.http.publicUrl, token),
       stop: async () => {
@@ -128,8 +140,10 @@ export async function startSkippingServer(options: { readonly at?: string } = {}
 
   async function skipTo(momentMs: number): Promise<void> {
     const leftMs = momentMs - (await time.currentTimeMs());
+    // Before Temporal's, so that no call in the middle of its work sees its own clock jump.
+    if (leftMs > 0) clock?.set(momentMs);
     if (leftMs > 0) await time.sleep(leftMs);
-    aheadMs = (await time.currentTimeMs()) - Date.now();
+    setClock(await time.currentTimeMs());
   }
 
   function nextFiring(afterMs: number): { input: ScheduleInput; atMs: number } | null {
@@ -146,13 +160,13 @@ export async function startSkippingServer(options: { readonly at?: string } = {}
       taskQueue: taskQueues.orchestration,
       args: [{ environmentId, kind }],
     });
-    return { kind, atMs, skipped: (result as { skipped?: string }).skipped };
+    return { environmentId, kind, atMs, skipped: (result as { skipped?: string }).skipped };
   }
 
   let reconciliations = 0;
   /** What the schedule of the reconciliation starts each minute. */
   async function minute(): Promise<void> {
-    await time.sleep(60_000);
+    await skipTo(nowMs() + 60_000);
     await temporal.workflow.start(workflowTypes.reconcile, {
       workflowId: `${workflowIds.reconcile}-${++reconciliations}`,
       taskQueue: taskQueues.orchestration,
@@ -176,12 +190,12 @@ export async function startSkippingServer(options: { readonly at?: string } = {}
     },
     until: async (check, options) => {
       // Tasks that a stopped worker had taken come back only when their time is over, which stands still here.
-      let minuteAtMs = Date.now() + patienceMs;
+      let minuteAtMs = performance.now() + patienceMs;
       await until(async () => {
         if (await check()) return true;
-        if (Date.now() < minuteAtMs) return false;
+        if (performance.now() < minuteAtMs) return false;
         await minute();
-        minuteAtMs = Date.now() + patienceMs;
+        minuteAtMs = performance.now() + patienceMs;
         return false;
       }, options);
     },
@@ -192,6 +206,7 @@ export async function startSkippingServer(options: { readonly at?: string } = {}
     stop: async () => {
       await app.stop();
       await time.teardown();
+      clock?.restore();
       rmSync(dataDirectory, { recursive: true, force: true });
     },
   };
