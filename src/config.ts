@@ -63,6 +63,8 @@ export interface Config {
   readonly run: {
     /** Tools that run at once on this worker. */
     readonly slots: number;
+    /** How long a run waits for a source that cannot be reached, before it fails. */
+    readonly sourcePatienceSeconds: number;
   };
   /** Named programs; null means: look for them. */
   readonly tools: {
@@ -169,6 +171,7 @@ const variables = z.object({
   WINDLASS_ENCRYPTION_KEY: encryptionKeys.optional(),
   WINDLASS_ENCRYPTION_KEY_FILE: path.optional(),
   WINDLASS_RUN_SLOTS: wholeNumber(1, 10_000).optional(),
+  WINDLASS_SOURCE_PATIENCE_SECONDS: wholeNumber(0, 86_400).optional(),
   WINDLASS_TOFU: path.optional(),
   WINDLASS_TERRAFORM: path.optional(),
   WINDLASS_TEMPORAL: path.optional(),
@@ -256,7 +259,10 @@ export function loadConfig(environment: Environment, overrides: ConfigOverrides 
     },
     encryptionKey: keySourceOf({ mode, values, dataDirectory }),
     stateUrl: values.WINDLASS_STATE_URL ?? publicUrl,
-    run: { slots: values.WINDLASS_RUN_SLOTS ?? defaultSlots() },
+    run: {
+      slots: values.WINDLASS_RUN_SLOTS ?? defaultSlots(),
+      sourcePatienceSeconds: values.WINDLASS_SOURCE_PATIENCE_SECONDS ?? 180,
+    },
     tools: {
       tofu: values.WINDLASS_TOFU ?? null,
       terraform: values.WINDLASS_TERRAFORM ?? null,

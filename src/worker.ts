@@ -83,6 +83,7 @@ export async function startWorkers(parts: WorkerParts): Promise<RunningWorkers> 
     temporal: parts.temporal,
     worker: identity,
     log,
+    sourcePatienceMs: config.run.sourcePatienceSeconds * 1000,
     workDirectory: join(config.dataDirectory, 'work'),
     stateUrl: `${config.stateUrl}/state`,
   };

@@ -27,6 +27,8 @@ export interface ActivityDeps {
   readonly temporal: Client;
   readonly worker: WorkerIdentity;
   readonly log: Logger;
+  /** How long a run waits for a source that cannot be reached, such as a git host that is away. */
+  readonly sourcePatienceMs: number;
   /** Work directories of environments on this machine. */
   readonly workDirectory: string;
   /** Base address under which tools reach the state backend, such as `http://127.0.0.1:8080/state`. */

@@ -33,10 +33,12 @@ export interface NodeCall {
   readonly crash: CrashNotes;
   readonly masker: Masker;
   readonly log: LogWriter;
+  /** Aborted with a StopReason. */
+  readonly signal: AbortSignal;
 }
 
 /** What is known of a call that failed before it was ready to run the tool. */
-export type FailingCall = Pick<NodeCall, 'deps' | 'input' | 'key' | 'begin' | 'masker' | 'log'> &
+export type FailingCall = Pick<NodeCall, 'deps' | 'input' | 'key' | 'begin' | 'masker' | 'log' | 'signal'> &
   Partial<Pick<NodeCall, 'flow' | 'paceKey' | 'grantId' | 'crash'>>;
 
 /** Writes down how the call ended. Nothing of it may use the state afterwards, so it is the last that a call does. */

@@ -83,8 +83,9 @@ export async function fail(call: FailingCall, thrown: unknown): Promise<NodeOutc
         }),
   };
   if (masked.class === 'cancelled') {
-    await endCall(call, { status: 'aborted', error: masked, environment });
-    return { status: 'aborted', message: masked.message, changedState };
+    const status = call.signal.reason === 'cancel' ? 'cancelled' : 'aborted';
+    await endCall(call, { status, error: masked, environment });
+    return { status, message: masked.message, changedState };
   }
   // A run that only reads is asked for again; nobody should have to end it first.
   const reads = input.action === 'plan' || input.action === 'drift';

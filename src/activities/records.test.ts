@@ -1,3 +1,4 @@
+import { MockActivityEnvironment } from '@temporalio/testing';
 import { randomBytes } from 'node:crypto';
 import { createSecretBox } from '../access/index.ts';
 import { deploymentRequestSchema, environmentInputSchema, systemActor, templateInputSchema } from '../model/index.ts';
@@ -84,7 +85,8 @@ it('answers what is written down when a run has been ended otherwise', async () 
 it('begins nothing of a run that was dropped while its submission was on the way', async () => {
   const { environment, run } = await makeRun();
   await setRunStatus(db.sql, run.id, { status: 'cancelled' });
-  await expect(resolveDeployment(deps, run.id)).rejects.toThrow('was ended before it began');
+  const resolved = new MockActivityEnvironment().run(() => resolveDeployment(deps, run.id));
+  await expect(resolved).rejects.toThrow('was ended before it began');
   const { status } = await db.sql
     .selectFrom('environments')
     .select('status')

@@ -11,6 +11,7 @@ import type { FileLife } from '../operations/index.ts';
 import { expiryAfterDeploy, listed, quote, restartsTtl, workflowStatus } from '../definition/index.ts';
 import type { NodeTally } from '../definition/index.ts';
 import { sql } from 'kysely';
+import type { RawBuilder } from 'kysely';
 import { changeNodeStatuses, expireApproval, recordEvent, scopeTtlSettings } from '../store/index.ts';
 import type { Db } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -155,7 +156,10 @@ async function recordEnding(
     if (!ended) return recordedOutcome(tx, run);
     await closeNodes(tx, run.id, {
       status: 'failed',
-      message: 'its workflow ended without saying how; see the Temporal UI',
+      message:
+        given.status === 'failed' || given.message === undefined
+          ? 'its workflow ended without saying how; see the Temporal UI'
+          : given.message,
     });
     if (run.type === 'plan' || run.type === 'drift') return { status: input.status };
     if (input.status === 'succeeded') await detach(tx, run);
@@ -236,18 +240,34 @@ async function environmentStatus(tx: Tx, run: RunRow, ending: DeploymentStatus):
 
 /** A stack without a graph has its status from its own node. */
 async function singleStatus(tx: Tx, run: RunRow): Promise<EnvironmentStatus> {
-  const { rows } = await sql<{ status: string; action: string; began_change: boolean; was: boolean }>`
-    SELECT nr.status, nr.action, nr.began_change, e.deployed_snapshot IS NOT NULL AS was
-    FROM node_runs nr JOIN environments e ON e.id = nr.environment_id
-    WHERE nr.deployment_id = ${run.id} ORDER BY compensation DESC LIMIT 1`.execute(tx);
-  const node = rows[0];
-  if (node === undefined)
-    return run.environment_status === 'neverDeployed' || run.environment_status.endsWith('InProgress')
-      ? 'neverDeployed'
-      : (run.environment_status as EnvironmentStatus);
+  const node = (await lastNode(tx, sql`nr.deployment_id = ${run.id}`)) ?? (await lastChange(tx, run));
+  if (node === undefined) return 'neverDeployed';
   if (node.status === 'succeeded') return node.action === 'destroy' ? 'inactive' : 'active';
   if (node.status === 'failed' || node.began_change) return 'failed';
   return node.was ? 'active' : 'neverDeployed';
+}
+
+interface LastNode {
+  readonly status: string;
+  readonly action: string;
+  readonly began_change: boolean;
+  readonly was: boolean;
+}
+
+async function lastNode(tx: Tx, where: RawBuilder<unknown>): Promise<LastNode | undefined> {
+  const { rows } = await sql<LastNode>`
+    SELECT nr.status, nr.action, nr.began_change, e.deployed_snapshot IS NOT NULL AS was
+    FROM node_runs nr JOIN environments e ON e.id = nr.environment_id
+    WHERE ${where} ORDER BY nr.finished_at DESC NULLS FIRST, nr.compensation DESC LIMIT 1`.execute(tx);
+  return rows[0];
+}
+
+/** A run that ended before it had a node leaves the stack as the last one that changed it. */
+function lastChange(tx: Tx, run: RunRow): Promise<LastNode | undefined> {
+  return lastNode(
+    tx,
+    sql`nr.environment_id = ${run.environment_id} AND nr.action IN ('deploy', 'destroy') AND (nr.status = 'succeeded' OR nr.began_change)`,
+  );
 }
 
 /** The end as it was recorded; runs that only read leave it alone. */

@@ -1,8 +1,12 @@
-import { ApplicationFailure } from '@temporalio/activity';
-import type { ResolvedRun, RunNode } from '../model/index.ts';
-import { WindlassError } from '../model/index.ts';
+import { ApplicationFailure, Context } from '@temporalio/activity';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ResolvedRun, RunError, RunNode } from '../model/index.ts';
+import { messageOf, untilAborted, WindlassError } from '../model/index.ts';
+import { isDatabaseUnavailable } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
 import { templateOfNode } from './read-definition.ts';
+import { afterFailedTry } from './resolve-tries.ts';
+import { elapsed, watchedSources } from './slow-work.ts';
 import type { Resolution } from './resolution.ts';
 import { resolveFromFile } from './resolve-from-file.ts';
 import {
@@ -19,58 +23,112 @@ import {
   loadKnown,
   loadRun,
   otherOpenRun,
+  recordRunProgress,
   setEnvironmentStatus,
   setRunStatus,
 } from './run-store.ts';
 import type { RunDefinition, RunRow } from './run-store.ts';
 
-/** See DeploymentActivities.resolveDeployment. */
+/** Reading files takes minutes at most; what takes longer hangs, such as a network file system that is away. */
+const longestTryMs = 20 * 60_000;
+
+/**
+ * See DeploymentActivities.resolveDeployment. Tries again within one call what may pass, and ends the run with an error
+ * for everything else: only the database, and the run whose turn it is, are waited for without an end.
+ */
 export async function resolveDeployment(deps: ActivityDeps, deploymentId: string): Promise<ResolvedRun> {
+  const context = Context.current();
+  const stopped = context.cancellationSignal;
+  const say = progressOf(deps, deploymentId);
+  let firstFailureMs = 0;
+  for (let count = 1; ; count++) {
+    const signal = AbortSignal.any([stopped, AbortSignal.timeout(longestTryMs)]);
+    try {
+      const watched = { ...deps, sources: watchedSources(deps.sources, { signal, say }) };
+      return await untilAborted(resolveOnce(watched, deploymentId), signal);
+    } catch (caught) {
+      // A worker that leaves lets another one go on; all else that ends the call was asked for.
+      if (stopped.aborted)
+        throw context.cancellationDetails?.workerShutdown ? new Error('this worker stops') : stopped.reason;
+      const thrown = signal.aborted ? tookTooLong() : caught;
+      firstFailureMs ||= Date.now();
+      const failingMs = Date.now() - firstFailureMs;
+      const next = afterFailedTry(thrown, { count, failingMs, patienceMs: deps.sourcePatienceMs });
+      if (next.kind === 'leaveToTemporal') throw thrown;
+      if (!(thrown instanceof WindlassError))
+        deps.log.error({ err: thrown, deployment: deploymentId, try: count }, 'a run could not be resolved');
+      if (next.kind === 'over') {
+        await recordError(deps, deploymentId, next.error);
+        // The record says what it is; what a file or a repository holds has no place in a history.
+        throw ApplicationFailure.nonRetryable(
+          `the run could not be prepared (${next.code}); its record says why`,
+          next.code,
+        );
+      }
+      say(`${messageOf(thrown)}; trying again in ${elapsed(next.afterMs)}, since ${elapsed(failingMs)}`);
+      await sleep(next.afterMs, undefined, { signal: stopped }).catch(() => undefined);
+    }
+  }
+}
+
+function tookTooLong(): WindlassError {
+  return new WindlassError('sourceUnavailable', `reading the source took more than ${elapsed(longestTryMs)}`, {
+    class: 'definition',
+    hint: 'look at the place the source lies in: a network file system that does not answer, say',
+  });
+}
+
+async function recordError(deps: ActivityDeps, deploymentId: string, error: RunError): Promise<void> {
+  try {
+    await deps.db.sql
+      .updateTable('deployments')
+      .set({ error: JSON.stringify(error) })
+      .where('id', '=', deploymentId)
+      .execute();
+  } catch (thrown) {
+    if (isDatabaseUnavailable(thrown)) throw thrown;
+    deps.log.error({ err: thrown, deployment: deploymentId }, 'why a run could not be resolved was not written down');
+  }
+}
+
+/** Says what takes long, in the record of the run. What cannot be said is not worth an error. */
+function progressOf(deps: ActivityDeps, deploymentId: string): (text: string) => void {
+  return (text) => void recordRunProgress(deps.db.sql, deploymentId, text).catch(() => undefined);
+}
+
+async function resolveOnce(deps: ActivityDeps, deploymentId: string): Promise<ResolvedRun> {
   const run = await loadRun(deps.db.sql, deploymentId);
   if (run === null)
     throw ApplicationFailure.nonRetryable(`deployment ${deploymentId} is not in the database`, 'notFound');
-  try {
-    if (run.definition !== null) return answer(run, run.definition, await loadEngineNodes(deps.db.sql, deploymentId));
-    await waitForTurn(deps, run);
-    await begin(deps, run);
-    const resolution = await resolve(deps, run);
-    await deps.db.transaction(async (tx) => {
-      await insertNodes(tx, run.id, resolution.nodes);
-      await tx
-        .updateTable('deployments')
-        .set({
-          definition: JSON.stringify(resolution.definition),
-          source_commit: resolution.commit,
-          ...(resolution.basedOn === undefined ? {} : { based_on: resolution.basedOn }),
-        })
-        .where('id', '=', run.id)
-        .execute();
-    });
-    return answer(
-      run,
-      resolution.definition,
-      resolution.nodes.map((node) => node.run),
-    );
-  } catch (error) {
-    if (!(error instanceof WindlassError) || error.code === 'unavailable') throw error;
-    const problems = error.problems ?? [];
-    const runError = {
-      class: error.class === 'internal' ? 'definition' : error.class,
-      message: error.message,
-      hint: error.hint,
-      problems,
-    };
-    await deps.db.sql
+  if (run.definition !== null) return answer(run, run.definition, await loadEngineNodes(deps.db.sql, deploymentId));
+  await waitForTurn(deps, run);
+  await begin(deps, run);
+  const resolution = await resolve(deps, run);
+  await deps.db.transaction(async (tx) => {
+    const kept = await tx
       .updateTable('deployments')
-      .set({ error: JSON.stringify(runError) })
+      .set({
+        definition: JSON.stringify(resolution.definition),
+        source_commit: resolution.commit,
+        progress: null,
+        ...(resolution.basedOn === undefined ? {} : { based_on: resolution.basedOn }),
+      })
       .where('id', '=', run.id)
-      .execute();
-    // The record says what it is; what a file or a repository holds has no place in a history.
-    throw ApplicationFailure.nonRetryable(
-      `the run could not be prepared (${error.code}); its record says why`,
-      error.code,
-    );
-  }
+      .where('finished_at', 'is', null)
+      .executeTakeFirst();
+    // It was stopped meanwhile: nothing of it may be left open.
+    if (kept.numUpdatedRows === 0n) throw endedBefore(run.id);
+    await insertNodes(tx, run.id, resolution.nodes);
+  });
+  return answer(
+    run,
+    resolution.definition,
+    resolution.nodes.map((node) => node.run),
+  );
+}
+
+function endedBefore(deploymentId: string): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(`deployment ${deploymentId} was ended before it began`, 'ended');
 }
 
 function answer(run: RunRow, definition: RunDefinition, nodes: readonly RunNode[]): ResolvedRun {
@@ -90,6 +148,11 @@ async function waitForTurn(deps: ActivityDeps, run: RunRow): Promise<void> {
   if (run.type === 'plan' || run.type === 'drift') return;
   const other = await otherOpenRun(deps.db.sql, run);
   if (other === null) return;
+  await recordRunProgress(
+    deps.db.sql,
+    run.id,
+    `waits for the end of deployment ${other}, which changes the same environment`,
+  );
   throw ApplicationFailure.create({
     message: `deployment ${other} of this environment is still running`,
     type: 'notYet',
@@ -101,8 +164,7 @@ async function waitForTurn(deps: ActivityDeps, run: RunRow): Promise<void> {
 async function begin(deps: ActivityDeps, run: RunRow): Promise<void> {
   await deps.db.transaction(async (tx) => {
     // It was dropped while its submission was on the way, so nothing of it may run.
-    if (!(await setRunStatus(tx, run.id, { status: 'running' })))
-      throw ApplicationFailure.nonRetryable(`deployment ${run.id} was ended before it began`, 'ended');
+    if (!(await setRunStatus(tx, run.id, { status: 'running' }))) throw endedBefore(run.id);
     const status =
       run.type === 'destroy'
         ? 'destroyInProgress'

@@ -1,4 +1,4 @@
-import { CompleteAsyncError, Context } from '@temporalio/activity';
+import { ApplicationFailure, CompleteAsyncError, Context } from '@temporalio/activity';
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,12 +23,17 @@ import { toolEnvironment } from './node-environment.ts';
 import { paceKey, paceLeftMs } from './pacing.ts';
 import { recoverNode } from './node-recovery.ts';
 import { findCredentials } from './read-definition.ts';
+import { watchedSources } from './slow-work.ts';
+import { watchPreparation } from './preparation.ts';
+import type { Preparation } from './preparation.ts';
 import { recordDrift } from './node-drift.ts';
 import { applyPlan, keepReadablePlan, maskedPlan } from './node-plan.ts';
 
 /** How often Temporal hears that this worker lives; it gives up after 15 s. */
 const heartbeatEveryMs = 2000;
 const defaultTimeoutSeconds = 24 * 3600;
+/** Calls that may break off for a reason that nobody foresaw. */
+const unforeseenTries = 3;
 /** How often the progress of a tool is written down; nodes that are done sooner write none. */
 const progressEveryMs = 1000;
 
@@ -38,11 +43,17 @@ export async function runNode(deps: ActivityDeps, input: RunNodeInput): Promise<
   const context = Context.current();
   const beating = setInterval(() => context.heartbeat(), heartbeatEveryMs);
   context.cancellationSignal.addEventListener('abort', () => stop.abort(stopReason(context)));
+  const preparation = watchPreparation(deps, input.deploymentId, (reason) => stop.abort(reason));
   try {
-    return await execute(deps, input, stop.signal);
+    return await execute(deps, input, { signal: stop.signal, preparation });
   } catch (error) {
-    throw forHistory(error, 'runNode', deps.log);
+    if (isTransient(error) || stop.signal.reason === 'shutdown') throw forHistory(error, 'runNode', deps.log);
+    deps.log.error({ err: error, deployment: input.deploymentId, node: input.alias }, 'a call for a node broke off');
+    if (context.info.attempt < unforeseenTries) throw forHistory(error, 'runNode', deps.log);
+    // Temporal would call again for ever. The workflow asks once more to settle, and then takes the node as failed.
+    throw ApplicationFailure.nonRetryable('Windlass itself failed; the log of the worker says why', 'internal');
   } finally {
+    preparation.over();
     clearInterval(beating);
   }
 }
@@ -55,7 +66,13 @@ function stopReason(context: Context): StopReason {
   return 'abort';
 }
 
-async function execute(deps: ActivityDeps, input: RunNodeInput, signal: AbortSignal): Promise<NodeOutcome> {
+interface CallControl {
+  readonly signal: AbortSignal;
+  readonly preparation: Preparation;
+}
+
+async function execute(deps: ActivityDeps, input: RunNodeInput, control: CallControl): Promise<NodeOutcome> {
+  const { signal, preparation } = control;
   const key: NodeKey = {
     deploymentId: input.deploymentId,
     index: input.index,
@@ -64,6 +81,8 @@ async function execute(deps: ActivityDeps, input: RunNodeInput, signal: AbortSig
   const begin = await beginNode(deps.db.sql, key, input.try, input.mode);
   if (begin === null)
     return { status: 'failed', class: 'internal', message: 'the record of this node is gone', changedState: false };
+  // A tool that was in the middle of a change may still be at it.
+  if (begin.journal?.open === true && begin.journal.changes) preparation.over();
   const ended = endedBefore(begin);
   if (ended !== null) return ended;
   if (input.mode === 'settle' && begin.journal?.open !== true) {
@@ -81,16 +100,17 @@ async function execute(deps: ActivityDeps, input: RunNodeInput, signal: AbortSig
     compensation: key.compensation,
     try: input.try,
   });
-  const failing = { deps, input, key, begin, masker, log };
+  const failing = { deps, input, key, begin, masker, log, signal };
   let call: NodeCall | undefined;
   try {
-    const opened = await openCall(deps, input, key, begin, { masker, log, signal });
+    const opened = await openCall(deps, input, key, begin, { masker, log, ...control });
     if (opened.status === 'over') return opened.outcome;
     call = opened.call;
     const outcome = await perform(call);
     await tidyUp(call);
     return outcome;
-  } catch (error) {
+  } catch (caught) {
+    const error = preparation.active && signal.aborted ? stoppedEarly(caught, signal) : caught;
     if (isTransient(error)) throw error;
     const outcome = await fail(call ?? failing, error);
     if (call) await tidyUp(call);
@@ -136,7 +156,7 @@ async function openCall(
   input: RunNodeInput,
   key: NodeKey,
   begin: NodeBegin,
-  io: { readonly masker: Masker; readonly log: LogWriter; readonly signal: AbortSignal },
+  { preparation, ...io }: CallControl & { readonly masker: Masker; readonly log: LogWriter },
 ): Promise<Opened> {
   const { snapshot } = begin;
   if (snapshot === null)
@@ -187,9 +207,16 @@ async function openCall(
     snapshot.source,
     values.variables.filter((variable) => variable.kind === 'environment'),
   );
-  const source = await deps.sources.checkout(snapshot.source, snapshot.commit, { credentials, signal: io.signal });
   let stage: Stage = 'prepare';
   let progressKeptMs = Date.now();
+  const progress = (text: string): void => {
+    const keep = Date.now() - progressKeptMs >= progressEveryMs;
+    if (keep) progressKeptMs = Date.now();
+    const node = { alias: begin.alias, entityId: begin.entity_id };
+    void announceProgress(deps.db.sql, key, node, { text, keep }).catch(() => undefined);
+  };
+  const sources = watchedSources(deps.sources, { signal: io.signal, say: progress });
+  const source = await sources.checkout(snapshot.source, snapshot.commit, { credentials });
   const run: StackRun = {
     id: `${key.deploymentId}/${key.index}`,
     environmentId: begin.environment_id,
@@ -209,15 +236,11 @@ async function openCall(
     log: (text) => io.log.write(stage, text),
     enter: async (next, evidence) => {
       stage = next;
+      if (evidence?.changes === true || next === 'hooks') preparation.over();
       const evidenceOf = (next === 'recover' ? begin.journal : null) ?? journal(next, evidence?.changes ?? false);
       await enterStage(deps.db.sql, key, next, evidenceOf);
     },
-    progress: (text) => {
-      const keep = Date.now() - progressKeptMs >= progressEveryMs;
-      if (keep) progressKeptMs = Date.now();
-      const node = { alias: begin.alias, entityId: begin.entity_id };
-      void announceProgress(deps.db.sql, key, node, { text, keep }).catch(() => undefined);
-    },
+    progress,
     signal: input.mode === 'settle' ? AbortSignal.abort('abort' satisfies StopReason) : io.signal,
   };
   const flow = await openFlow(source, snapshot, { run, action: input.action, masker: io.masker });
@@ -347,6 +370,16 @@ async function isUnchanged(
   if (snapshot.redeploy === 'never') return true;
   const state = await deps.state.latest(begin.environment_id);
   return begin.input_hash === `${hash}:${state?.serial ?? '-'}`;
+}
+
+/** What a stop has cut short before a tool could say so itself. */
+function stoppedEarly(error: unknown, signal: AbortSignal): unknown {
+  if (error instanceof ToolError || isTransient(error)) return error;
+  if (signal.reason === 'shutdown') return new LeftRunningError('');
+  return new ToolError(
+    { class: 'cancelled', message: 'stopped while it was being prepared; nothing was changed' },
+    false,
+  );
 }
 
 /** Passes by itself, so Temporal calls again: the database is away, or another worker takes the tool over. */

@@ -9,6 +9,7 @@ import type {
   NodeSnapshot,
   NodeStatus,
   RunNode,
+  StopMode,
 } from '../model/index.ts';
 import {
   actorSchema,
@@ -277,7 +278,12 @@ export async function expectNodes(db: Db, parentId: string, aliases: readonly st
 export async function setRunStatus(
   db: Db,
   deploymentId: string,
-  change: { readonly status: DeploymentStatus; readonly paused?: boolean | undefined; readonly error?: unknown },
+  change: {
+    readonly status: DeploymentStatus;
+    readonly paused?: boolean | undefined;
+    readonly stopMode?: StopMode | undefined;
+    readonly error?: unknown;
+  },
 ): Promise<boolean> {
   const over = !['queued', 'running', 'stopping', 'rollingBack'].includes(change.status);
   // What is dropped from the queue has never begun, and no rollback may take it for a deploy that did.
@@ -287,6 +293,8 @@ export async function setRunStatus(
       paused = ${change.paused === undefined ? sql`paused` : change.paused},
       error = COALESCE(${change.error === undefined ? null : JSON.stringify(change.error)}::jsonb, error),
       started_at = CASE WHEN ${begins} THEN COALESCE(started_at, now()) ELSE started_at END,
+      stop_mode = COALESCE(${change.stopMode ?? null}, stop_mode),
+      progress = CASE WHEN ${over} THEN NULL ELSE progress END,
       finished_at = CASE WHEN ${over} THEN now() ELSE NULL END
     WHERE id = ${deploymentId} AND finished_at IS NULL
     RETURNING environment_id, number, type, paused`.execute(db);
@@ -300,6 +308,25 @@ export async function setRunStatus(
     data: { status: change.status, number: row.number, type: row.type, paused: row.paused },
   });
   return true;
+}
+
+/** Says what a run does before it has nodes; kept for those who ask, and told to those who follow. Repeating it says nothing. */
+export async function recordRunProgress(db: Db, deploymentId: string, text: string): Promise<void> {
+  const progress = text.replaceAll('\0', '').slice(0, 500);
+  const { rows } = await sql<{ environment_id: string; status: string }>`
+    UPDATE deployments SET progress = ${progress}
+    WHERE id = ${deploymentId} AND finished_at IS NULL AND definition IS NULL AND progress IS DISTINCT FROM ${progress}
+    RETURNING environment_id, status`.execute(db);
+  const [row] = rows;
+  if (row === undefined) return;
+  const data = { status: row.status, progress };
+  await recordEvent(db, {
+    type: 'deployment.status',
+    environmentId: row.environment_id,
+    deploymentId,
+    alias: null,
+    data,
+  });
 }
 
 /** Nodes of a run that have begun and are not over, as far as the records know. */

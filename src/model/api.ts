@@ -206,6 +206,10 @@ export const deploymentSchema = z
     trigger: z.enum(triggers),
     requestedBy: z.string(),
     request: deploymentRequestSchema,
+    progress: z
+      .string()
+      .nullable()
+      .describe('What it does before it has nodes: what is fetched, or what it waits for; null afterwards'),
     sourceCommit: z.string().nullable(),
     error: runErrorSchema.nullable(),
     basedOn: z.string().nullable(),

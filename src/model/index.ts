@@ -1,3 +1,4 @@
+export * from './abort.ts';
 export * from './actor.ts';
 export * from './api.ts';
 export * from './definition.ts';

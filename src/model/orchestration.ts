@@ -249,7 +249,12 @@ export interface DeploymentActivities {
   /** Reads the file at its commit, checks it, and makes sub-environments and node runs. Repeating it answers the same. */
   resolveDeployment(input: { deploymentId: string }): Promise<ResolvedRun>;
   recordNodes(input: { deploymentId: string; compensation?: true; updates: readonly NodeUpdate[] }): Promise<void>;
-  setDeploymentStatus(input: { deploymentId: string; status: DeploymentStatus; paused?: boolean }): Promise<void>;
+  setDeploymentStatus(input: {
+    deploymentId: string;
+    status: DeploymentStatus;
+    paused?: boolean;
+    stopMode?: StopMode;
+  }): Promise<void>;
   /** Which nodes this run began to change, and what undoes each. */
   planCompensation(input: { deploymentId: string }): Promise<readonly CompensationNode[]>;
   finishDeployment(input: {

@@ -12,22 +12,20 @@ import type {
 } from '../model/index.ts';
 import { WindlassError, templateTypeSchema } from '../model/index.ts';
 import {
-  archiveEnvironment as putAway,
   createEnvironment as insertEnvironment,
   findEnvironment,
   findTemplate,
   listEnvironments as readEnvironments,
   listOutputs as readOutputs,
   listSubEnvironments,
-  setEnvironmentLock,
 } from '../store/index.ts';
 import type { Db, PageRequest } from '../store/index.ts';
 import { resolveProject } from './catalogue.ts';
 import { audit, authorize, namedScope, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
-import { checkDrift, checkSchedule, checkTtl, expiryUnder, forgetSchedules, saveSettings } from './life-settings.ts';
+import { checkDrift, checkSchedule, checkTtl, expiryUnder, saveSettings } from './life-settings.ts';
 import { setByHand } from './life-settings-file.ts';
-import { entityOf, findPlace, requirePresent, requireRoot } from './places.ts';
+import { findPlace, requirePresent, requireRoot } from './places.ts';
 
 export interface EnvironmentPatch {
   readonly name?: string | undefined;
@@ -112,7 +110,7 @@ export async function graphOf(db: Db, environment: Environment): Promise<Graph> 
 
 /** Environments: what lives, and what it is made of. */
 export function environmentOperations(context: Context) {
-  const { db, temporal } = context;
+  const { db } = context;
 
   async function forView({
     actor,
@@ -247,45 +245,6 @@ export function environmentOperations(context: Context) {
           ...(patch.workspace === undefined ? {} : { workspace: patch.workspace }),
           ...(patch.revision === undefined ? {} : { revision: patch.revision }),
         },
-      });
-    },
-
-    /** Puts an environment away. Its records stay. `force` forgets resources that may still be there. */
-    async archiveEnvironment({ actor, ref, force }: Asked & { ref: string; force: boolean }): Promise<void> {
-      const place = await findPlace(db.sql, ref, scopeOf(actor));
-      authorize(actor, 'project.manage', place.root.projectId);
-      const environment = requireRoot(place, 'archiving');
-      if (environment.flags.archived) return;
-      if (environment.currentDeploymentId !== null || environment.flags.queued > 0) {
-        throw new WindlassError('conflict', `"${environment.name}" has a run in progress or in its queue`, {
-          hint: `windlass cancel ${environment.name}`,
-        });
-      }
-      const nodes = await listSubEnvironments(db.sql, environment.id);
-      const live = [environment, ...nodes].filter(({ status }) => status !== 'inactive' && status !== 'neverDeployed');
-      if (live.length > 0 && !force) {
-        const names = live.map((node) => `"${node.alias ?? node.name}" (${node.status})`);
-        throw new WindlassError(
-          'conflict',
-          `"${environment.name}" may still have resources: ${names.slice(0, 10).join(', ')}`,
-          {
-            hint: `destroy it first: windlass destroy ${environment.name}; or forget them with ?force=true`,
-          },
-        );
-      }
-      await forgetSchedules(context, environment);
-      if (environment.expiresAt !== null) await temporal.setExpiry(entityOf(environment), null);
-      await db.transaction(async (tx) => {
-        await putAway(tx, environment.id);
-        await setEnvironmentLock(tx, environment.id, null);
-        await audit(tx, actor, {
-          action: 'environment.archive',
-          targetType: 'environment',
-          targetId: environment.id,
-          projectId: environment.projectId,
-          before: { name: environment.name, status: environment.status },
-          after: { archived: true, ...(live.length > 0 ? { forgotten: live.map((node) => node.id) } : {}) },
-        });
       });
     },
 

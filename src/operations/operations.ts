@@ -1,4 +1,5 @@
 import { approvalOperations } from './approvals.ts';
+import { archiveOperations } from './archive.ts';
 import { catalogueOperations } from './catalogue.ts';
 import type { Context, OperationsDeps } from './context.ts';
 import { deploymentOperations } from './deployments.ts';
@@ -28,6 +29,7 @@ export function createOperations(deps: OperationsDeps) {
   return {
     ...catalogueOperations(context),
     ...environmentOperations(context),
+    ...archiveOperations(context),
     ...statusOperations(context),
     ...lifeOperations(context),
     ...scheduleOperations(context),

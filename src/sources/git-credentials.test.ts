@@ -1,22 +1,9 @@
-import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Server } from 'node:http';
 import { join } from 'node:path';
-import {
-  cleanUp,
-  close,
-  failure,
-  filesWith,
-  fresh,
-  git,
-  gitPath,
-  gitSource,
-  listen,
-  makeRepository,
-  scratch,
-  setup,
-} from './testing.ts';
+import { cleanUp, close, failure, filesWith, fresh, git, gitSource, listen, makeRepository, setup } from './testing.ts';
+import { serveGit } from '../../test/support/git.ts';
 
 // git starts many processes, and the machine may be busy
 jest.setTimeout(60_000);
@@ -43,7 +30,7 @@ describe('credentials', () => {
           return;
         }
         await hold?.();
-        backend(projects, request, response);
+        serveGit(projects, request, response);
       })();
     });
     address = `http://127.0.0.1:${await listen(server)}`;
@@ -182,40 +169,3 @@ exec sh -c "$last"
     }
   });
 });
-
-/** git's own smart HTTP server, as CGI. */
-function backend(projects: string, request: IncomingMessage, response: ServerResponse): void {
-  const url = new URL(request.url ?? '/', 'http://localhost');
-  const child = spawn(gitPath, ['http-backend'], {
-    env: {
-      PATH: process.env['PATH'],
-      HOME: scratch,
-      GIT_PROJECT_ROOT: projects,
-      GIT_HTTP_EXPORT_ALL: '1',
-      REMOTE_USER: 'robot',
-      PATH_INFO: url.pathname,
-      QUERY_STRING: url.search.slice(1),
-      REQUEST_METHOD: request.method ?? 'GET',
-      CONTENT_TYPE: request.headers['content-type'] ?? '',
-      HTTP_CONTENT_ENCODING: request.headers['content-encoding'] ?? '',
-      GIT_PROTOCOL: String(request.headers['git-protocol'] ?? ''),
-      ...(request.headers['content-length'] ? { CONTENT_LENGTH: request.headers['content-length'] } : {}),
-    },
-  });
-  request.pipe(child.stdin);
-  const chunks: Buffer[] = [];
-  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
-  child.on('close', () => {
-    const all = Buffer.concat(chunks);
-    const end = all.indexOf('\r\n\r\n');
-    const headers = Object.fromEntries(
-      all
-        .subarray(0, end)
-        .toString()
-        .split('\r\n')
-        .map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 2)]),
-    );
-    const { Status: status = '200', ...others } = headers;
-    response.writeHead(Number.parseInt(status, 10), others).end(all.subarray(end + 4));
-  });
-}

@@ -1,4 +1,4 @@
-export { createSources } from './sources.ts';
+export { createSources, nameOfSource } from './sources.ts';
 export type { CheckoutOptions, ResolveOptions, Sources, SourcesOptions } from './sources.ts';
 export type { GitCredentials } from './git-credentials.ts';
 export { readTextFile, resolvePath } from './inside.ts';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Hash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { mkdir, open, readdir, readlink, realpath, stat, symlink } from 'node:fs/promises';
+import { mkdir, open, readdir, readlink, realpath, stat, statfs, symlink } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { messageOf, WindlassError } from '../model/index.ts';
@@ -10,6 +10,19 @@ import { errorCode, escapes, isInside, linkTarget, tooManyBytes, tooManyFiles } 
 
 /** Not part of a source: what tools and editors put there themselves. */
 const ignored: ReadonlySet<string> = new Set(['.git', '.terraform', 'node_modules']);
+
+/** File systems whose files are views of the kernel: reading one may fail, hang, or never end. By their magic numbers. */
+const kernelFileSystems: ReadonlyMap<number, string> = new Map([
+  [0x9fa0, 'proc'],
+  [0x62656572, 'sysfs'],
+  [0x1cd1, 'devpts'],
+  [0x27e0eb, 'cgroup'],
+  [0x63677270, 'cgroup2'],
+  [0x64626720, 'debugfs'],
+  [0x74726163, 'tracefs'],
+  [0x73636673, 'securityfs'],
+  [0x62656570, 'configfs'],
+]);
 
 export async function openLocal(directory: string): Promise<string> {
   const bad = (why: string): WindlassError =>
@@ -21,6 +34,9 @@ export async function openLocal(directory: string): Promise<string> {
   try {
     const real = await realpath(resolve(directory));
     if (!(await stat(real)).isDirectory()) throw bad('is not a directory');
+    const kernel = kernelFileSystems.get((await statfs(real)).type);
+    if (kernel !== undefined)
+      throw bad(`is no place for code: it lies in ${kernel}, which shows the kernel's own data`);
     return real;
   } catch (thrown) {
     if (thrown instanceof WindlassError) throw thrown;

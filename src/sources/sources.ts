@@ -1,9 +1,10 @@
 import { chmod, mkdir, mkdtemp, realpath, rename, stat, utimes, writeFile } from 'node:fs/promises';
 import { join, normalize, resolve } from 'node:path';
-import { assertNever, WindlassError } from '../model/index.ts';
+import { assertNever, untilAborted, WindlassError } from '../model/index.ts';
 import type { GitSource, LocalSource, Source } from '../model/index.ts';
+import { asSourceError } from './failures.ts';
 import { withFileLock } from './file-lock.ts';
-import { isCommit, parseAddress } from './git-address.ts';
+import { isCommit, parseAddress, shown } from './git-address.ts';
 import { writeCommit } from './git-checkout.ts';
 import type { GitCredentials } from './git-credentials.ts';
 import { cacheOf, hashText, homeOf, repositoryKey } from './git-repository.ts';
@@ -51,6 +52,9 @@ export interface Sources {
   /** Removes what was not used lately and can be made again. */
   prune(options: PruneOptions): Promise<PruneReport>;
 }
+
+/** How long what is made by a stopped call may take to be cleared away, before nobody waits for it any more. */
+const clearUpMs = 5000;
 
 const localPattern = /^local:([0-9a-f]{24})$/;
 
@@ -134,7 +138,7 @@ export function createSources(options: SourcesOptions): Sources {
     const hash = localPattern.exec(commit)?.[1];
     if (hash === undefined) throw badCommit(commit);
     const path = inCache('checkouts', `local-${hash}`);
-    return shared(path, async () => {
+    return shared(path, signal, async () => {
       const found = await existing(path);
       if (found) return found;
       // another machine, or pruned since: the directory itself may still be the same
@@ -157,7 +161,7 @@ export function createSources(options: SourcesOptions): Sources {
     const request = remote(source, given, sparsePath !== null);
     const suffix = sparsePath === null ? '' : `-${hashText(sparsePath)}`;
     const path = inCache('checkouts', `${repositoryKey(request)}-${commit}${suffix}`);
-    return shared(path, async () => {
+    return shared(path, given.signal, async () => {
       const found = await existing(path);
       if (found) return found;
       return locked(request, async () => {
@@ -180,40 +184,61 @@ export function createSources(options: SourcesOptions): Sources {
   }
 
   /** Callers of one process share one making; one who gives up does not take it from the others. */
-  async function shared(path: string, make: () => Promise<string>): Promise<string> {
+  async function shared(path: string, signal: AbortSignal | undefined, make: () => Promise<string>): Promise<string> {
+    signal?.throwIfAborted();
     const running = pending.get(path);
-    if (running) return running.catch(() => shared(path, make));
+    if (running) {
+      const settled = running.then(
+        (made) => ({ made }),
+        () => null,
+      );
+      const answer = await untilAborted(settled, signal);
+      return answer === null ? shared(path, signal, make) : answer.made;
+    }
     const started = make().finally(() => pending.delete(path));
     pending.set(path, started);
     return started;
   }
 
+  async function pin(source: Source, given: ResolveOptions): Promise<string> {
+    await prepared();
+    switch (source.kind) {
+      case 'local':
+        return resolveLocal(source, given.signal);
+      case 'git': {
+        const request = remote(source, given, false);
+        const revision = given.revision ?? source.revision ?? null;
+        return resolveRevision(request, revision, (work) => locked(request, work));
+      }
+      default:
+        return assertNever(source, 'source');
+    }
+  }
+
+  async function lay(source: Source, commit: string, given: CheckoutOptions): Promise<string> {
+    await prepared();
+    switch (source.kind) {
+      case 'local':
+        return checkoutLocal(source, commit, given.signal);
+      case 'git':
+        return checkoutGit(source, commit, given);
+      default:
+        return assertNever(source, 'source');
+    }
+  }
+
+  /** Whatever the system says of a source is said as its error, and a stop does not wait for a file system that hangs. */
+  async function told<T>(source: Source, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    try {
+      return await untilAborted(work(), signal, clearUpMs);
+    } catch (thrown) {
+      throw signal?.aborted === true ? thrown : asSourceError(nameOfSource(source), thrown);
+    }
+  }
+
   return {
-    async resolve(source, given = {}) {
-      await prepared();
-      switch (source.kind) {
-        case 'local':
-          return { commit: await resolveLocal(source, given.signal) };
-        case 'git': {
-          const request = remote(source, given, false);
-          const revision = given.revision ?? source.revision ?? null;
-          return { commit: await resolveRevision(request, revision, (work) => locked(request, work)) };
-        }
-        default:
-          return assertNever(source, 'source');
-      }
-    },
-    async checkout(source, commit, given = {}) {
-      await prepared();
-      switch (source.kind) {
-        case 'local':
-          return checkoutLocal(source, commit, given.signal);
-        case 'git':
-          return checkoutGit(source, commit, given);
-        default:
-          return assertNever(source, 'source');
-      }
-    },
+    resolve: (source, given = {}) => told(source, given.signal, async () => ({ commit: await pin(source, given) })),
+    checkout: (source, commit, given = {}) => told(source, given.signal, () => lay(source, commit, given)),
     resolvePath,
     readTextFile,
     async prune(given) {
@@ -221,6 +246,11 @@ export function createSources(options: SourcesOptions): Sources {
       return pruneCheckouts(cacheDirectory, given);
     },
   };
+}
+
+/** A source in words, without what a log must not hold: `git repository https://…`. */
+export function nameOfSource(source: Source): string {
+  return source.kind === 'git' ? `git repository ${shown(source.repository)}` : `local directory ${source.directory}`;
 }
 
 function badCommit(commit: string): WindlassError {

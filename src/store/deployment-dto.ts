@@ -78,6 +78,7 @@ export function toDeployment(row: FullDeploymentRow): Deployment {
     trigger: fromJson(shape.trigger, row.trigger, place),
     requestedBy: fromJson(actorSchema, row.requested_by, place).name,
     request: shownRequest(row.request, place),
+    progress: row.finished_at === null ? row.progress : null,
     sourceCommit: row.source_commit,
     error: fromJson(shape.error, row.error, place),
     basedOn: row.based_on,

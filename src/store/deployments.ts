@@ -51,7 +51,7 @@ export async function createDeployment(db: Db, secrets: Secrets, input: NewDeplo
   const { rows } = await sql<CreatedDeployment>`
     WITH counted AS (
       UPDATE environments SET deployment_counter = deployment_counter + 1
-      WHERE id = ${input.environmentId} AND NOT EXISTS (SELECT 1 FROM deployments WHERE id = ${id})
+      WHERE id = ${input.environmentId} AND NOT archived AND NOT EXISTS (SELECT 1 FROM deployments WHERE id = ${id})
       RETURNING id, deployment_counter
     )
     INSERT INTO deployments (id, environment_id, number, type, trigger, requested_by, request, based_on, may_waive_approval)

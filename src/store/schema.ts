@@ -101,6 +101,9 @@ export interface DeploymentsTable {
   error: NullableJson;
   based_on: string | null;
   may_waive_approval: Generated<boolean>;
+  progress: Generated<string | null>;
+  /** cancel, abort or rollback, once it is being stopped. */
+  stop_mode: Generated<string | null>;
   queued_at: Timestamp;
   started_at: NullableTimestamp;
   finished_at: NullableTimestamp;

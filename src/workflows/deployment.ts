@@ -7,6 +7,8 @@ import {
   continueAsNew,
   defineSignal,
   defineUpdate,
+  isCancellation,
+  patched,
   rootCause,
   setCurrentDetails,
   setHandler,
@@ -59,6 +61,8 @@ class DeploymentRun {
   private changed = true;
   private ended = false;
   private resolved: ResolvedRun | null = null;
+  /** Open while the run is read and checked for the first time: nothing of it has begun. */
+  private resolving: CancellationScope | null = null;
   private graph: GraphRun | null = null;
   private children: NodeChildren | null = null;
   private recording: Promise<void> = Promise.resolve();
@@ -71,12 +75,17 @@ class DeploymentRun {
   }
 
   async execute(): Promise<DeploymentOutcome> {
-    const { deploymentId } = this.input;
+    const resolving = new CancellationScope();
+    if (this.input.state === undefined) this.resolving = resolving;
     try {
-      this.resolved = await resolveDeployment({ deploymentId });
+      this.resolved = await resolving.run(() => resolveDeployment({ deploymentId: this.input.deploymentId }));
     } catch (error) {
+      if (this.stop !== null && isCancellation(error))
+        return this.finish(endingOf(this.stop), 'stopped before anything of it had begun');
       if (!(error instanceof ActivityFailure)) throw error;
       return this.finish('failed', rootCause(error) ?? error.message);
+    } finally {
+      this.resolving = null;
     }
     const resolved = this.resolved;
     if (!this.compensating) {
@@ -323,13 +332,24 @@ class DeploymentRun {
     this.stop = mode;
     this.changed = true;
     this.children?.stopAll(mode);
-    await records.setDeploymentStatus({ deploymentId: this.input.deploymentId, status: 'stopping', paused: false });
+    if (this.resolving !== null && patched('stop-while-resolving')) this.resolving.cancel();
+    await records.setDeploymentStatus({
+      deploymentId: this.input.deploymentId,
+      status: 'stopping',
+      paused: false,
+      stopMode: mode,
+    });
   }
 
   private indexOf(alias: string): number | undefined {
     const index = this.resolved?.nodes.findIndex((node) => node.alias === alias) ?? -1;
     return index < 0 ? undefined : index;
   }
+}
+
+/** What a run ends as that was stopped before any of its nodes had begun. */
+function endingOf(mode: StopMode): DeploymentStatus {
+  return ({ cancel: 'cancelled', abort: 'aborted', rollback: 'rolledBack' } as const)[mode];
 }
 
 function rank(mode: StopMode): number {

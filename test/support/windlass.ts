@@ -126,6 +126,7 @@ export function testEnvironment(dataDirectory: string): Record<string, string> {
     WINDLASS_TEMPORAL: toolPath('temporal'),
     WINDLASS_LOG_LEVEL: process.env['WINDLASS_LOG_LEVEL'] ?? 'warn',
     WINDLASS_SHUTDOWN_GRACE_SECONDS: '5',
+    WINDLASS_SOURCE_PATIENCE_SECONDS: '0',
   };
 }
 

@@ -154,7 +154,9 @@ export function environmentRoutes({ operations }: RouteDeps): Route[] {
       tag: 'Environments',
       summary: 'Archive an environment that has nothing deployed',
       params: refParams,
-      query: z.strictObject({ force: flag.describe('Forget resources that may still be there') }),
+      query: z.strictObject({
+        force: flag.describe('Abort a run in progress, and forget resources that may still be there'),
+      }),
       status: 204,
       response: z.null(),
       handle: async ({ caller, params, query }) => {

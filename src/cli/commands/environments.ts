@@ -207,9 +207,15 @@ export function addEnvironments({ add, group }: Registry): void {
       summary: 'Archive an environment that has nothing deployed',
       examples: [
         ['windlass environment delete shop', 'after: windlass destroy shop'],
-        ['windlass environment delete shop --force', 'forget resources that may still be there'],
+        [
+          'windlass environment delete shop --force',
+          'abort a run in progress, forget resources that may still be there',
+        ],
       ],
-      flags: [yesFlag, { flags: '--force', description: 'forget resources that may still be there' }],
+      flags: [
+        yesFlag,
+        { flags: '--force', description: 'abort a run in progress, and forget resources that may still be there' },
+      ],
       options: yesOption.extend({ force: z.boolean().default(false) }),
       async run(call) {
         const { client } = await call.connect();

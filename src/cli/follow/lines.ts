@@ -20,6 +20,8 @@ function textOf(view: RunView, change: Change): string | null {
       const paused = deployment.paused ? ', paused' : '';
       return `deployment ${deployment.number} of ${oneLine(deployment.environmentName)}: ${deploymentStatusWord(deployment.status)}${paused}`;
     }
+    case 'runProgress':
+      return `deployment ${view.deployment.number} of ${oneLine(view.deployment.environmentName)}: ${oneLine(change.text)}`;
     case 'warning':
       return `warning: ${oneLine(change.message)}`;
     case 'approval':

@@ -33,7 +33,11 @@ export function isSingle(view: RunView): boolean {
 /** The picture of a run in progress: as many lines as fit, none longer than the terminal. */
 export function renderLive(view: RunView, options: RenderOptions): string[] {
   const height = options.height === undefined ? Infinity : Math.max(4, options.height);
-  const header = [renderHeader(view, options.style)];
+  const { progress } = view.deployment;
+  const header = [
+    renderHeader(view, options.style),
+    ...(view.nodes.length === 0 && progress !== null ? [`  ${oneLine(progress)}`] : []),
+  ];
   const footer = [...renderApprovals(view, options), renderProgress(view, options)];
   const room = height - header.length - footer.length;
   const lines = [...header, ...renderNodes(view, options, Math.max(1, room)), ...footer];

@@ -78,6 +78,8 @@ export type Change =
       readonly what: 'status' | 'stage' | 'progress';
     }
   | { readonly kind: 'approval'; readonly node: NodeRun | null; readonly at: string }
+  /** What a run does before it has nodes. */
+  | { readonly kind: 'runProgress'; readonly text: string; readonly at: string }
   | { readonly kind: 'warning'; readonly message: string; readonly at: string };
 
 /** Takes a snapshot that came later, after a reconnect, and tells what had changed meanwhile. */
@@ -126,6 +128,7 @@ const nodeStageSchema = z.object({
 const deploymentStatusSchema = z.object({
   status: z.enum(deploymentStatuses).optional(),
   paused: z.boolean().optional(),
+  progress: z.string().optional(),
   error: runErrorSchema.nullish(),
 });
 
@@ -174,12 +177,17 @@ function applyDeploymentStatus(view: RunView, event: Event): Change[] {
   const parsed = deploymentStatusSchema.safeParse(event.data);
   if (!parsed.success) return [];
   const { deployment } = view;
-  const { status = deployment.status, paused = deployment.paused, error } = parsed.data;
-  if (status === deployment.status && paused === deployment.paused) return [];
+  const { status = deployment.status, paused = deployment.paused, progress, error } = parsed.data;
+  if (status === deployment.status && paused === deployment.paused) {
+    if (progress === undefined || progress === deployment.progress) return [];
+    view.deployment = { ...deployment, progress };
+    return [{ kind: 'runProgress', text: progress, at: event.at }];
+  }
   view.deployment = {
     ...deployment,
     status,
     paused,
+    progress: progress ?? null,
     error: error ?? deployment.error,
     startedAt: deployment.startedAt ?? (status === 'queued' ? null : event.at),
     finishedAt: isTerminalDeployment(status) ? (deployment.finishedAt ?? event.at) : null,

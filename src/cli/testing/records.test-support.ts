@@ -48,6 +48,7 @@ export function makeDeployment(changes: Partial<Deployment> = {}): Deployment {
     trigger: 'user',
     requestedBy: 'administrator',
     request: { type: 'deploy', variables: [], replaceRenamed: false, force: false },
+    progress: null,
     sourceCommit: null,
     error: null,
     basedOn: null,

@@ -25,6 +25,19 @@ export function reporter(tool: string, wanted: string | undefined, onProgress: O
   };
 }
 
+/** Phases of a tool that is on the machine already. */
+const quick: ReadonlySet<ToolPhase> = new Set(['looking', 'starting', 'ready']);
+
+/** `getting OpenTofu 1.12.6: building, 2 min 10 s of about 5`; null when nothing has to be got. */
+export function sentenceOf({ tool, version, phase, detail, elapsedMs }: ToolProgress): string | null {
+  if (quick.has(phase)) return null;
+  const seconds = Math.round(elapsedMs / 1000);
+  const time = seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  const name = [tool, version].filter(Boolean).join(' ');
+  if (phase === 'building') return `getting ${name}: building, ${time} of ${detail}`;
+  return `getting ${name}: ${phase} ${detail}, ${time}`;
+}
+
 /** Repeats the phase each second while `work` runs, so that a long step never looks stuck. */
 export async function reportWhile<T>(report: () => void, work: Promise<T>): Promise<T> {
   report();

@@ -5,6 +5,7 @@ import type { RunnerOptions } from '../options.ts';
 import { defaultLadder } from '../process/index.ts';
 import type { StopLadder } from '../process/index.ts';
 import type { StackRun } from '../runner.ts';
+import { findTool } from '../tools.ts';
 import type { ToolName } from '../tools.ts';
 import { stackDirectory } from '../work-tree.ts';
 import { readStackFacts } from './stack-facts.ts';
@@ -119,7 +120,7 @@ export function calmly(session: Session): Session {
 /** Reads what lies in the work directory. `prepare` must have been there. */
 export async function openSession(run: StackRun, options: RunnerOptions): Promise<Session> {
   const tool: ToolName = run.type === 'terraform' ? 'terraform' : 'tofu';
-  const toolPath = await options.tools.find(tool, run.config.version);
+  const toolPath = await findTool(options.tools, tool, run);
   const directory = stackDirectory(run);
   const facts = ownBackend(readStackFacts(directory, tool, backendFile), run);
   if (!facts.hasFiles) {

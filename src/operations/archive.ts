@@ -1,0 +1,129 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { sql } from 'kysely';
+import type { DeploymentStatus, DeploymentType, Environment } from '../model/index.ts';
+import { WindlassError } from '../model/index.ts';
+import { archiveEnvironment as putAway, listSubEnvironments, setEnvironmentLock } from '../store/index.ts';
+import type { Db } from '../store/index.ts';
+import { audit, authorize, scopeOf } from './context.ts';
+import type { Asked, Context } from './context.ts';
+import { forgetSchedules } from './life-settings.ts';
+import { entityOf, findPlace, requireRoot } from './places.ts';
+import { controlOperations } from './run-control.ts';
+
+interface OpenRun {
+  readonly id: string;
+  readonly number: number;
+  readonly type: DeploymentType;
+  readonly status: DeploymentStatus;
+}
+
+/** How long `force` waits for tools that are being interrupted: they may be writing their state. */
+const abortWithinMs = 25_000;
+const lookEveryMs = 200;
+
+async function openRuns(db: Db, environmentId: string): Promise<OpenRun[]> {
+  const { rows } = await sql<OpenRun>`
+    SELECT id, number, type, status FROM deployments WHERE environment_id = ${environmentId} AND finished_at IS NULL ORDER BY number`.execute(
+    db,
+  );
+  return rows;
+}
+
+function describe(runs: readonly OpenRun[]): string {
+  const names = runs.slice(0, 5).map(({ number, type, status }) => `deployment ${number} (${type}, ${status})`);
+  return `${names.join(', ')}${runs.length > names.length ? ` and ${runs.length - names.length} more` : ''}`;
+}
+
+/** Putting environments away. */
+export function archiveOperations(context: Context) {
+  const { db, temporal } = context;
+  const { abortDeployment, cancelDeployment } = controlOperations(context);
+
+  /** Aborts what runs, drops what is queued, and waits until all of it is over. */
+  async function endRuns({ actor }: Asked, environment: Environment): Promise<void> {
+    const reason = 'its environment is archived';
+    for (const run of await openRuns(db.sql, environment.id)) {
+      const ask = { actor, ref: run.id, reason };
+      await (run.status === 'queued' ? cancelDeployment(ask) : abortDeployment(ask)).catch((thrown: unknown) => {
+        // It has ended by itself meanwhile.
+        if (!(thrown instanceof WindlassError) || thrown.code !== 'conflict') throw thrown;
+      });
+    }
+    for (const untilMs = Date.now() + abortWithinMs; ; await sleep(lookEveryMs)) {
+      const left = await openRuns(db.sql, environment.id);
+      if (left.length === 0) return;
+      if (Date.now() < untilMs) continue;
+      throw new WindlassError(
+        'conflict',
+        `"${environment.name}" still ends ${describe(left)}: its tools are interrupted`,
+        {
+          hint: `wait for the end and archive it again: windlass deployment watch ${left[0]?.id ?? ''}`,
+        },
+      );
+    }
+  }
+
+  async function requireNothingLive(environment: Environment): Promise<void> {
+    const nodes = await listSubEnvironments(db.sql, environment.id);
+    const live = [environment, ...nodes].filter(mayHaveResources);
+    if (live.length === 0) return;
+    const names = live.map((node) => `"${node.alias ?? node.name}" (${node.status})`);
+    throw new WindlassError(
+      'conflict',
+      `"${environment.name}" may still have resources: ${names.slice(0, 10).join(', ')}`,
+      { hint: `destroy it first: windlass destroy ${environment.name}; or forget them with ?force=true` },
+    );
+  }
+
+  return {
+    /**
+     * Puts an environment away. Its records stay. A run in progress refuses it; `force` aborts what runs first, and
+     * forgets resources that may still be there.
+     */
+    async archiveEnvironment({ actor, ref, force }: Asked & { ref: string; force: boolean }): Promise<void> {
+      const place = await findPlace(db.sql, ref, scopeOf(actor));
+      authorize(actor, 'project.manage', place.root.projectId);
+      const environment = requireRoot(place, 'archiving');
+      if (environment.flags.archived) return;
+      const running = await openRuns(db.sql, environment.id);
+      if (running.length > 0 && !force) {
+        throw new WindlassError('conflict', `"${environment.name}" is at work: ${describe(running)}`, {
+          hint: `wait for the end, or stop it: windlass abort ${environment.name}; ?force=true (--force) aborts it and archives`,
+        });
+      }
+      if (!force) await requireNothingLive(environment);
+      if (running.length > 0) await endRuns({ actor }, environment);
+      await forgetSchedules(context, environment);
+      if (environment.expiresAt !== null) await temporal.setExpiry(entityOf(environment), null);
+      const nodes = await listSubEnvironments(db.sql, environment.id);
+      const live = [environment, ...nodes].filter(mayHaveResources);
+      await db.transaction(async (tx) => {
+        await putAway(tx, environment.id);
+        // From here on no run can be made for it; one that was made just before is not left open.
+        const late = await openRuns(tx, environment.id);
+        if (late.length > 0) {
+          throw new WindlassError('conflict', `"${environment.name}" has just begun ${describe(late)}`, {
+            hint: 'archive it again',
+          });
+        }
+        await setEnvironmentLock(tx, environment.id, null);
+        await audit(tx, actor, {
+          action: 'environment.archive',
+          targetType: 'environment',
+          targetId: environment.id,
+          projectId: environment.projectId,
+          before: { name: environment.name, status: environment.status },
+          after: {
+            archived: true,
+            ...(running.length > 0 ? { ended: running.map(({ id }) => id) } : {}),
+            ...(live.length > 0 ? { forgotten: live.map((node) => node.id) } : {}),
+          },
+        });
+      });
+    },
+  };
+}
+
+function mayHaveResources({ status }: Environment): boolean {
+  return status !== 'inactive' && status !== 'neverDeployed';
+}
