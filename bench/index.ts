@@ -1,7 +1,8 @@
 /**
  * `npm run bench`: the engine beside a bare Temporal workflow of the same shape, and real stacks beside `make -j`, in the
- * same run; and how soon another worker takes over. Prints tables and writes JSON. `npm run bench -- engine`, `-- tools` or
- * `-- takeover` runs one part.
+ * same run; how soon another worker takes over; and how the API answers under load. Prints tables and writes JSON.
+ * `npm run bench -- engine`, `-- tools`, `-- takeover` or `-- load` runs one part; `-- load 50 200 1` is a smaller load:
+ * environments, streams, waves.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -15,6 +16,8 @@ import type { Deployment } from '../src/model/index.ts';
 import { isTerminalDeployment } from '../src/model/index.ts';
 import { chain, depth, fanOut, random, shop, writeMake, writeWindlass } from './graphs.ts';
 import type { Shape, StackKind } from './graphs.ts';
+import { measureLoad, startClusterTarget, startEmbeddedTarget } from './load.ts';
+import type { LoadRow } from './load.ts';
 import { measureTakeover } from './takeover.ts';
 import type { Takeover } from './takeover.ts';
 
@@ -33,6 +36,7 @@ interface Row {
 }
 
 const rounds = 3;
+const usualLoad = [200, 500, 3] as const;
 /** The end is read from the records, so looking seldom costs no precision and disturbs least. */
 const lookEveryMs = 400;
 const median = (values: readonly number[]): number =>
@@ -51,6 +55,7 @@ async function main(): Promise<void> {
   const bench = await openBench(root, server, temporal.address, tofu);
   const rows: Row[] = [];
   const takeovers: Takeover[] = [];
+  const loads: LoadRow[] = [];
   try {
     if (only === undefined || only === 'engine') {
       const short = await bench.engine('chain of 20', 'bareChain', chain(20), 5, null);
@@ -71,13 +76,27 @@ async function main(): Promise<void> {
       const { cacheDirectory } = config;
       takeovers.push(await measureTakeover({ root, temporalAddress: temporal.address, tofu, cacheDirectory, rounds }));
     }
+    if (only === undefined || only === 'load') {
+      await server.stop();
+      for (const start of [() => startEmbeddedTarget(root), startClusterTarget]) {
+        const target = await start();
+        try {
+          const [environments = 0, streams = 0, waves = 0] = usualLoad.map((usual, at) =>
+            Number(process.argv[3 + at] ?? usual),
+          );
+          loads.push(await measureLoad(target, root, { environments, streams, waves }));
+        } finally {
+          await target.stop();
+        }
+      }
+    }
   } finally {
     await bench.close();
     await server.stop();
     await temporal.stop();
     rmSync(root, { recursive: true, force: true });
   }
-  report(rows, takeovers);
+  report(rows, takeovers, loads);
 }
 
 interface Server {
@@ -271,8 +290,16 @@ function hopOf(short: Row, long: Row): Row {
   return { name: 'one hop of a chain', nodes: 1, windlassMs, baselineMs, baseline: long.baseline, ratio, limit: 1.5 };
 }
 
-function report(rows: readonly Row[], takeovers: readonly Takeover[]): void {
+function report(rows: readonly Row[], takeovers: readonly Takeover[], loads: readonly LoadRow[]): void {
   if (rows.length > 0) printRows(rows);
+  for (const made of loads) {
+    console.log(
+      `\n${made.environments} environments at once, ${made.streams} streams, ${made.waves} waves: ${made.name}\n` +
+        `  a list            ${made.p50Ms} ms (median), ${made.p99Ms} ms (p99), ${made.worstMs} ms (worst) of ${made.lists}, limit of p99 ${made.limitMs} ms\n` +
+        `  a wave            ${secondsOf(made.waveMs)}, ${made.lost} runs or streams lost\n` +
+        `  the API's process ${made.memoryMb.join(', ')} MB after each wave, ${made.cpuSeconds} s of processor time`,
+    );
+  }
   for (const made of takeovers) {
     console.log(
       `\n${made.name}, ${made.rounds} times\n` +
@@ -287,7 +314,7 @@ function report(rows: readonly Row[], takeovers: readonly Takeover[]): void {
   const machine = { cores: cpus().length, memoryGib: Math.round(totalmem() / 2 ** 30), node: process.version };
   writeFileSync(
     file,
-    `${JSON.stringify({ at: new Date().toISOString(), commit, machine, rows, takeovers }, null, 2)}\n`,
+    `${JSON.stringify({ at: new Date().toISOString(), commit, machine, rows, takeovers, loads }, null, 2)}\n`,
   );
   console.log(`\nwritten to ${file}`);
 }

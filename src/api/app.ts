@@ -10,8 +10,8 @@ import { WindlassError } from '../model/index.ts';
 import type { Operations, TemporalGateway } from '../operations/index.ts';
 import { stateRouter } from '../state/index.ts';
 import type { StateStore } from '../state/index.ts';
-import { eventChannel, logChannel } from '../store/index.ts';
 import type { Database } from '../store/index.ts';
+import { listenToDatabase } from './announcements.ts';
 import { createAuthentication } from './authentication.ts';
 import { apiBase } from './constants.ts';
 import { healthRouter } from './health.ts';
@@ -25,7 +25,7 @@ import { answerTo, HttpProblem, reasonOf } from './problems.ts';
 import { logRequests, requestIdOf } from './request-log.ts';
 import { createRouter, fromBodyReader } from './router.ts';
 import { apiRoutes } from './routes/index.ts';
-import { createWaker } from './waker.ts';
+import { createSharedReads } from './shared-reads.ts';
 
 export interface ApiOptions {
   readonly operations: Operations;
@@ -48,9 +48,6 @@ export interface ApiOptions {
   /** Epoch milliseconds; the machine's clock when absent. */
   readonly clock?: () => number;
 }
-
-/** Announced by runs and not kept, see `announceProgress`. */
-const progressChannel = 'windlass_progress';
 
 /** The version in the nearest package.json: beside `src` when run from sources, further up when built. */
 export function readVersion(from = __dirname): string {
@@ -111,13 +108,12 @@ export function createApi(options: ApiOptions): Express {
   const { operations, db, secrets, state, artifacts, temporal, log, temporalUrl, encryptionKeys, backupDirectory } =
     options;
   const version = readVersion();
-  const listen = (channel: string) => createWaker((onMessage) => db.listen(channel, onMessage));
-  const wakers = { events: listen(eventChannel), logs: listen(logChannel), progress: listen(progressChannel) };
   const routes = apiRoutes({
     operations,
     db,
     artifacts,
-    wakers,
+    announcements: listenToDatabase(db),
+    shared: createSharedReads(),
     version,
     temporalUrl,
     encryptionKeys,

@@ -12,7 +12,9 @@ import { createTestClient, testEnvironment } from './windlass.ts';
 import type { TestClient } from './windlass.ts';
 
 const root = join(__dirname, '..', '..');
-const main = join(root, 'dist', 'src', 'cli', 'main.js');
+/** Beside this file where it is compiled itself, as in the benchmarks. */
+const besideUs = join(root, 'src', 'cli', 'main.js');
+const main = existsSync(besideUs) ? besideUs : join(root, 'dist', 'src', 'cli', 'main.js');
 const startWithinMs = 120_000;
 
 /** Builds dist/ when the sources have changed: processes of their own run the compiled code, as users do. */

@@ -3,14 +3,17 @@ import { WindlassError } from '../../model/index.ts';
 import type { Artifacts } from '../../artifacts/index.ts';
 import type { Operations } from '../../operations/index.ts';
 import type { Database } from '../../store/index.ts';
-import type { Waker } from '../waker.ts';
+import type { Announcements } from '../announcements.ts';
+import type { SharedReads } from '../shared-reads.ts';
 
 /** What handlers stand on. */
 export interface RouteDeps {
   readonly operations: Operations;
   readonly db: Database;
   readonly artifacts: Artifacts;
-  readonly wakers: { readonly events: Waker; readonly logs: Waker; readonly progress: Waker };
+  readonly announcements: Announcements;
+  /** For what many who follow the same thing read at the same moment. */
+  readonly shared: SharedReads;
   readonly version: string;
   readonly temporalUrl: string | null;
   /** What everything is sealed with, for a backup alone. */

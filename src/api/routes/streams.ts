@@ -1,6 +1,6 @@
 import type { Request, Response } from 'express';
 import { z } from 'zod';
-import type { Deployment, Event, LogChunk, NodeRun } from '../../model/index.ts';
+import type { Deployment, DeploymentStatus, Event, LogChunk, NodeRun } from '../../model/index.ts';
 import { eventSchema, isTerminalDeployment, logChunkSchema, pageOf, stages, WindlassError } from '../../model/index.ts';
 import { getDeployment, getEnvironment, latestEventId, listNodeRuns, readEvents, readLog } from '../../store/index.ts';
 import { HttpProblem } from '../problems.ts';
@@ -9,6 +9,7 @@ import type { Call, Route } from '../route.ts';
 import { followTable, openStream } from '../sse.ts';
 import type { SseStream } from '../sse.ts';
 import type { Waker } from '../waker.ts';
+import type { Growth, Progress } from '../announcements.ts';
 import { flag, refParams } from './shared.ts';
 import type { RouteDeps } from './shared.ts';
 
@@ -69,48 +70,23 @@ function sendPage<T extends { id: number }>(response: Response, items: readonly 
   response.status(200).json({ items, next: full ? String(items.at(-1)?.id ?? '') : null });
 }
 
-const announcementSchema = z.object({ environmentId: z.string().nullish(), deploymentId: z.string().nullish() });
-
 /** Wakes for announcements that are about this run or environment, and for those that say nothing. */
 function subscribeTo(
-  waker: Waker,
-  about: { deploymentId?: string; environmentId?: string },
+  waker: Waker<Growth>,
+  about: { deploymentId: string } | { environmentId: string },
 ): (wake: () => void) => () => void {
-  return (wake) =>
-    waker.subscribe((payload) => {
-      const parsed = payload === null || payload === '' ? undefined : announcementSchema.safeParse(readJson(payload));
-      if (!parsed?.success) return wake();
-      const { deploymentId, environmentId } = parsed.data;
-      const fits =
-        about.deploymentId === undefined ? environmentId === about.environmentId : deploymentId === about.deploymentId;
-      if (fits) wake();
-      return undefined;
-    });
+  const fits = (growth: Growth): boolean =>
+    'deploymentId' in about ? growth.deploymentId === about.deploymentId : growth.environmentId === about.environmentId;
+  return (wake) => waker.subscribe((growth) => (growth === null || fits(growth) ? wake() : undefined));
 }
-
-function readJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
-
-const progressSchema = z.object({
-  deploymentId: z.string(),
-  index: z.number(),
-  alias: z.string(),
-  progress: z.string(),
-});
 
 /** How far tools are is told and not kept: it goes straight to who listens, and is lost on who is slow. */
-function forwardProgress(waker: Waker, deploymentId: string, stream: SseStream): () => void {
+function forwardProgress(waker: Waker<Progress>, deploymentId: string, stream: SseStream): () => void {
   let busy = false;
-  return waker.subscribe((payload) => {
-    const parsed = payload === null ? undefined : progressSchema.safeParse(readJson(payload));
-    if (!parsed?.success || parsed.data.deploymentId !== deploymentId || busy) return;
+  return waker.subscribe((announced) => {
+    if (announced?.deploymentId !== deploymentId || busy) return;
     busy = true;
-    const { index, alias, progress } = parsed.data;
+    const { index, alias, progress } = announced;
     void stream.send({ event: 'progress', data: { index, alias, progress } }).finally(() => {
       busy = false;
     });
@@ -122,40 +98,45 @@ async function streamDeployment(
   call: Call<unknown, z.output<typeof eventQuery>, unknown>,
   deployment: Deployment,
 ): Promise<void> {
-  const { db, wakers } = deps;
+  const { db, announcements, shared } = deps;
   const { id, temporalUrl } = deployment;
   const resume = resumeAfter(call.request, call.query);
   const newest = await latestEventId(db.sql);
   const from = resume ?? newest;
-  const snapshot = async (): Promise<{ deployment: Deployment; nodes: NodeRun[] }> => ({
-    deployment: { ...(await getDeployment(db.sql, id)), temporalUrl },
-    nodes: await listNodeRuns(db.sql, id),
-  });
+  const snapshot = (): Promise<{ deployment: Deployment; nodes: NodeRun[] }> =>
+    shared.read(`snapshot ${id}`, async () => ({
+      deployment: { ...(await getDeployment(db.sql, id)), temporalUrl },
+      nodes: await listNodeRuns(db.sql, id),
+    }));
+  const status = async (): Promise<DeploymentStatus> =>
+    (await shared.read(`deployment ${id}`, () => getDeployment(db.sql, id))).status;
   // Read before the stream begins, so that a failure is a problem and not a broken stream.
   const first = await snapshot();
   const stream = openStream(call.response, call.gone);
   await stream.send({ id: from, event: 'snapshot', data: first });
-  const stopProgress = forwardProgress(wakers.progress, id, stream);
+  const stopProgress = forwardProgress(announcements.progress, id, stream);
   let last = from;
   try {
     last = await followTable<Event>({
       stream,
       gone: call.gone,
       after: from,
-      read: (seen) => readEvents(db.sql, { deploymentId: id, afterId: seen, limit: pageSize }),
+      read: (seen) =>
+        shared.read(`events ${id} ${seen}`, () =>
+          readEvents(db.sql, { deploymentId: id, afterId: seen, limit: pageSize }),
+        ),
       idOf: (event) => event.id,
       toEvent: (event) => ({ id: event.id, event: event.type, data: event }),
-      subscribe: subscribeTo(wakers.events, { deploymentId: id }),
+      subscribe: subscribeTo(announcements.events, { deploymentId: id }),
       mayEnd: (event) => event.type === 'deployment.status',
-      isOver: async () => isTerminalDeployment((await getDeployment(db.sql, id)).status),
+      isOver: async () => isTerminalDeployment(await status()),
       // A run that begins or turns back has nodes that were not in the snapshot before.
       afterItem: async (event) => {
         if (event.type !== 'deployment.status') return;
         await stream.send({ id: event.id, event: 'snapshot', data: await snapshot() });
       },
     });
-    if (stream.open)
-      await stream.send({ id: last, event: 'end', data: { status: (await getDeployment(db.sql, id)).status } });
+    if (stream.open) await stream.send({ id: last, event: 'end', data: { status: await status() } });
   } finally {
     stopProgress();
     stream.end();
@@ -168,7 +149,7 @@ async function streamEnvironment(
   environmentId: string,
   rootId: string,
 ): Promise<void> {
-  const { db, wakers } = deps;
+  const { db, announcements, shared } = deps;
   const resume = resumeAfter(call.request, call.query);
   const from = resume ?? (await latestEventId(db.sql));
   const environment = await getEnvironment(db.sql, environmentId);
@@ -179,10 +160,13 @@ async function streamEnvironment(
       stream,
       gone: call.gone,
       after: from,
-      read: (seen) => readEvents(db.sql, { environmentId, afterId: seen, limit: pageSize }),
+      read: (seen) =>
+        shared.read(`events ${environmentId} ${seen}`, () =>
+          readEvents(db.sql, { environmentId, afterId: seen, limit: pageSize }),
+        ),
       idOf: (event) => event.id,
       toEvent: (event) => ({ id: event.id, event: event.type, data: event }),
-      subscribe: subscribeTo(wakers.events, { environmentId: rootId }),
+      subscribe: subscribeTo(announcements.events, { environmentId: rootId }),
       mayEnd: () => false,
       isOver: () => Promise.resolve(false),
     });
@@ -196,7 +180,7 @@ async function streamLogs(
   call: Call<unknown, z.output<typeof logQuery>, unknown>,
   deployment: Deployment,
 ): Promise<void> {
-  const { db, wakers } = deps;
+  const { db, announcements, shared } = deps;
   const { id } = deployment;
   const { node, stage } = call.query;
   const from = resumeAfter(call.request, call.query) ?? 0;
@@ -206,18 +190,23 @@ async function streamLogs(
       stream,
       gone: call.gone,
       after: from,
-      read: (seen) => readLog(db.sql, { deploymentId: id, alias: node, stage, afterId: seen, limit: pageSize }),
+      read: (seen) =>
+        shared.read(`log ${JSON.stringify([id, node, stage, seen])}`, () =>
+          readLog(db.sql, { deploymentId: id, alias: node, stage, afterId: seen, limit: pageSize }),
+        ),
       idOf: (chunk) => chunk.id,
       toEvent: (chunk) => ({ id: chunk.id, event: 'log', data: chunk }),
       subscribe: (wake) => {
         const stops = [
-          subscribeTo(wakers.logs, { deploymentId: id })(wake),
-          subscribeTo(wakers.events, { deploymentId: id })(wake),
+          subscribeTo(announcements.logs, { deploymentId: id })(wake),
+          subscribeTo(announcements.events, { deploymentId: id })(wake),
         ];
         return () => stops.forEach((stop) => stop());
       },
       mayEnd: () => false,
-      isOver: async () => call.query.follow === false || isTerminalDeployment((await getDeployment(db.sql, id)).status),
+      isOver: async () =>
+        call.query.follow === false ||
+        isTerminalDeployment((await shared.read(`deployment ${id}`, () => getDeployment(db.sql, id))).status),
       alwaysAsk: true,
     });
     if (stream.open) await stream.send({ id: last, event: 'end', data: {} });
