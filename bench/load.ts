@@ -5,7 +5,7 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Page } from '../src/model/index.ts';
+import type { Deployment, Page } from '../src/model/index.ts';
 import { startCluster } from '../test/support/cluster.ts';
 import { freePort, startUp } from '../test/support/processes.ts';
 import type { TestClient } from '../test/support/windlass.ts';
@@ -107,7 +107,9 @@ export async function measureLoad(target: Target, root: string, size: LoadSize):
     waveMs.push(performance.now() - begun);
     done.abort();
     await listing;
-    lost += finished.filter(({ status }) => status !== 'succeeded').length + (await missing(client, runs, ended));
+    const losses = [...finished.flatMap(lostRun), ...(await lostStreams(client, runs, ended))];
+    for (const loss of losses) console.log(`  lost: ${loss}`);
+    lost += losses.length;
     await delay(settleMs);
     memoryMb.push(residentMb(target.pid));
     console.log(
@@ -179,8 +181,16 @@ async function follow(client: TestClient, deploymentId: string): Promise<Followe
   return { deploymentId, ids, ended };
 }
 
+function lostRun({ id, status, error }: Deployment): string[] {
+  return status === 'succeeded' ? [] : [`${id} ended ${status}: ${error?.message ?? 'without a reason'}`];
+}
+
 /** Streams that did not bring every event of their run in order, or not the end. */
-async function missing(client: TestClient, runs: readonly string[], followed: readonly Followed[]): Promise<number> {
+async function lostStreams(
+  client: TestClient,
+  runs: readonly string[],
+  followed: readonly Followed[],
+): Promise<string[]> {
   const recorded = new Map<string, string>();
   for (const id of new Set(runs)) {
     const page = await client.request<Page<{ id: number }>>('GET', `/deployments/${id}/events?limit=1000`, undefined, {
@@ -188,7 +198,12 @@ async function missing(client: TestClient, runs: readonly string[], followed: re
     });
     recorded.set(id, page.items.map((event) => event.id).join());
   }
-  return followed.filter(({ deploymentId, ids, ended }) => !ended || recorded.get(deploymentId) !== ids.join()).length;
+  return followed.flatMap(({ deploymentId, ids, ended }) => {
+    if (!ended) return [`a stream of ${deploymentId} without its end, after event ${ids.at(-1) ?? 0}`];
+    return recorded.get(deploymentId) === ids.join()
+      ? []
+      : [`a stream of ${deploymentId}: events ${ids.join()} instead of ${recorded.get(deploymentId)}`];
+  });
 }
 
 /** The value below which this share of the values lies, in whole milliseconds. */

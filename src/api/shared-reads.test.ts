@@ -55,6 +55,21 @@ test('a read that fails fails for those who share it and for nobody after them',
   expect(await shared.read('run', () => Promise.resolve(7))).toBe(7);
 });
 
+test('no more than so many reads are open at a time, and who waits for a turn can still be joined', async () => {
+  const shared = createSharedReads(2);
+  const source = gatedRead();
+  const reads = ['a', 'b', 'c', 'c', 'd'].map((key) => shared.read(key, source.read));
+  const alone = shared.readAlone(source.read);
+  await turn();
+  expect(source.begun()).toBe(2);
+  for (let index = 0; index < 5; index++) {
+    source.end(index, index);
+    await turn();
+    expect(source.begun()).toBe(Math.min(index + 3, 5));
+  }
+  expect(await Promise.all([...reads, alone])).toEqual([0, 1, 2, 2, 3, 4]);
+});
+
 test('different things are read beside each other', () => {
   const shared = createSharedReads();
   const source = gatedRead();

@@ -93,6 +93,9 @@ function forwardProgress(waker: Waker<Progress>, deploymentId: string, stream: S
   });
 }
 
+const newestEvent = ({ db, shared }: RouteDeps): Promise<number> =>
+  shared.read('newest event', () => latestEventId(db.sql));
+
 async function streamDeployment(
   deps: RouteDeps,
   call: Call<unknown, z.output<typeof eventQuery>, unknown>,
@@ -101,8 +104,7 @@ async function streamDeployment(
   const { db, announcements, shared } = deps;
   const { id, temporalUrl } = deployment;
   const resume = resumeAfter(call.request, call.query);
-  const newest = await latestEventId(db.sql);
-  const from = resume ?? newest;
+  const from = resume ?? (await newestEvent(deps));
   const snapshot = (): Promise<{ deployment: Deployment; nodes: NodeRun[] }> =>
     shared.read(`snapshot ${id}`, async () => ({
       deployment: { ...(await getDeployment(db.sql, id)), temporalUrl },
@@ -151,8 +153,8 @@ async function streamEnvironment(
 ): Promise<void> {
   const { db, announcements, shared } = deps;
   const resume = resumeAfter(call.request, call.query);
-  const from = resume ?? (await latestEventId(db.sql));
-  const environment = await getEnvironment(db.sql, environmentId);
+  const from = resume ?? (await newestEvent(deps));
+  const environment = await shared.read(`environment ${environmentId}`, () => getEnvironment(db.sql, environmentId));
   const stream = openStream(call.response, call.gone);
   await stream.send({ id: from, event: 'snapshot', data: { environment } });
   try {
@@ -252,7 +254,7 @@ async function writeLogText(
 }
 
 export function streamRoutes(deps: RouteDeps): Route[] {
-  const { operations, db } = deps;
+  const { operations, db, shared } = deps;
   return [
     streamRoute({
       method: 'get',
@@ -266,7 +268,9 @@ export function streamRoutes(deps: RouteDeps): Route[] {
       media: { 'text/event-stream': eventSchema, 'application/json': pageOf(eventSchema) },
       stream: async (call) => {
         const media = chooseMedia(call.request, ['stream', 'json']);
-        const deployment = await operations.getDeployment({ actor: call.caller, ref: call.params.ref });
+        const deployment = await shared.readAlone(() =>
+          operations.getDeployment({ actor: call.caller, ref: call.params.ref }),
+        );
         if (media === 'stream') return streamDeployment(deps, call, deployment);
         const asked = call.query.limit ?? 200;
         const afterId = call.query.cursor ?? call.query.after ?? 0;
@@ -289,7 +293,9 @@ export function streamRoutes(deps: RouteDeps): Route[] {
       media: { 'text/event-stream': eventSchema, 'application/json': pageOf(eventSchema) },
       stream: async (call) => {
         const media = chooseMedia(call.request, ['stream', 'json']);
-        const environment = await operations.getEnvironment({ actor: call.caller, ref: call.params.ref });
+        const environment = await shared.readAlone(() =>
+          operations.getEnvironment({ actor: call.caller, ref: call.params.ref }),
+        );
         if (media === 'stream')
           return streamEnvironment(deps, call, environment.id, environment.parentId ?? environment.id);
         const asked = call.query.limit ?? 200;
@@ -317,7 +323,9 @@ export function streamRoutes(deps: RouteDeps): Route[] {
       },
       stream: async (call) => {
         const media = call.query.format === 'text' ? 'text' : chooseMedia(call.request, ['json', 'stream', 'text']);
-        const deployment = await operations.getDeployment({ actor: call.caller, ref: call.params.ref });
+        const deployment = await shared.readAlone(() =>
+          operations.getDeployment({ actor: call.caller, ref: call.params.ref }),
+        );
         if (media === 'text') return writeLogText(deps, call, deployment);
         if (media === 'stream') return streamLogs(deps, call, deployment);
         const asked = call.query.limit ?? 200;
