@@ -24,13 +24,15 @@ export async function succeed(call: NodeCall, result: ApplyResult): Promise<Node
     begin.environment_id,
     destroyed ? [] : result.outputs,
   );
+  // What an earlier deploy may have made outside the state is still there after a destroy of what the state knows.
+  const leftMark = begin.state_unverified !== null && call.crash.cutOff === null && input.mode === 'run';
   const kept: NodeSnapshot = { ...snapshot, resolved: sealResolved(deps, begin.environment_id, values.variables) };
   await endCall(call, {
     status: 'succeeded',
     plan: result.plan === null ? null : maskedPlan(masker, result.plan),
     changedOutputs,
     environment: destroyed
-      ? { status: 'inactive', inputHash: null, stateUnverified: null }
+      ? { status: 'inactive', inputHash: null, ...(leftMark ? {} : { stateUnverified: null }) }
       : { status: 'active', snapshot: kept, inputHash: await currentHash(call), stateUnverified: null },
   });
   return { status: 'succeeded', changedOutputs, ran: true };
@@ -94,7 +96,8 @@ export async function fail(call: FailingCall, thrown: unknown): Promise<NodeOutc
     await endCall(call, { status: 'paused', error: { ...masked, hint }, environment });
     return { status: 'paused', message };
   }
-  const retry = await nextTry(call, masked);
+  // What may exist without being in a state would be made a second time.
+  const retry = held === null ? await nextTry(call, masked) : null;
   if (retry !== null) {
     await endCall(call, { status: 'retrying', error: masked, environment });
     return { status: 'retry', message, ...retry };

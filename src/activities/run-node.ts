@@ -161,6 +161,8 @@ async function openCall(
   const { snapshot } = begin;
   if (snapshot === null)
     throw new WindlassError('internal', `"${begin.alias}" has no snapshot to run`, { class: 'internal' });
+  const refused = await refuseUnverified(deps, input, key, begin);
+  if (refused !== null) return { status: 'over', outcome: refused };
   const runner = deps.runners.get(snapshot.type);
   const values = await resolveNodeValues(deps, begin, snapshot);
   for (const variable of values.variables) if (variable.sensitive) io.masker.addValue(variable.value);
@@ -262,6 +264,30 @@ async function openCall(
       ...io,
     },
   };
+}
+
+/**
+ * What a killed tool made last may be in no state, so a deploy may make it a second time: a person looks first. A destroy
+ * makes nothing, and a plan that was approved meanwhile was looked at.
+ */
+async function refuseUnverified(
+  deps: ActivityDeps,
+  input: RunNodeInput,
+  key: NodeKey,
+  begin: NodeBegin,
+): Promise<NodeOutcome | null> {
+  const mark = begin.state_unverified;
+  if (mark === null || input.action !== 'deploy' || input.mode !== 'run' || begin.journal?.open === true) return null;
+  const name = begin.parent_id === null ? begin.entity_name : `${begin.entity_name}/${begin.alias}`;
+  await endNode(deps.db.sql, key, {
+    status: 'failed',
+    error: {
+      class: 'tool',
+      message: `the state of "${begin.alias}" is unverified, so it may be made a second time: ${mark.reason}`,
+      hint: `look at what really exists, then: windlass state verify "${name}" --reason "…" and windlass resume "${begin.entity_name}"`,
+    },
+  });
+  return { status: 'failed', class: 'tool', message: historyMessage('tool'), changedState: false };
 }
 
 /** Levels at which a value is meant for one stack or run. */

@@ -78,6 +78,7 @@ const beginRowSchema = z.object({
   /** Of the workflow environment it belongs to. */
   entity_settings: environmentSettingsSchema.nullable(),
   input_hash: z.string().nullable(),
+  state_unverified: z.object({ reason: z.string() }).nullable(),
   deployed_snapshot: nodeSnapshotSchema.nullable(),
   lock: environmentLockSchema.nullable(),
   /** The question that an earlier call has asked and nobody has heard the answer of. */
@@ -131,7 +132,7 @@ export async function beginNode(
     SELECT r.alias, r.name, r.environment_id, r.action, r.status, r.try, r.snapshot, r.journal, r.plan, r.error, r.changed_outputs,
       r.ran, r.began_change, d.request, d.type AS deployment_type, d.trigger, d.requested_by, d.may_waive_approval, d.environment_id AS entity_id, COALESCE(parent.name, env.name) AS entity_name,
       env.project_id, p.organization_id, env.parent_id, parent.template_id AS parent_template_id, env.status AS environment_status,
-      env.settings AS environment_settings, parent.settings AS entity_settings, env.input_hash, env.deployed_snapshot, env.lock,
+      env.settings AS environment_settings, parent.settings AS entity_settings, env.input_hash, env.state_unverified, env.deployed_snapshot, env.lock,
       CASE WHEN r.status = 'waitingForApproval' THEN (SELECT jsonb_build_object('id', a.id, 'expiresInMs', GREATEST(1000, floor(extract(epoch FROM a.expires_at - now()) * 1000)))
         FROM approvals a WHERE a.deployment_id = r.deployment_id AND a.index = r.index AND a.compensation = r.compensation
         ORDER BY a.created_at DESC, a.id DESC LIMIT 1) END AS asked_approval,

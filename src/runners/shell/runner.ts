@@ -7,7 +7,16 @@ import type { RunnerOptions } from '../options.ts';
 import { adopt, defaultLadder, inspect, launch, readRecord, removeRunDirectory, stopRun } from '../process/index.ts';
 import type { ProcessEnd, WatchOptions } from '../process/index.ts';
 import { ToolError } from '../runner.ts';
-import type { ApplyResult, CrashEvidence, Drift, PlanResult, Recovery, StackRun, StackRunner } from '../runner.ts';
+import type {
+  ApplyResult,
+  CrashEvidence,
+  Drift,
+  HeldLock,
+  PlanResult,
+  Recovery,
+  StackRun,
+  StackRunner,
+} from '../runner.ts';
 import { buildWorkTree, stackDirectory } from '../work-tree.ts';
 import { readOutputs } from './outputs.ts';
 import { findScript, scriptCommand, variableEnvironment } from './scripts.ts';
@@ -30,6 +39,13 @@ function filesOf(run: StackRun, name: ScriptName) {
     script: join(run.workDirectory, `${name}-script`),
   };
 }
+
+/** Somebody else than Windlass has killed the script, or what it ran last. Other high codes are a script's own. */
+function endedFromOutside({ code, stopped }: ProcessEnd): boolean {
+  return stopped === null && (code === null || (code > 128 && code < 128 + 32));
+}
+
+const unfinished: HeldLock = { reason: 'nobody knows what it had made by then', lockId: null };
 
 interface ScriptEnd {
   readonly code: number;
@@ -72,7 +88,8 @@ export function createShellRunner(options: RunnerOptions): StackRunner {
     await rm(files.script, { force: true });
     if (ended.code !== null && ended.stopped === null && good.includes(ended.code)) return { code: ended.code, text };
     const failure = { diagnostics: [], text, code: ended.code, stopped: ended.stopped, stage: `the ${name} script` };
-    throw new ToolError(describeFailure(failure), name === 'deploy' || name === 'destroy');
+    const changes = name === 'deploy' || name === 'destroy';
+    throw new ToolError(describeFailure(failure), changes, changes && endedFromOutside(ended) ? unfinished : null);
   }
 
   async function start(
