@@ -172,7 +172,7 @@ describe('kill -9 of everything in one process', () => {
   });
 });
 
-it('a tool that is killed in its apply fails the node with the reason, frees the lock, and is resumed', async () => {
+it('a tool that is killed in its apply fails the node with the reason, frees the lock, and is resumed when a person has looked', async () => {
   await shop(8);
   const run = await inSlow();
   process.kill(toolOf('slow'), 'SIGKILL');
@@ -185,6 +185,7 @@ it('a tool that is killed in its apply fails the node with the reason, frees the
   const state = await up.client.request<{ lock: unknown } | null>('GET', `/environments/${ref}/state`);
   expect(state?.lock ?? null).toBeNull();
   project.stack('slow');
+  await up.client.request('POST', `/environments/${ref}/state/verify`, { reason: 'looked at what is there' });
   const resumed = await up.client.request<Deployment>('POST', `/deployments/${run.id}/resume`, { refresh: true });
   await expectWhole(resumed);
 });

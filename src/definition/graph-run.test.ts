@@ -294,6 +294,42 @@ describe('a graph run', () => {
     expect(startAll(run, nodes)).toEqual(['c']);
   });
 
+  test('gives the place of a node that waits for a person to others, and takes it back before new ones when it goes on', () => {
+    const nodes = graph('a b c d');
+    const run = open(nodes, 1);
+    expect(startAll(run, nodes)).toEqual(['a']);
+    run.wait(0);
+    expect(startAll(run, nodes)).toEqual(['b']);
+    run.wait(1);
+    expect(startAll(run, nodes)).toEqual(['c']);
+    run.ask(1);
+    run.ask(0);
+    expect(run.returnable()).toEqual([]);
+    run.succeed(2, true);
+    expect(startAll(run, nodes)).toEqual([]);
+    expect(run.returnable()).toEqual([1]);
+    run.proceed(1);
+    expect(run.returnable()).toEqual([]);
+    run.succeed(1, true);
+    run.proceed(0);
+    run.succeed(0, true);
+    expect(startAll(run, nodes)).toEqual(['d']);
+    expect(run.counts()).toMatchObject({ running: 1, succeeded: 3 });
+  });
+
+  test('is not over while a node waits, and ends with it however it ends', () => {
+    const nodes = graph('a b:a');
+    for (const end of ['fail', 'cancel'] as const) {
+      const run = open(nodes, 1);
+      startAll(run, nodes);
+      run.wait(0);
+      expect([run.finished, run.running]).toEqual([false, 1]);
+      if (end === 'fail') run.ask(0);
+      run[end](0);
+      expect([run.finished, run.returnable()]).toEqual([true, []]);
+    }
+  });
+
   test('undoes dependents before what they needed', () => {
     const nodes = graph(shop);
     const undo = new Map<number, RunNode['action']>([
@@ -411,6 +447,56 @@ describe('any graph', () => {
           nodes.forEach((node, index) => {
             if (done.has(index)) for (const need of node.needs) expect(done.has(need)).toBe(true);
           });
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  test('whose nodes wait and go on never has more at work than places, lets nobody wait with a place free, and ends', () => {
+    fc.assert(
+      fc.property(
+        randomGraph,
+        fc.array(fc.nat(9), { minLength: 60, maxLength: 200 }),
+        fc.integer({ min: 1, max: 3 }),
+        (nodes, dice, maxParallel) => {
+          let run = new GraphRun(nodes, { maxParallel });
+          const busy = new Set<number>();
+          const waiting = new Set<number>();
+          const asking = new Set<number>();
+          let waits = 0;
+          for (let step = 0; step < 3000 && !run.finished; step++) {
+            const roll = dice[step % dice.length] ?? 0;
+            for (const index of run.returnable()) {
+              run.proceed(index);
+              asking.delete(index);
+              busy.add(index);
+            }
+            const started = run.startable();
+            for (const index of started) {
+              run.start(index);
+              busy.add(index);
+            }
+            expect(busy.size).toBeLessThanOrEqual(maxParallel);
+            expect(run.running).toBe(busy.size + waiting.size + asking.size);
+            // Nobody who could go on waits while a place is free, and nobody new is let in before them.
+            if (asking.size > 0) expect([busy.size, started]).toEqual([maxParallel, []]);
+            const from = roll < 4 && waiting.size > 0 ? waiting : busy.size > 0 ? busy : waiting;
+            const next = [...from][roll % Math.max(1, from.size)];
+            if (next === undefined) throw new Error('nothing is at work, and the run is not over');
+            from.delete(next);
+            if (from === waiting && roll !== 3) {
+              run.ask(next);
+              asking.add(next);
+            } else if (from === busy && roll > 5 && waits++ < 40) {
+              run.wait(next);
+              waiting.add(next);
+            } else if (roll === 3) run.cancel(next);
+            else run.succeed(next, true);
+            // What a continue-as-new carries over is all there is.
+            if (roll === 5) run = new GraphRun(nodes, { maxParallel, state: structuredClone(run.state()) });
+          }
+          expect(run.finished).toBe(true);
         },
       ),
       { numRuns: 300 },

@@ -3,13 +3,15 @@ import type { GraphState, NodeUpdate, RunNode } from '../model/orchestration.ts'
 
 /**
  * How far one node of a run is. One letter each, so that a graph of thousands fits into a small string:
- * p pending · r running · s succeeded · u succeeded, outputs unchanged · k kept and deployed · x kept, not deployed ·
+ * p pending · r running · w waits for somebody, holds no place · q wants a place again to go on · s succeeded · u succeeded, outputs unchanged · k kept and deployed · x kept, not deployed ·
  * f failed · c cancelled · d skipped because of an ancestor · z left out by a person, dependents go on · h held back by a stop
  */
-type Letter = 'p' | 'r' | 's' | 'u' | 'k' | 'x' | 'f' | 'c' | 'd' | 'z' | 'h';
+type Letter = 'p' | 'r' | 'w' | 'q' | 's' | 'u' | 'k' | 'x' | 'f' | 'c' | 'd' | 'z' | 'h';
 
 /** Nodes that this run leaves as they are. Order holds through them: what needs one waits for all that it needs. */
 const passed: ReadonlySet<Letter> = new Set(['k', 'x', 'z']);
+/** Begun and not over. */
+const begun: ReadonlySet<Letter> = new Set(['r', 'w', 'q']);
 const blocking: ReadonlySet<Letter> = new Set(['f', 'c', 'd', 'h']);
 
 /** Counts for summaries. */
@@ -39,6 +41,10 @@ export class GraphRun {
   private readonly order: readonly number[];
   private ready: number[] = [];
   private updates: NodeUpdate[] = [];
+  /** Nodes that want to go on, in the order in which they asked. */
+  private returning: number[];
+  /** Nodes that hold a place. */
+  private busyCount = 0;
   private runningCount = 0;
   private failedCount = 0;
   private openInFirstPhase = 0;
@@ -54,13 +60,15 @@ export class GraphRun {
     this.letters = nodes.map((node, index) => initialLetter(node, options.state?.letters[index]));
     for (const [index, cause] of Object.entries(options.state?.causes ?? {})) this.causes.set(Number(index), cause);
     this.missing = nodes.map(() => 0);
+    this.returning = this.letters.flatMap((letter, index) => (letter === 'q' ? [index] : []));
     this.recount();
     if (options.state === undefined) this.settleKept();
   }
 
   /** Nodes that may start now, at most as many as there are free places; each must be given to `start`. */
   startable(): number[] {
-    const free = this.maxParallel - this.runningCount;
+    // Who has begun goes before who has not, so that no node that was approved waits behind hundreds that are new.
+    const free = this.freePlaces - this.returning.length;
     if (free <= 0) return [];
     const chosen: number[] = [];
     const later: number[] = [];
@@ -78,21 +86,54 @@ export class GraphRun {
     this.set(index, 'r');
   }
 
-  succeed(index: number, changedOutputs: boolean): void {
+  /** True when `wait` would be taken. */
+  canWait(index: number): boolean {
+    return this.letterOf(index) === 'r';
+  }
+
+  /** The node waits for somebody, and gives its place to others. */
+  wait(index: number): void {
     this.expect(index, ['r']);
+    this.set(index, 'w');
+  }
+
+  /** True when `ask` would be taken. */
+  canAsk(index: number): boolean {
+    return this.letterOf(index) === 'w';
+  }
+
+  /** The node could go on, and wants a place for it. */
+  ask(index: number): void {
+    this.expect(index, ['w']);
+    this.set(index, 'q');
+    this.returning.push(index);
+  }
+
+  /** Nodes that may go on now, at most as many as there are free places; each must be given to `proceed`. */
+  returnable(): number[] {
+    return this.returning.slice(0, Math.max(0, this.freePlaces));
+  }
+
+  proceed(index: number): void {
+    this.expect(index, ['q']);
+    this.set(index, 'r');
+  }
+
+  succeed(index: number, changedOutputs: boolean): void {
+    this.expect(index, begun);
     this.set(index, changedOutputs ? 's' : 'u');
     this.satisfyDependents(index);
   }
 
   fail(index: number): void {
-    this.expect(index, ['r']);
+    this.expect(index, begun);
     this.set(index, 'f');
     this.skipDependents(index);
   }
 
   /** The node was stopped or refused; its dependents cannot run. */
   cancel(index: number): void {
-    this.expect(index, ['r']);
+    this.expect(index, begun);
     this.set(index, 'c');
     this.skipDependents(index);
   }
@@ -144,6 +185,11 @@ export class GraphRun {
     return taken;
   }
 
+  private get freePlaces(): number {
+    return this.maxParallel - this.busyCount;
+  }
+
+  /** Nodes that have begun and are not over, those that wait for somebody among them. */
   get running(): number {
     return this.runningCount;
   }
@@ -158,7 +204,7 @@ export class GraphRun {
   }
 
   runningIndexes(): number[] {
-    return this.letters.flatMap((letter, index) => (letter === 'r' ? [index] : []));
+    return this.letters.flatMap((letter, index) => (begun.has(letter) ? [index] : []));
   }
 
   counts(): GraphCounts {
@@ -169,7 +215,7 @@ export class GraphRun {
       failed: count('f'),
       cancelled: count('c', 'h'),
       skipped: count('d', 'k', 'x', 'z'),
-      running: count('r'),
+      running: count('r', 'w', 'q'),
       pending: count('p'),
     };
   }
@@ -196,8 +242,9 @@ export class GraphRun {
     return list;
   }
 
-  private expect(index: number, letters: readonly Letter[]): void {
+  private expect(index: number, expected: Iterable<Letter>): void {
     const letter = this.letterOf(index);
+    const letters = [...expected];
     if (!letters.includes(letter)) {
       throw new RangeError(`"${this.nodeOf(index).alias}" is at ${letter}, not at ${letters.join(' or ')}`);
     }
@@ -205,8 +252,11 @@ export class GraphRun {
 
   private set(index: number, letter: Letter): void {
     const before = this.letterOf(index);
-    if (before === 'r') this.runningCount--;
-    if (letter === 'r') this.runningCount++;
+    if (before === 'r') this.busyCount--;
+    if (letter === 'r') this.busyCount++;
+    if (begun.has(before)) this.runningCount--;
+    if (begun.has(letter)) this.runningCount++;
+    if (before === 'q') this.returning = this.returning.filter((other) => other !== index);
     if (before === 'f') this.failedCount--;
     if (letter === 'f') this.failedCount++;
     if (this.nodeOf(index).phase !== 1) {
@@ -223,12 +273,14 @@ export class GraphRun {
   }
 
   private recount(): void {
+    this.busyCount = 0;
     this.runningCount = 0;
     this.failedCount = 0;
     this.openInFirstPhase = 0;
     this.ready = [];
     this.letters.forEach((letter, index) => {
-      if (letter === 'r') this.runningCount++;
+      if (letter === 'r') this.busyCount++;
+      if (begun.has(letter)) this.runningCount++;
       if (letter === 'f') this.failedCount++;
       if (this.nodeOf(index).phase !== 1 && isOpen(letter)) this.openInFirstPhase++;
     });
@@ -410,7 +462,7 @@ export class GraphRun {
 }
 
 function isOpen(letter: Letter): boolean {
-  return letter === 'p' || letter === 'r';
+  return letter === 'p' || begun.has(letter);
 }
 
 function initialLetter(node: RunNode, saved: string | undefined): Letter {

@@ -177,6 +177,12 @@ export const nodeRunSchema = z
     status: z.enum(nodeStatuses),
     stage: z.enum(stages).nullable(),
     progress: z.string().nullable().describe('How far the tool is, such as `3 of 5 resources`'),
+    waitsFor: z
+      .string()
+      .nullable()
+      .describe(
+        'What it waits for besides its needs, such as `waits for a place: 200 of 200 are running`; told in lists',
+      ),
     try: z.number().int(),
     /** Of a skipped or kept node. */
     reason: z.object({ kind: z.string(), alias: z.string().optional(), message: z.string() }).nullable(),
@@ -203,6 +209,7 @@ export const deploymentSchema = z
     type: z.enum(deploymentTypes),
     status: z.enum(deploymentStatuses),
     paused: z.boolean(),
+    maxParallel: z.number().int().nullable().describe('Nodes at once; null before its file was read'),
     trigger: z.enum(triggers),
     requestedBy: z.string(),
     request: deploymentRequestSchema,

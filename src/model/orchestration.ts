@@ -170,11 +170,23 @@ export type ControlRequest =
   /** `recorded` is the node's status in the records, which may be ahead of what the run has heard. */
   | { readonly kind: 'retry' | 'skip'; readonly alias: string; readonly by: string; readonly recorded?: NodeStatus };
 
+/**
+ * A place of `maxParallel`. It is `free` while a node waits for a person, or longer for its next try, and `wanted` when the
+ * node could go on; the run answers with `proceed`.
+ */
+export interface PlaceNews {
+  readonly index: number;
+  readonly compensation?: true;
+  readonly place: 'free' | 'wanted';
+}
+
 export const deploymentMessages = {
   /** Update(ControlRequest) -> void. Rejected when the run or node is not in a state for it. */
   control: 'control',
   /** Signal(ControlRequest) from the environment: a run that changes something is due. */
   makeWay: 'makeWay',
+  /** Signal(PlaceNews) from a node. */
+  place: 'place',
 } as const;
 
 // ---- subEnvironment: one per node of a run ----------------------------------------------------
@@ -206,6 +218,8 @@ export const nodeMessages = {
   stop: 'stop',
   /** Signal(): try a paused node again. */
   resume: 'resume',
+  /** Signal(): the run has a place for the node to go on. */
+  proceed: 'proceed',
 } as const;
 
 // ---- activities -------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
+import { z } from 'zod';
 import type { Deployment, DeploymentRequest } from '../model/index.ts';
 import { actorSchema, deploymentRequestSchema, deploymentSchema } from '../model/index.ts';
 import type { Db } from './database.ts';
@@ -62,6 +63,7 @@ function shownRequest(stored: unknown, place: string): DeploymentRequest {
 }
 
 const { shape } = deploymentSchema;
+const maxParallelSchema = z.object({ maxParallel: z.number().int() }).partial().nullable();
 
 /** `temporalUrl` is null: only the API knows where the Temporal Web UI is. */
 export function toDeployment(row: FullDeploymentRow): Deployment {
@@ -75,6 +77,7 @@ export function toDeployment(row: FullDeploymentRow): Deployment {
     type: fromJson(shape.type, row.type, place),
     status: fromJson(shape.status, row.status, place),
     paused: row.paused,
+    maxParallel: fromJson(maxParallelSchema, row.definition, place)?.maxParallel ?? null,
     trigger: fromJson(shape.trigger, row.trigger, place),
     requestedBy: fromJson(actorSchema, row.requested_by, place).name,
     request: shownRequest(row.request, place),

@@ -2,8 +2,10 @@ import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
 import { z } from 'zod';
 import type { NodeRun } from '../model/index.ts';
+import { waitingTexts } from '../definition/index.ts';
 import { nodeRunSchema } from '../model/index.ts';
 import type { Db } from './database.ts';
+import { getDeployment } from './deployments.ts';
 import { fromJson, isoOrNull } from './json.ts';
 import { missing } from './lookup.ts';
 import type { NodeRunRow } from './schema.ts';
@@ -38,6 +40,7 @@ export function toNodeRun(row: ListedRow, aliases: ReadonlyMap<number, string>):
     stage: fromJson(shape.stage, row.stage, place),
     // What it came to at last is in its plan and its error.
     progress: row.status === 'running' ? row.progress : null,
+    waitsFor: null,
     try: row.try,
     reason: fromJson(shape.reason, row.reason, place),
     error: fromJson(shape.error, row.error, place),
@@ -81,7 +84,11 @@ export async function selectNodeRuns(db: Db, where: RawBuilder<boolean>): Promis
 export async function listNodeRuns(db: Db, deploymentId: string): Promise<NodeRun[]> {
   const rows = await selectNodeRuns(db, sql<boolean>`n.deployment_id = ${deploymentId}`);
   const aliases = new Map(rows.map((row) => [row.index, row.alias]));
-  return rows.map((row) => toNodeRun(row, aliases));
+  const nodes = rows.map((row) => toNodeRun(row, aliases));
+  const waiting = nodes.some(({ status }) => status === 'pending' || status === 'waitingForApproval');
+  if (!waiting) return nodes;
+  const texts = waitingTexts(await getDeployment(db, deploymentId), nodes);
+  return nodes.map((node) => (node.compensation ? node : { ...node, waitsFor: texts.get(node.index) ?? null }));
 }
 
 export interface NodeRunKey {

@@ -24,6 +24,7 @@ import type {
   DeploymentOutcome,
   DeploymentState,
   DeploymentWorkflowInput,
+  PlaceNews,
   ResolvedRun,
   RunNode,
   StopMode,
@@ -35,6 +36,7 @@ import { everythingTakenIn } from './taken-in.ts';
 
 const controlUpdate = defineUpdate<void, [ControlRequest]>(deploymentMessages.control);
 const makeWaySignal = defineSignal<[ControlRequest]>(deploymentMessages.makeWay);
+const placeSignal = defineSignal<[PlaceNews]>(deploymentMessages.place);
 const statusKey = defineSearchAttributeKey(searchAttributes.status, SearchAttributeType.KEYWORD);
 
 /** Events and bytes after which a run of the workflow hands over to the next; Temporal warns at 10,240 events and 10 MB. */
@@ -46,6 +48,7 @@ export async function deployment(input: DeploymentWorkflowInput): Promise<Deploy
   const run = new DeploymentRun(input);
   setHandler(controlUpdate, (request) => run.control(request), { validator: (request) => run.validate(request) });
   setHandler(makeWaySignal, () => everythingTakenIn().then(() => run.stopBy('cancel')));
+  setHandler(placeSignal, (news) => run.hear(news));
   // An operator's cancel in Temporal: what is done about it must not be cancelled, too.
   void CancellationScope.current().cancelRequested.catch(() =>
     CancellationScope.nonCancellable(() => run.stopBy('abort')),
@@ -66,6 +69,8 @@ class DeploymentRun {
   private graph: GraphRun | null = null;
   private children: NodeChildren | null = null;
   private recording: Promise<void> = Promise.resolve();
+  /** News of places that came in while there was no graph, or its turn had not come. */
+  private placeNews: PlaceNews[] = [];
 
   constructor(input: DeploymentWorkflowInput) {
     this.input = input;
@@ -148,8 +153,16 @@ class DeploymentRun {
 
     for (;;) {
       this.changed = false;
+      this.takePlaceNews(graph, children);
       const halted = !this.compensating && resolved.onFailure !== 'continue' && graph.failed > 0;
       const handingOver = this.isLong();
+      // What has begun goes on, also in a run that is paused or stops at its first failure.
+      if (!handingOver) {
+        for (const index of graph.returnable()) {
+          graph.proceed(index);
+          children.proceed(index);
+        }
+      }
       if (handingOver) {
         // Nothing new begins, so that every child that was asked for is surely started before the next run takes over.
       } else if (this.compensating || (this.stop === null && !this.paused && !halted)) {
@@ -173,6 +186,25 @@ class DeploymentRun {
       }
       if (handingOver && children.allStarted) await this.continueAsNew(graph);
       await condition(() => this.changed);
+    }
+  }
+
+  /** A signal of a node, which is acted on in its turn. */
+  hear(news: PlaceNews): void {
+    this.placeNews.push(news);
+    this.changed = true;
+  }
+
+  private takePlaceNews(graph: GraphRun, children: NodeChildren): void {
+    const all = this.placeNews;
+    this.placeNews = [];
+    for (const { index, place, compensation = false } of all) {
+      // It has ended meanwhile, or belongs to the graph that was run before.
+      if (compensation !== this.compensating || !children.isOpen(index)) continue;
+      if (place === 'free') {
+        if (graph.canWait(index)) graph.wait(index);
+      } else if (graph.canAsk(index)) graph.ask(index);
+      else children.proceed(index);
     }
   }
 

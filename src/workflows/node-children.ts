@@ -30,15 +30,16 @@ export class NodeChildren {
   private readonly open = new Set<number>();
   private readonly attributes = workflowInfo().typedSearchAttributes;
   private readonly starting = new Set<number>();
+  private tellings = 0;
   private stopMode: StopMode | null = null;
 
   constructor(options: NodeChildrenOptions) {
     this.options = options;
   }
 
-  /** No child is between asked for and started; only then may the deployment continue as new. */
+  /** No child is between asked for and started, or waits for a word that is on its way; only then may the deployment continue as new. */
   get allStarted(): boolean {
-    return this.starting.size === 0;
+    return this.starting.size === 0 && this.tellings === 0;
   }
 
   start(index: number): void {
@@ -55,7 +56,7 @@ export class NodeChildren {
   /** A child that is only just being started cannot be reached yet: it is told as soon as it is there. */
   stopAll(mode: StopMode): void {
     this.stopMode = mode;
-    for (const index of this.open) if (!this.starting.has(index)) this.signal(index, nodeMessages.stop, { mode });
+    for (const index of this.open) if (!this.starting.has(index)) void this.signal(index, nodeMessages.stop, { mode });
   }
 
   isOpen(index: number): boolean {
@@ -64,12 +65,21 @@ export class NodeChildren {
 
   /** Lets a node that waits for somebody to mend something try again. */
   resume(index: number): void {
-    this.signal(index, nodeMessages.resume);
+    void this.signal(index, nodeMessages.resume);
   }
 
-  private signal(index: number, name: string, ...args: unknown[]): void {
+  /** Lets a node go on that has asked for a place. */
+  proceed(index: number): void {
+    this.tellings++;
+    void this.signal(index, nodeMessages.proceed).finally(() => {
+      this.tellings--;
+      this.onStarted();
+    });
+  }
+
+  private signal(index: number, name: string, ...args: unknown[]): Promise<void> {
     // A child that has just ended cannot be told any more, and need not be.
-    getExternalWorkflowHandle(this.workflowId(index))
+    return getExternalWorkflowHandle(this.workflowId(index))
       .signal(name, ...args)
       .catch(() => undefined);
   }
@@ -109,7 +119,7 @@ export class NodeChildren {
         this.starting.delete(index);
         this.onStarted();
       });
-      if (this.stopMode !== null) this.signal(index, nodeMessages.stop, { mode: this.stopMode });
+      if (this.stopMode !== null) void this.signal(index, nodeMessages.stop, { mode: this.stopMode });
       return await child.result();
     } catch (error) {
       // Ended from outside (terminated by an operator), or not startable: the node's own record says how far it came.

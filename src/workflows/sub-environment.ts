@@ -4,7 +4,9 @@ import {
   condition,
   defineSignal,
   defineUpdate,
+  getExternalWorkflowHandle,
   isCancellation,
+  patched,
   proxyActivities,
   rootCause,
   setHandler,
@@ -16,20 +18,25 @@ import type {
   Decision,
   NodeOutcome,
   NodeWorkflowInput,
+  PlaceNews,
   RunActivities,
   RunNodeInput,
   StopMode,
 } from '../model/orchestration.ts';
-import { nodeMessages, taskQueues } from '../model/orchestration.ts';
+import { deploymentMessages, nodeMessages, taskQueues, workflowIds } from '../model/orchestration.ts';
 
 const decideUpdate = defineUpdate<void, [Decision]>(nodeMessages.decide);
 const stopSignal = defineSignal<[{ mode: StopMode }]>(nodeMessages.stop);
 const resumeSignal = defineSignal(nodeMessages.resume);
+const proceedSignal = defineSignal(nodeMessages.proceed);
 
 /** A tool without a ceiling of its own is given up after this long. */
 const defaultTimeoutSeconds = 24 * 3600;
 /** What the ladder of signals may take after the tool's own timeout, before Temporal gives the activity up. */
 const ladderSeconds = 1800;
+
+/** A shorter wait for the next try keeps its place in the run. */
+const longWaitMs = 10_000;
 
 interface Waiting {
   readonly approvalId: string;
@@ -55,6 +62,7 @@ export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResu
   let waiting: Waiting | null = null;
   let decision: Decision | null = null;
   let resumed = false;
+  let admitted = false;
   const interruption = new CancellationScope({ cancellable: true });
   const onlyReads = input.action === 'plan' || input.action === 'drift';
 
@@ -65,6 +73,9 @@ export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResu
   });
   setHandler(resumeSignal, () => {
     resumed = true;
+  });
+  setHandler(proceedSignal, () => {
+    admitted = true;
   });
   setHandler(
     decideUpdate,
@@ -109,6 +120,38 @@ export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResu
     }
   };
 
+  const tellRun = (place: PlaceNews['place']): Promise<boolean> => {
+    const { index, compensation } = input;
+    const news: PlaceNews = { index, place, ...(compensation === true ? { compensation } : {}) };
+    return getExternalWorkflowHandle(workflowIds.deployment(input.deploymentId))
+      .signal(deploymentMessages.place, news)
+      .then(
+        () => true,
+        // A run that is gone has no places to give.
+        () => false,
+      );
+  };
+
+  /** Gives the place in the run to others while it waits, and takes one again unless the wait has ended the node. */
+  const withoutPlace = async <T>(wait: () => Promise<T>, goesOn: (answer: T) => boolean = () => true): Promise<T> => {
+    if (!patched('places')) return wait();
+    admitted = false;
+    const told = tellRun('free');
+    const answer = await wait();
+    // Told before all else, so that no late word of this wait is taken for one of a later call.
+    if ((await told) && stop === null && goesOn(answer) && (await tellRun('wanted')))
+      await condition(() => admitted || stop !== null);
+    return answer;
+  };
+
+  const pause = (ms: number): Promise<unknown> => Promise.race([sleep(ms), condition(() => stop !== null)]);
+  /** null when nobody has decided in time. */
+  const decided = async (expiresInMs: number): Promise<Decision | null> => {
+    const inTime = await condition(() => decision !== null || stop !== null, expiresInMs);
+    waiting = null;
+    return inTime ? decision : null;
+  };
+
   return CancellationScope.nonCancellable(async () => {
     let mode: RunNodeInput['mode'] = 'run';
     for (let attempt = 1; ;) {
@@ -123,23 +166,24 @@ export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResu
         case 'aborted':
           return outcome;
         case 'retry':
-          await Promise.race([sleep(outcome.afterMs), condition(() => stop !== null)]);
+          if (outcome.afterMs < longWaitMs) await pause(outcome.afterMs);
+          else await withoutPlace(() => pause(outcome.afterMs));
           if (outcome.uncounted !== true) attempt++;
           mode = 'run';
           break;
         case 'paused':
-          await condition(() => resumed || stop !== null);
+          await withoutPlace(() => condition(() => resumed || stop !== null));
           mode = 'run';
           break;
         case 'waitingForApproval': {
           waiting = { approvalId: outcome.approvalId };
           if ((decision as Decision | null)?.approvalId !== outcome.approvalId) decision = null;
-          const inTime = await condition(() => decision !== null || stop !== null, outcome.expiresInMs);
-          waiting = null;
-          const made = decision as Decision | null;
+          const made = await withoutPlace(
+            () => decided(outcome.expiresInMs),
+            (answer) => answer?.decision === 'approve',
+          );
           if (stop !== null) return stopped(stop, false);
-          if (!inTime || made === null)
-            return { status: 'cancelled', message: 'nobody approved in time', changedState: false };
+          if (made === null) return { status: 'cancelled', message: 'nobody approved in time', changedState: false };
           if (made.decision === 'reject') {
             return {
               status: 'cancelled',

@@ -209,7 +209,9 @@ async function loadNodes(client: ApiClient, view: RunView, at: string): Promise<
   try {
     const path = `deployments/${ref(view.deployment.id)}/nodes`;
     const { items: nodes } = await client.list(path, nodeRunSchema, { pageSize: 1000 });
-    return applySnapshot(view, { deployment: view.deployment, nodes }, at);
+    // How many run at once is known since the nodes are; the rest of it is told by events.
+    const { maxParallel } = await client.get(`deployments/${ref(view.deployment.id)}`, deploymentSchema);
+    return applySnapshot(view, { deployment: { ...view.deployment, maxParallel }, nodes }, at);
   } catch (error) {
     // The next event asks again.
     if (error instanceof CliError) return [];

@@ -1,4 +1,5 @@
 import type { NodeRun } from '../../model/index.ts';
+import { waitingTexts } from '../../definition/index.ts';
 import { formatCounts, formatDuration, formatNumber, plural, shellQuote, someOf } from '../text/format.ts';
 import type { Style } from '../text/style.ts';
 import { oneLine, padEnd, padStart, truncate, truncateStyled, widthOf } from '../text/width.ts';
@@ -142,6 +143,7 @@ function renderRows(view: RunView, rows: readonly Row[], options: RenderOptions)
   const times = rows.map(({ node }) => elapsedOf(node, options.nowMs));
   const timeWidth = Math.max(0, ...times.map(widthOf));
   const aliases = new Map([false, true].map((compensation) => [compensation, indexByAlias(view, compensation)]));
+  const places = waitingTexts(view.deployment, view.nodes);
   return rows.map(({ node, prefix }, index) => {
     const size = nameWidth - widthOf(prefix) - 2;
     const name = padEnd(truncate(titles[index] ?? '', size), size);
@@ -150,7 +152,7 @@ function renderRows(view: RunView, rows: readonly Row[], options: RenderOptions)
       paintNode(padEnd(words[index] ?? '', wordWidth), node, colors),
       ...(countsWidth > 0 ? [padEnd(counts[index] ?? '', countsWidth)] : []),
       ...(timeWidth > 0 ? [padStart(times[index] ?? '', timeWidth)] : []),
-      detailOf(view, node, aliases.get(node.compensation)),
+      (node.compensation ? undefined : places.get(node.index)) ?? detailOf(view, node, aliases.get(node.compensation)),
     ];
     return `  ${columns.join('   ').trimEnd()}`;
   });

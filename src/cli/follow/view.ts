@@ -219,6 +219,7 @@ function nodeFor(view: RunView, event: Event, index: number, compensation: boole
     status: 'pending',
     stage: null,
     progress: null,
+    waitsFor: null,
     try: 1,
     reason: null,
     error: null,

@@ -1,0 +1,39 @@
+import type { NodeRun } from '../model/index.ts';
+import { waitingTexts } from './waiting.ts';
+
+const run = { type: 'deploy' as const, status: 'running' as const, paused: false, maxParallel: 2 };
+type Node = Parameters<typeof waitingTexts>[1][number];
+const node = (index: number, status: NodeRun['status'], more: Partial<Node> = {}): Node => ({
+  index,
+  alias: `n${index}`,
+  action: 'deploy',
+  status,
+  needs: [],
+  compensation: false,
+  approvalId: null,
+  ...more,
+});
+const full = [node(0, 'running'), node(1, 'running')];
+
+test.each([
+  ['a node that waits for a place', full, node(2, 'pending'), 'waits for a place: 2 of 2 are running'],
+  [
+    'one that was approved meanwhile',
+    full,
+    node(2, 'waitingForApproval'),
+    'approved, waits for a place: 2 of 2 are running',
+  ],
+  ['one that has a place and no worker yet', [node(0, 'running')], node(2, 'pending'), 'waits for a free worker'],
+  ['a removed node', full, node(2, 'pending', { action: 'destroy' }), 'waits until all deploys have succeeded'],
+  ['one that waits for another node', full, node(2, 'pending', { needs: ['n0'] }), undefined],
+  ['one that waits for a decision', full, node(2, 'waitingForApproval', { approvalId: 'apr_1' }), undefined],
+  ['one that is kept', full, node(2, 'pending', { action: 'keep' }), undefined],
+])('says of %s what it waits for', (_, others, asked, text) => {
+  expect(waitingTexts(run, [...others, asked]).get(2)).toBe(text);
+});
+
+test('says that a paused run is paused, and nothing of one that is over', () => {
+  const nodes = [node(2, 'pending')];
+  expect(waitingTexts({ ...run, paused: true }, nodes).get(2)).toBe('waits, because the run is paused');
+  expect(waitingTexts({ ...run, status: 'stopping' }, nodes).size).toBe(0);
+});
