@@ -1,29 +1,7 @@
 import type { SkipReason } from '../model/deployment.ts';
 import type { GraphState, NodeUpdate, RunNode } from '../model/orchestration.ts';
-
-/**
- * How far one node of a run is. One letter each, so that a graph of thousands fits into a small string:
- * p pending · r running · w waits for somebody, holds no place · q wants a place again to go on · s succeeded · u succeeded, outputs unchanged · k kept and deployed · x kept, not deployed ·
- * f failed · c cancelled · d skipped because of an ancestor · z left out by a person, dependents go on · h held back by a stop
- */
-type Letter = 'p' | 'r' | 'w' | 'q' | 's' | 'u' | 'k' | 'x' | 'f' | 'c' | 'd' | 'z' | 'h';
-
-/** Nodes that this run leaves as they are. Order holds through them: what needs one waits for all that it needs. */
-const passed: ReadonlySet<Letter> = new Set(['k', 'x', 'z']);
-/** Begun and not over. */
-const begun: ReadonlySet<Letter> = new Set(['r', 'w', 'q']);
-const blocking: ReadonlySet<Letter> = new Set(['f', 'c', 'd', 'h']);
-
-/** Counts for summaries. */
-export interface GraphCounts {
-  readonly total: number;
-  readonly succeeded: number;
-  readonly failed: number;
-  readonly cancelled: number;
-  readonly skipped: number;
-  readonly running: number;
-  readonly pending: number;
-}
+import { begun, blocking, initialLetter, isOpen, passed } from './graph-letters.ts';
+import type { GraphCounts, Letter } from './graph-letters.ts';
 
 /**
  * Which nodes of a run may start, and what the end of one means for the others. Pure and deterministic; starts nothing.
@@ -459,14 +437,4 @@ export class GraphRun {
     }
     return order;
   }
-}
-
-function isOpen(letter: Letter): boolean {
-  return letter === 'p' || begun.has(letter);
-}
-
-function initialLetter(node: RunNode, saved: string | undefined): Letter {
-  if (saved !== undefined) return saved as Letter;
-  if (node.action !== 'keep') return 'p';
-  return node.satisfied === true ? 'k' : 'x';
 }
