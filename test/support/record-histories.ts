@@ -91,7 +91,7 @@ const scenarios: readonly Scenario[] = [
 
 /** Names of machines and processes do not belong into the repository. */
 function withoutMachine(text: string): string {
-  return text.replace(/"identity":"[^"]*"/g, '"identity":"worker"');
+  return text.replace(/"identity":"[^"]*"/g, '"identity":"worker"').replaceAll(`${process.cwd()}/`, 'windlass/');
 }
 
 async function record(): Promise<void> {
