@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import type { Logger } from 'pino';
 import { followCurrentKey, provideAdministratorKey } from './access/index.ts';
+import { createRunResolver } from './activities/index.ts';
 import { createApi } from './api/index.ts';
 import { ownHosts } from './config.ts';
 import type { Config } from './config.ts';
@@ -138,7 +139,7 @@ async function startProcess(
     undo.push(() => connection.close());
     const client = new Client({ connection, namespace });
     const temporal = createTemporalGateway(client, { namespace, uiUrl: parts.temporalUiUrl });
-    const operations = createOperations({ ...rooms, temporal });
+    const operations = createOperations({ ...rooms, temporal, resolver: createRunResolver(rooms) });
     let url = config.http.publicUrl;
     if (parts.api) {
       const api = createApi({

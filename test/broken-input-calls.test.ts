@@ -300,8 +300,7 @@ const calls: readonly Row[] = [
     it: 'a partial run of a node that is not there',
     does: () => told.run('shop', { partial: { operation: 'run-from-here', node: 'c' } }),
     shows: [
-      'failed',
-      'definition: the graph has no node "c"; it has "a", "b"',
+      '422 the graph has no node "c"; it has "a", "b"',
       '  : the graph has no node "c"; it has "a", "b"',
       '→ the nodes there are: windlass graph shop',
     ],
@@ -310,8 +309,7 @@ const calls: readonly Row[] = [
     it: 'a node taken away below another',
     does: () => told.run('shop', { type: 'destroy', partial: { operation: 'single-node-destroy', node: 'a' } }),
     shows: [
-      'failed',
-      'definition: "a" is needed by "b", which would be left without it; destroy them first, or use --force',
+      '422 "a" is needed by "b", which would be left without it; destroy them first, or use --force',
       '  : "a" is needed by "b", which would be left without it; destroy them first, or use --force',
       '→ what needs what: windlass graph shop',
     ],
@@ -338,8 +336,7 @@ const calls: readonly Row[] = [
     it: 'a move of a node that is not there',
     does: () => told.run('shop', { moves: { c: 'd' } }),
     shows: [
-      'failed',
-      'definition: cannot move "c" to "d": the first must be deployed and the second in the file',
+      '422 cannot move "c" to "d": the first must be deployed and the second in the file',
       '→ deployed: "a", "b"; in the file: "a", "b"',
     ],
   },

@@ -47,11 +47,7 @@ const runs: readonly Row[] = [
       commitAll(project.directory);
       return deployFrom({ kind: 'git', repository: project.directory, revision: 'mian' });
     },
-    shows: [
-      'failed',
-      'definition: git repository <source> has no branch, tag or commit "mian"',
-      '→ There are, among others: main.',
-    ],
+    shows: ['422 git repository <source> has no branch, tag or commit "mian"', '→ There are, among others: main.'],
   },
   {
     it: 'a revision that is an option of git',
@@ -71,19 +67,14 @@ const runs: readonly Row[] = [
       commitAll(project.directory);
       return deployFrom({ kind: 'git', repository: project.directory, path: 'live/shpo' });
     },
-    shows: [
-      'failed',
-      'definition: there is no directory "live/shpo" in the source',
-      '→ Check the path and the revision of the source.',
-    ],
+    shows: ['422 there is no directory "live/shpo" in the source', '→ Check the path and the revision of the source.'],
   },
   {
     it: 'credentials that are not there',
     does: () =>
       deployFrom({ kind: 'git', repository: `http://127.0.0.1:${closedPort}/shop.git`, credentials: 'GIT_TOKEN' }),
     shows: [
-      'failed',
-      'credentials: the repository http://127.0.0.1:<port>/shop.git names the credentials "GIT_TOKEN", but no environment variable has that name',
+      '422 the repository http://127.0.0.1:<port>/shop.git names the credentials "GIT_TOKEN", but no environment variable has that name',
       '→ set it: windlass variable set GIT_TOKEN --kind environment --sensitive',
     ],
   },
@@ -100,8 +91,7 @@ const runs: readonly Row[] = [
     it: 'a directory without a workflow file',
     does: () => deploy(),
     shows: [
-      'failed',
-      'definition: there is no windlass.workflow.yml or windlass.workflow.yaml or env0.workflow.yml or env0.workflow.yaml in "." of the template "<name>"',
+      '422 there is no windlass.workflow.yml or windlass.workflow.yaml or env0.workflow.yml or env0.workflow.yaml in "." of the template "<name>"',
       '→ check the path of the template, or make a file with `windlass init`',
     ],
   },
@@ -112,8 +102,7 @@ const runs: readonly Row[] = [
       return deploy();
     },
     shows: [
-      'failed',
-      'definition: windlass.workflow.yml has a problem: needs of sub-environment "db" has to be a list, such as [vpc], not text',
+      '422 windlass.workflow.yml has a problem: needs of sub-environment "db" has to be a list, such as [vpc], not text',
       '  windlass.workflow.yml:4:12: needs of sub-environment "db" has to be a list, such as [vpc], not text',
       '→ correct the file and deploy again; nothing was run',
     ],
@@ -125,8 +114,7 @@ const runs: readonly Row[] = [
       return deploy();
     },
     shows: [
-      'failed',
-      'definition: windlass.workflow.yml has a problem: the aliases of the file stand for more than 100000 values; write fewer of them',
+      '422 windlass.workflow.yml has a problem: the aliases of the file stand for more than 100000 values; write fewer of them',
       '  windlass.workflow.yml:6:8: the aliases of the file stand for more than 100000 values; write fewer of them',
       '→ correct the file and deploy again; nothing was run',
     ],
@@ -138,8 +126,7 @@ const runs: readonly Row[] = [
       return deploy();
     },
     shows: [
-      'failed',
-      'definition: local directory <source>: the link windlass.workflow.yml leads outside (to /etc/passwd)',
+      '422 local directory <source>: the link windlass.workflow.yml leads outside (to /etc/passwd)',
       '→ Let links stay inside the source, or replace the link by what it points to.',
     ],
   },
@@ -147,8 +134,7 @@ const runs: readonly Row[] = [
     it: 'a template that is missing',
     does: () => deploy({ environments: { db: { templateName: 'shpo' } } }),
     shows: [
-      'failed',
-      'definition: sub-environment "db" uses the template "shpo", which does not exist; did you mean "shop"?',
+      '422 sub-environment "db" uses the template "shpo", which does not exist; did you mean "shop"?',
       '  windlass.workflow.yml:4:23: sub-environment "db" uses the template "shpo", which does not exist; did you mean "shop"?',
       '→ correct the file, or make the template it names (windlass template create), then deploy again; nothing was run',
     ],
@@ -157,8 +143,7 @@ const runs: readonly Row[] = [
     it: 'a tool that has no runner yet',
     does: () => deploy({ environments: { db: { vcs: { type: 'terragrunt', path: '.' } } } }),
     shows: [
-      'failed',
-      'definition: sub-environment "db" has the type terragrunt, which this version of Windlass cannot run; it runs opentofu, terraform and shell',
+      '422 sub-environment "db" has the type terragrunt, which this version of Windlass cannot run; it runs opentofu, terraform and shell',
       '  windlass.workflow.yml:5:17: sub-environment "db" has the type terragrunt, which this version of Windlass cannot run; it runs opentofu, terraform and shell',
       '→ correct the file, or make the template it names (windlass template create), then deploy again; nothing was run',
     ],
@@ -187,10 +172,9 @@ const runs: readonly Row[] = [
     it: 'a stack in a directory that is not there',
     does: () => deploy({ environments: { db: node('db') } }),
     shows: [
-      'failed',
-      '[db]',
-      'definition: the source has no directory "stacks/db"',
-      '→ Correct the path of the template, or push the directory to the revision it uses.',
+      '422 sub-environment "db": there is no directory "stacks/db" in the source',
+      '  windlass.workflow.yml:3:5: sub-environment "db": there is no directory "stacks/db" in the source',
+      '→ correct the path, or push the directory to the revision that is used; nothing was run',
     ],
   },
   {
@@ -214,8 +198,7 @@ const runs: readonly Row[] = [
       return deploy({ environments: { db: node('db') } });
     },
     shows: [
-      'failed',
-      'definition: local directory <source>: the link stacks/db/secret leads outside (to /etc/passwd)',
+      '422 local directory <source>: the link stacks/db/secret leads outside (to /etc/passwd)',
       '→ Let links stay inside the source, or replace the link by what it points to.',
     ],
   },
@@ -273,8 +256,7 @@ const runs: readonly Row[] = [
     it: 'a required variable without a value',
     does: () => withVariable('size', { required: true }, () => sized(undefined)),
     shows: [
-      'failed',
-      'definition: sub-environment "a": variable "size" is required (project level) and has no value at any level; set it with windlass variable set size',
+      '422 sub-environment "a": variable "size" is required (project level) and has no value at any level; set it with windlass variable set size',
       '  windlass.workflow.yml:3:5: sub-environment "a": variable "size" is required (project level) and has no value at any level; set it with windlass variable set size',
       '→ see where each value comes from: windlass variable list --environment <env> --effective',
     ],
@@ -283,8 +265,7 @@ const runs: readonly Row[] = [
     it: 'a value that does not match',
     does: () => withVariable('size', { regex: '^[sml]$' }, () => sized('xl')),
     shows: [
-      'failed',
-      'definition: sub-environment "a": variable "size" does not fit: the value "xl" has to match "^[sml]$" (project level)',
+      '422 sub-environment "a": variable "size" does not fit: the value "xl" has to match "^[sml]$" (project level)',
       '  windlass.workflow.yml:3:5: sub-environment "a": variable "size" does not fit: the value "xl" has to match "^[sml]$" (project level)',
       '→ see where each value comes from: windlass variable list --environment <env> --effective',
     ],
@@ -293,8 +274,7 @@ const runs: readonly Row[] = [
     it: 'a value that is not one of those allowed',
     does: () => withVariable('size', { allowed: ['s', 'm'] }, () => sized('xl')),
     shows: [
-      'failed',
-      'definition: sub-environment "a": variable "size" does not fit: the value "xl" has to be "s" or "m" (project level)',
+      '422 sub-environment "a": variable "size" does not fit: the value "xl" has to be "s" or "m" (project level)',
       '  windlass.workflow.yml:3:5: sub-environment "a": variable "size" does not fit: the value "xl" has to be "s" or "m" (project level)',
       '→ see where each value comes from: windlass variable list --environment <env> --effective',
     ],
@@ -303,8 +283,7 @@ const runs: readonly Row[] = [
     it: 'a text for a number',
     does: () => withVariable('size', { type: 'number' }, () => sized('xl')),
     shows: [
-      'failed',
-      'definition: sub-environment "a": variable "size" has to be a number, but is other text (set at the deployment level)',
+      '422 sub-environment "a": variable "size" has to be a number, but is other text (set at the deployment level)',
       '  windlass.workflow.yml:3:5: sub-environment "a": variable "size" has to be a number, but is other text (set at the deployment level)',
       '→ see where each value comes from: windlass variable list --environment <env> --effective',
     ],
@@ -313,8 +292,7 @@ const runs: readonly Row[] = [
     it: 'another value for a read-only variable',
     does: () => withVariable('size', { value: 's', readOnly: true }, () => sized('m')),
     shows: [
-      'failed',
-      'definition: sub-environment "a": variable "size" is read-only at the project level; the deployment level may not change its value',
+      '422 sub-environment "a": variable "size" is read-only at the project level; the deployment level may not change its value',
       '  windlass.workflow.yml:3:5: sub-environment "a": variable "size" is read-only at the project level; the deployment level may not change its value',
       '→ see where each value comes from: windlass variable list --environment <env> --effective',
     ],
@@ -323,8 +301,7 @@ const runs: readonly Row[] = [
     it: 'a rollback without an earlier success',
     does: () => deploy({ environments: { a: shell('true') } }, { type: 'rollback' }),
     shows: [
-      'failed',
-      'definition: "<name>" has no earlier successful deployment to go back to',
+      '409 "<name>" has no earlier successful deployment to go back to',
       '→ destroy it instead, or name a deployment with --to',
     ],
   },

@@ -124,14 +124,19 @@ it('is resumed with the refreshed file when asked', async () => {
 });
 
 it('is resumed after it failed before it knew its nodes, once the file is right', async () => {
-  const { environment, project } = await twoBranches();
+  const { environment, project } = await twoBranches({}, { a: 5 });
+  const first = await server.start(environment.id);
+  await nodeAt(server, first, 'a', 'running');
+  // The file is right when the run is asked for, and wrong when its turn comes.
+  const queued = await server.start(environment.id);
   project.write('windlass.workflow.yml', 'environments: {a: {}}');
-  const failed = await server.run(environment.id);
+  await server.ended(first.id);
+  const failed = await server.ended(queued.id);
   expect(failed).toMatchObject({ status: 'failed', counts: { total: 0 } });
-  const snapshot = await server.raw<{ detail: string }>('POST', `/deployments/${failed.id}/resume`, {});
+  const snapshot = await server.raw<{ detail: string }>('POST', `/deployments/${failed.id}/resume`, { refresh: false });
   expect([snapshot.status, snapshot.body.detail]).toEqual([409, expect.stringContaining('before it knew its nodes')]);
   project.workflow({ environments: { a: node('a'), b: node('b', { needs: ['a'] }) } });
-  const asked = await server.request<Deployment>('POST', `/deployments/${failed.id}/resume`, { refresh: true });
+  const asked = await server.request<Deployment>('POST', `/deployments/${failed.id}/resume`, {});
   expect((await server.ended(asked.id)).status).toBe('succeeded');
   expect(await server.statuses(asked.id)).toEqual({ a: 'succeeded', b: 'succeeded' });
 });

@@ -107,9 +107,8 @@ describe('a graph that changes', () => {
       ].join('\n'),
     );
     const environment = await makeEnvironment(server, project);
-    const run = await server.run(environment.id);
-    expect(run).toMatchObject({ status: 'failed', counts: { total: 0 } });
-    expect(run.error?.problems).toEqual([
+    const refused = await server.refused(environment.id);
+    expect(refused.problems).toEqual([
       expect.objectContaining({ line: 3, column: 23, message: expect.stringContaining('"chart" has the type helm') }),
       expect.objectContaining({ line: 4, column: 21, message: expect.stringContaining('"web" has the type pulumi') }),
     ]);
@@ -208,9 +207,9 @@ describe('a graph that changes', () => {
     const { project, environment, write } = await deployed(['a', 'b'], { environmentRemovalStrategy: 'destroy' });
     const before = (await children(environment)).find((child) => child.alias === 'b');
     write({ a: node('a'), bee: node('b', { needs: ['a'] }) });
-    const refused = await server.run(environment.id);
-    expect(refused.status).toBe('failed');
-    expect(refused.error?.message).toContain('"b" is gone and "bee" is new');
+    const refused = await server.refused(environment.id);
+    expect(refused.hint).toContain(`windlass deploy ${environment.name} --moved b=bee`);
+    expect(refused.detail).toContain('"b" is gone and "bee" is new');
     expect(project.lines('b')).toEqual(['apply']);
 
     const moved = await server.run(environment.id, { moves: { b: 'bee' } });

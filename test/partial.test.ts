@@ -107,9 +107,11 @@ describe('a deploy of a single node', () => {
   });
 
   it('names the nodes there are when the asked one is not', async () => {
-    const run = await single('single-node-deploy', 'nope');
-    expect(run.status).toBe('failed');
-    expect(run.error?.message).toContain('the graph has no node "nope"; it has "a", "b", "c", "d"');
+    const refused = await server.refused(environment.id, {
+      partial: { operation: 'single-node-deploy', node: 'nope' },
+    });
+    expect(refused.status).toBe(422);
+    expect(refused.detail).toContain('the graph has no node "nope"; it has "a", "b", "c", "d"');
   });
 });
 
@@ -119,9 +121,9 @@ describe('a destroy of a single node', () => {
   });
 
   it('is refused while live dependents exist, and names them', async () => {
-    const refused = await single('single-node-destroy', 'a');
-    expect(refused.status).toBe('failed');
-    expect(refused.error?.message).toContain('"a" is needed by "b", "d"');
+    const refused = await server.refused(environment.id, { partial: { operation: 'single-node-destroy', node: 'a' } });
+    expect(refused.status).toBe(422);
+    expect(refused.detail).toContain('"a" is needed by "b", "d"');
     expect(project.lines('a')).toEqual(['apply']);
     expect((await server.environment(environment.id)).status).toBe('active');
   });
@@ -205,9 +207,8 @@ describe('a run of one node that failed', () => {
 
 describe('an alias that no node has', () => {
   it('is refused before anything runs, with the nearest one', async () => {
-    const run = await server.run(environment.id, { variables: [{ name: 'value', value: 'x', alias: 'aa' }] });
-    expect(run).toMatchObject({ status: 'failed', counts: { total: 0 } });
-    expect(run.error?.message).toContain(`"${environment.name}" has no node "aa"; did you mean "a"?`);
+    const refused = await server.refused(environment.id, { variables: [{ name: 'value', value: 'x', alias: 'aa' }] });
+    expect(refused.detail).toContain(`"${environment.name}" has no node "aa"; did you mean "a"?`);
   });
 
   it('is refused at once when the run acts on what is there', async () => {

@@ -262,12 +262,12 @@ async function playRefusals(name: string): Promise<void> {
   expect(answer.status).toBe(400);
   findings.add('refused variable', JSON.stringify(answer.body));
   await client.request('POST', '/variables?scope=project', { name: 'limited', regex: '^[a-z]$' });
-  const failed = await client.run(environment.id, {
+  const unasked = await client.refused(environment.id, {
     variables: [variable('limited', refused)],
     partial: { operation: 'single-node-deploy', node: 'a' },
   });
-  expect(failed.status).toBe('failed');
-  await readEverything(failed, true);
+  expect(unasked.status).toBe(422);
+  findings.add('refused run', JSON.stringify(unasked));
 
   await client.request('POST', '/variables?scope=project', variable('PLANTED_GIT', gitToken));
   const repository = `http://127.0.0.1:${(gitServer.address() as AddressInfo).port}/code.git`;

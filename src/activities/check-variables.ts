@@ -1,7 +1,7 @@
 import { checkNodeVariables } from '../definition/index.ts';
 import type { NodeDefinition, Problem } from '../model/index.ts';
 import { loadLayersOfAll } from '../store/index.ts';
-import type { ActivityDeps } from './deps.ts';
+import type { ResolveDeps } from './deps.ts';
 import { openedRequest } from './read-definition.ts';
 import type { RunRow } from './run-store.ts';
 
@@ -15,7 +15,7 @@ export interface CheckedNode {
 
 /** What is wrong with the variables of nodes, found before any of them runs. One query for all. */
 export async function variableProblems(
-  deps: ActivityDeps,
+  deps: ResolveDeps,
   run: RunRow,
   nodes: readonly CheckedNode[],
   options: { readonly fileName: string; readonly workflow: boolean },

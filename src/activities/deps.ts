@@ -15,6 +15,9 @@ export interface WorkerIdentity {
   readonly bootId: string;
 }
 
+/** What it takes to work out what a run does; nothing of it is begun. */
+export type ResolveDeps = Pick<ActivityDeps, 'db' | 'secrets' | 'sources' | 'runners'>;
+
 /** The rooms that activities call. */
 export interface ActivityDeps {
   readonly db: Database;

@@ -11,6 +11,7 @@ import { runNode } from './run-node.ts';
 import { watchNodes } from './watch-nodes.ts';
 
 export type { ActivityDeps, WorkerIdentity } from './deps.ts';
+export { createRunResolver } from './outlook.ts';
 export { tidyDisk } from './tidy-disk.ts';
 
 /** How often Temporal hears that this worker lives; it gives up after 15 s. */

@@ -37,21 +37,39 @@ export function detectMoves(run: RunRow, definition: WorkflowDefinition, known: 
   const fresh = definition.nodes.filter(
     (node) => !known.some((before) => before.alias === node.alias) && !taken.has(node.alias),
   );
+  const renames: string[] = [];
   const problems = gone.flatMap((before): Problem[] => {
     const likely = fresh.find((node) => sameStack(before, node, run));
     if (likely === undefined) return [];
+    renames.push(`${before.alias}=${likely.alias}`);
     return [
       {
-        message: `"${before.alias}" is gone and "${likely.alias}" is new with the same template and workspace: a rename? Confirm with --moved "${before.alias}=${likely.alias}" (keeps its resources), or --replace-renamed (destroys and creates)`,
+        path: 'moves',
+        message: `"${before.alias}" is gone and "${likely.alias}" is new with the same template and workspace: a rename?`,
         line: likely.position?.line,
         column: likely.position?.column,
       },
     ];
   });
   if (problems.length > 0) {
-    throw new WindlassError('invalidDefinition', problems[0]?.message ?? '', { class: 'definition', problems });
+    throw new WindlassError('invalidDefinition', problems[0]?.message ?? '', {
+      class: 'definition',
+      problems,
+      hint: renameHint(run.environment_name, renames),
+    });
   }
   return confirmed;
+}
+
+const quoteWord = (word: string): string => (/^[\w.=/-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
+
+/** The two commands that say which is meant. */
+function renameHint(name: string, renames: readonly string[]): string {
+  const deploy = `windlass deploy ${quoteWord(name)}`;
+  return [
+    `it keeps its resources under the new name: ${deploy} ${renames.map((each) => `--moved ${quoteWord(each)}`).join(' ')}`,
+    `it is destroyed and made anew: ${deploy} --replace-renamed`,
+  ].join('\n');
 }
 
 /** What can be moved where: names on both sides, as far as they are worth a line. */

@@ -12,6 +12,10 @@ export interface NodeValues {
   readonly unknown: readonly string[];
 }
 
+/** A destroy, or the plan of one. */
+export const takesDown = ({ action, removal }: Pick<NodeBegin, 'action' | 'removal'>): boolean =>
+  action === 'destroy' || (action === 'plan' && removal === 'destroy');
+
 /** The variables and inputs that are in force for a node now, decrypted. Throws `definition` errors that name them. */
 export async function resolveNodeValues(
   deps: ActivityDeps,
@@ -70,7 +74,7 @@ async function bindInputs(deps: ActivityDeps, begin: NodeBegin, snapshot: NodeSn
   const values = [];
   const unknown: string[] = [];
   const before =
-    begin.action === 'destroy' && begin.deployed_snapshot !== null
+    takesDown(begin) && begin.deployed_snapshot !== null
       ? openResolved(deps, begin.environment_id, begin.deployed_snapshot)
       : [];
   for (const input of snapshot.inputs) {
@@ -88,7 +92,7 @@ async function bindInputs(deps: ActivityDeps, begin: NodeBegin, snapshot: NodeSn
     );
     // What it reads from may be gone already, by force. A destroy must not fail for that: it takes what the stack was
     // deployed with, or nothing when it never got that far.
-    if (value === null && begin.action === 'destroy') {
+    if (value === null && takesDown(begin)) {
       const { name, kind } = input;
       const last = before.find((variable) => variable.name === name && variable.kind === kind);
       if (last !== undefined)

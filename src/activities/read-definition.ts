@@ -5,7 +5,7 @@ import { readTextFile, resolvePath } from '../sources/index.ts';
 import type { EffectiveVariable, Source, VariableInput, VariableValue, WorkflowDefinition } from '../model/index.ts';
 import { inlineTemplateSchema, WindlassError } from '../model/index.ts';
 import { findTemplateById, loadVariableLayers, secretContexts } from '../store/index.ts';
-import type { ActivityDeps } from './deps.ts';
+import type { ResolveDeps } from './deps.ts';
 import type { RunRow } from './run-store.ts';
 import type { FileSource, NodeTemplate } from './snapshots.ts';
 
@@ -24,7 +24,7 @@ export interface DefinitionAtCommit {
 
 /** The template of an environment: stored, or written in the file that made it. */
 export async function templateOfNode(
-  deps: ActivityDeps,
+  deps: ResolveDeps,
   environment: {
     readonly template_id: string | null;
     readonly inline_template: unknown;
@@ -49,7 +49,7 @@ export async function templateOfNode(
 
 /** Reads and checks the workflow file at the commit of this run; for a single stack, makes a graph of one node. */
 export async function readDefinition(
-  deps: ActivityDeps,
+  deps: ResolveDeps,
   run: RunRow,
   template: NodeTemplate,
 ): Promise<DefinitionAtCommit> {
@@ -160,7 +160,7 @@ function singleNode(run: RunRow, template: NodeTemplate): WorkflowDefinition {
 }
 
 /** Environment variables in force for the whole workflow when the run starts. */
-async function environmentVariables(deps: ActivityDeps, run: RunRow): Promise<EffectiveVariable[]> {
+async function environmentVariables(deps: ResolveDeps, run: RunRow): Promise<EffectiveVariable[]> {
   const stored = await loadVariableLayers(deps.db.sql, deps.secrets, {
     organizationId: run.organization_id,
     projectId: run.project_id,
@@ -175,13 +175,22 @@ async function environmentVariables(deps: ActivityDeps, run: RunRow): Promise<Ef
 }
 
 /** Variables of the request, decrypted. */
-export function openedRequest(deps: ActivityDeps, run: RunRow): VariableInput[] {
+export function openedRequest(deps: ResolveDeps, run: RunRow): VariableInput[] {
   const context = secretContexts.deployment(run.id);
   return run.request.variables.map((variable) =>
     variable.sensitive && typeof variable.value === 'string'
       ? { ...variable, value: JSON.parse(deps.secrets.open(variable.value, context)) as VariableValue }
       : variable,
   );
+}
+
+/** What opens each source, with the variables that are in force now. */
+export async function sourceCredentials(
+  deps: ResolveDeps,
+  run: RunRow,
+): Promise<(source: Source) => GitCredentials | undefined> {
+  const variables = await environmentVariables(deps, run);
+  return (source) => findCredentials(source, variables);
 }
 
 /** The credentials that a source names, out of the environment variables in force. Throws class `credentials` when they are not set. */

@@ -3,7 +3,7 @@ import { approvalNeeded, approvalSettings, waiverRefusal } from '../definition/i
 import type { Choice, SelectableNode } from '../definition/index.ts';
 import type { NodeSnapshot, Problem, RunNode } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
-import type { ActivityDeps } from './deps.ts';
+import type { ResolveDeps } from './deps.ts';
 import { findDeployment } from './run-store.ts';
 import type { FoundDeployment, KnownEnvironment, NewNode, PastNode, RunDefinition, RunRow } from './run-store.ts';
 
@@ -15,6 +15,8 @@ export interface Resolution {
   readonly definition: RunDefinition;
   readonly commit: string | null;
   readonly basedOn?: string | undefined;
+  /** What the file no longer lists and a deploy lets go. */
+  readonly letGo?: readonly KnownEnvironment[] | undefined;
 }
 
 export const aliasOf = (known: KnownEnvironment): string => known.alias ?? 'main';
@@ -107,7 +109,7 @@ export function definitionOf(run: RunRow, over: Partial<RunDefinition> = {}): Ru
 }
 
 /** The deployment of this environment that a run goes on from. Throws when it is none of its own. */
-export async function baseOf(deps: ActivityDeps, run: RunRow, reference: string): Promise<FoundDeployment> {
+export async function baseOf(deps: ResolveDeps, run: RunRow, reference: string): Promise<FoundDeployment> {
   const base = await findDeployment(deps.db.sql, run.environment_id, reference);
   if (base === null)
     throw new WindlassError('notFound', `deployment ${reference} is not one of "${run.environment_name}"`, {

@@ -1,12 +1,13 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ResolvedRun, RunError, RunNode } from '../model/index.ts';
+import type { Problem, ResolvedRun, RunError, RunNode } from '../model/index.ts';
 import { messageOf, untilAborted, WindlassError } from '../model/index.ts';
 import { isDatabaseUnavailable } from '../store/index.ts';
-import type { ActivityDeps } from './deps.ts';
+import type { ActivityDeps, ResolveDeps } from './deps.ts';
 import { templateOfNode } from './read-definition.ts';
 import { afterFailedTry } from './resolve-tries.ts';
 import { elapsed, watchedSources } from './slow-work.ts';
+import { refuse } from './resolution.ts';
 import type { Resolution } from './resolution.ts';
 import { resolveFromFile } from './resolve-from-file.ts';
 import {
@@ -104,6 +105,7 @@ async function resolveOnce(deps: ActivityDeps, deploymentId: string): Promise<Re
   await waitForTurn(deps, run);
   await begin(deps, run);
   const resolution = await resolve(deps, run);
+  refuseUnconfirmed(run, resolution);
   await deps.db.transaction(async (tx) => {
     const kept = await tx
       .updateTable('deployments')
@@ -175,7 +177,24 @@ async function begin(deps: ActivityDeps, run: RunRow): Promise<void> {
   });
 }
 
-async function resolve(deps: ActivityDeps, run: RunRow): Promise<Resolution> {
+/** What has changed since somebody said what may be destroyed is not covered by it. */
+function refuseUnconfirmed(run: RunRow, { nodes }: Resolution): void {
+  const { mayDestroy } = run.request;
+  if (mayDestroy === undefined || run.type === 'plan' || run.type === 'destroy') return;
+  const problems = nodes.flatMap(({ name, run: node }): Problem[] =>
+    node.removal !== 'destroy' || mayDestroy.includes(node.alias)
+      ? []
+      : [{ message: `"${name}" would be destroyed, which was not asked about when this run was requested` }],
+  );
+  refuse(problems, 'nothing was run', `look at it: windlass plan ${run.environment_name}; then ask for the run again`);
+}
+
+/** Works out what a run does, without recording it. `dry` leaves the sub-environments as they are, too. */
+export async function resolve(
+  deps: ResolveDeps,
+  run: RunRow,
+  options: { readonly dry: boolean; readonly pending: boolean } = { dry: false, pending: false },
+): Promise<Resolution> {
   const template = await templateOfNode(deps, run);
   const workflow = template.type === 'workflow';
   const known = await loadKnown(deps.db.sql, run.environment_id, workflow);
@@ -190,8 +209,10 @@ async function resolve(deps: ActivityDeps, run: RunRow): Promise<Resolution> {
       return resolveRollback(deps, run, known);
     case 'deploy':
     case 'plan':
-      if (run.request.partial?.operation === 'single-node-destroy') return resolveSingleDestroy(run, known);
+      if (run.request.partial?.operation === 'single-node-destroy')
+        return resolveSingleDestroy(run, known, options.pending);
+      if (run.request.rollbackTo !== undefined) return resolveRollback(deps, run, known);
       if (run.request.restoreNodes !== undefined) return resolveRestore(run, known, run.request.restoreNodes);
-      return resolveFromFile(deps, run, template, known);
+      return resolveFromFile(deps, run, template, known, options);
   }
 }

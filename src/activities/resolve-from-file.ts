@@ -1,13 +1,16 @@
 /** Runs whose graph comes from the workflow file at its commit. */
-import { checkAgainstProject, selectForDeploy, selectForReading, unknownAliases } from '../definition/index.ts';
+import { checkAgainstProject, selectForDeploy, selectForPlan, unknownAliases } from '../definition/index.ts';
 import type { Choice, SelectableNode } from '../definition/index.ts';
 import type { NodeDefinition, NodeSnapshot, PartialRun } from '../model/index.ts';
 import { newId, WindlassError } from '../model/index.ts';
 import { listTemplateNames } from '../store/index.ts';
 import { variableProblems } from './check-variables.ts';
+import { missingDirectories, undeclaredVariables } from './check-stacks.ts';
+import type { CheckedStack } from './check-stacks.ts';
 import type { CheckedNode } from './check-variables.ts';
-import type { ActivityDeps } from './deps.ts';
+import type { ResolveDeps } from './deps.ts';
 import { applyMoves, detectMoves, withMoves } from './moves.ts';
+import type { Moves } from './moves.ts';
 import { readDefinition } from './read-definition.ts';
 import type { DefinitionAtCommit } from './read-definition.ts';
 import {
@@ -30,10 +33,11 @@ import { besideFile, makeSnapshot } from './snapshots.ts';
 import type { NodeTemplate } from './snapshots.ts';
 
 export async function resolveFromFile(
-  deps: ActivityDeps,
+  deps: ResolveDeps,
   run: RunRow,
   template: NodeTemplate,
   knownBefore: readonly KnownEnvironment[],
+  options: { readonly dry: boolean } = { dry: false },
 ): Promise<Resolution> {
   const read = await readDefinition(deps, run, template);
   const templates = await listTemplateNames(deps.db.sql, run.project_id);
@@ -50,7 +54,7 @@ export async function resolveFromFile(
     `the nodes there are: windlass graph ${run.environment_name}`,
   );
   const moves = detectMoves(run, read.definition, knownBefore);
-  const known = run.type === 'plan' ? knownBefore : withMoves(moves, knownBefore);
+  const known = withMoves(moves, knownBefore);
   const byAlias = new Map(known.map((node) => [aliasOf(node), node]));
   const nodes = read.definition.nodes;
   const listed = new Map(nodes.map((node) => [node.alias, node]));
@@ -76,7 +80,14 @@ export async function resolveFromFile(
   const removed = destroyRemoved ? removedKnown.filter(mayExist) : [];
   const selection =
     run.type === 'plan'
-      ? { nodes: selectForReading(selectable, 'plan', run.request.partial?.node), problems: [] }
+      ? {
+          nodes: selectForPlan(selectable, {
+            only: run.request.partial?.node,
+            removed: selectableFromRecords(removed).toReversed(),
+            detached: destroyRemoved ? [] : selectableFromRecords(removedKnown.filter(mayExist)).toReversed(),
+          }),
+          problems: [],
+        }
       : selectForDeploy(selectable, {
           partial: run.request.partial ?? resume?.partial,
           choose: resume?.choose,
@@ -87,6 +98,21 @@ export async function resolveFromFile(
   // One stack alone, or a disabled node that was asked for by its name.
   const toRun = new Set(selection.nodes.flatMap((node) => (node.action === 'keep' ? [] : [node.alias])));
   for (const [alias, { template: own }] of prepared) if (toRun.has(alias)) deps.runners.get(own.type);
+  const stacks = nodes.flatMap((node): CheckedStack[] => {
+    const snapshot = prepared.get(node.alias)?.snapshot;
+    if (snapshot === undefined) return [];
+    return [{ node, snapshot, runs: toRun.has(node.alias), credentials: read.credentialsFor(snapshot.source) }];
+  });
+  refuse(
+    await missingDirectories(deps, stacks, read.fileName),
+    'nothing was run',
+    'correct the path, or push the directory to the revision that is used; nothing was run',
+  );
+  refuse(
+    await undeclaredVariables(deps, run.request, stacks),
+    'nothing was run',
+    'give the name that the code declares',
+  );
 
   const toCheck = selection.nodes.flatMap(({ alias, action }): CheckedNode[] => {
     const node = listed.get(alias);
@@ -102,9 +128,10 @@ export async function resolveFromFile(
   );
 
   // Nothing is refused from here on, so the records may follow the file.
-  if (run.type !== 'plan') await applyMoves(deps.db.sql, run, moves);
-  const ids = await ensureEnvironments(deps, run, template, nodes, prepared, byAlias);
-  const allKnown = new Map([...byAlias, ...removed.map((node) => [aliasOf(node), node] as const)]);
+  const ids = options.dry
+    ? new Map<string, string>()
+    : await followFile(deps, run, { template, nodes, prepared, moves, byAlias });
+  const allKnown = new Map([...byAlias, ...removedKnown.map((node) => [aliasOf(node), node] as const)]);
   return {
     nodes: selection.nodes.map((node): NewNode => {
       const record = allKnown.get(node.alias);
@@ -125,6 +152,7 @@ export async function resolveFromFile(
         : { life: { schedule: settings.schedule, drift: settings.drift } }),
     }),
     commit: read.file.commit,
+    letGo: destroyRemoved || run.type === 'plan' ? [] : removedKnown.filter(mayExist),
   };
 }
 
@@ -138,7 +166,7 @@ interface Resume {
 }
 
 /** What a resume does to each node of the refreshed file. */
-async function resumeOf(deps: ActivityDeps, run: RunRow, reference: string): Promise<Resume> {
+async function resumeOf(deps: ResolveDeps, run: RunRow, reference: string): Promise<Resume> {
   let base = await baseOf(deps, run, reference);
   let past = await loadPastNodes(deps.db.sql, base.id);
   while (past.length === 0 && base.request.resume !== undefined) {
@@ -175,7 +203,7 @@ interface PreparedNode {
 
 /** Finds each node's code at its commit; every distinct source is asked once. */
 async function prepareNodes(
-  deps: ActivityDeps,
+  deps: ResolveDeps,
   run: RunRow,
   read: DefinitionAtCommit,
   templates: Awaited<ReturnType<typeof listTemplateNames>>,
@@ -252,13 +280,32 @@ function nodeTemplate(
   };
 }
 
+interface Following {
+  readonly template: NodeTemplate;
+  readonly nodes: readonly NodeDefinition[];
+  readonly prepared: ReadonlyMap<string, PreparedNode>;
+  readonly moves: Moves;
+  readonly byAlias: ReadonlyMap<string, KnownEnvironment>;
+}
+
+/** Renames and makes sub-environments as the file has them. Answers the id of each alias. */
+async function followFile(deps: ResolveDeps, run: RunRow, following: Following): Promise<Map<string, string>> {
+  const { moves, nodes, byAlias } = following;
+  if (run.type !== 'plan') await applyMoves(deps.db.sql, run, moves);
+  // A plan renames nothing: what was moved is planned as the sub-environment that it still is.
+  const moved = new Set(run.type === 'plan' ? moves.values() : []);
+  const ids = await ensureEnvironments(deps, run, {
+    ...following,
+    nodes: nodes.filter(({ alias }) => !moved.has(alias)),
+  });
+  for (const alias of moved) ids.set(alias, byAlias.get(alias)?.id ?? run.environment_id);
+  return ids;
+}
+
 async function ensureEnvironments(
-  deps: ActivityDeps,
+  deps: ResolveDeps,
   run: RunRow,
-  template: NodeTemplate,
-  nodes: readonly NodeDefinition[],
-  prepared: ReadonlyMap<string, PreparedNode>,
-  known: ReadonlyMap<string, KnownEnvironment>,
+  { template, nodes, prepared, byAlias: known }: Following,
 ): Promise<Map<string, string>> {
   if (template.type !== 'workflow') return new Map(nodes.map((node) => [node.alias, run.environment_id]));
   const ids = await upsertSubEnvironments(

@@ -1,9 +1,9 @@
 /** Runs whose graph comes from the records: what was deployed, not what the file says today. */
-import { selectForDeploy, selectForDestroy, selectForReading } from '../definition/index.ts';
+import { asPlan, selectForDeploy, selectForDestroy, selectForReading } from '../definition/index.ts';
 import type { SelectableNode } from '../definition/index.ts';
 import type { NodeSnapshot, RunNode } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
-import type { ActivityDeps } from './deps.ts';
+import type { ResolveDeps } from './deps.ts';
 import {
   aliasOf,
   baseOf,
@@ -32,12 +32,13 @@ export function resolveDestroy(run: RunRow, known: readonly KnownEnvironment[]):
   };
 }
 
-export function resolveSingleDestroy(run: RunRow, known: readonly KnownEnvironment[]): Resolution {
+/** `pending`: other runs come first, so that what is there today decides nothing yet. */
+export function resolveSingleDestroy(run: RunRow, known: readonly KnownEnvironment[], pending = false): Resolution {
   // A dependent that got stuck half-way has resources too.
   const standing = new Set(known.filter(mayExist).map(aliasOf));
   const selectable = selectableFromRecords(known).map((node) => ({ ...node, live: standing.has(node.alias) }));
   const { nodes, problems } = selectForDeploy(selectable, { partial: run.request.partial });
-  refuse(problems, 'nothing was destroyed', `what needs what: windlass graph ${run.environment_name}`);
+  if (!pending) refuse(problems, 'nothing was destroyed', `what needs what: windlass graph ${run.environment_name}`);
   // What no run has ever begun to make has no code to destroy it with, and needs none.
   const begun = new Set(known.filter((node) => lastSnapshot(node) !== null).map(aliasOf));
   const selected = nodes.map((node): RunNode =>
@@ -86,7 +87,7 @@ export function resolveRestore(
 }
 
 export async function resolveResume(
-  deps: ActivityDeps,
+  deps: ResolveDeps,
   run: RunRow,
   known: readonly KnownEnvironment[],
   reference: string,
@@ -127,7 +128,7 @@ export async function resolveResume(
 }
 
 export async function resolveRollback(
-  deps: ActivityDeps,
+  deps: ResolveDeps,
   run: RunRow,
   known: readonly KnownEnvironment[],
 ): Promise<Resolution> {
@@ -166,7 +167,7 @@ export async function resolveRollback(
       .filter((node) => run.request.force || changed.has(node.id) || !isLive(node) || node.status === 'failed')
       .map(aliasOf),
   );
-  const { nodes } = selectForDeploy(
+  const selection = selectForDeploy(
     selectable(restored, (node) => asOf.get(node.id) ?? null),
     {
       choose: (alias) => (touched.has(alias) ? 'run' : 'keep'),
@@ -175,12 +176,13 @@ export async function resolveRollback(
       others: selectable(restored, lastSnapshot),
     },
   );
+  const nodes = run.type === 'plan' ? asPlan(selection.nodes) : selection.nodes;
   const byAlias = new Map(known.map((node) => [aliasOf(node), node]));
   return {
     nodes: nodes.flatMap((node): NewNode[] => {
       const record = byAlias.get(node.alias);
       if (record === undefined) return [];
-      const snapshot = node.action === 'destroy' ? lastSnapshot(record) : (asOf.get(record.id) ?? null);
+      const snapshot = node.removal === 'destroy' ? lastSnapshot(record) : (asOf.get(record.id) ?? null);
       return [
         {
           name: record.name,

@@ -16,7 +16,7 @@ import { endCall } from './node-call.ts';
 import type { CrashNotes, NodeCall } from './node-call.ts';
 import { forHistory, historyMessage } from './history.ts';
 import { fail, succeed, unchangedHash } from './node-ending.ts';
-import { resolveNodeValues } from './node-inputs.ts';
+import { resolveNodeValues, takesDown } from './node-inputs.ts';
 import { approvalReason, requestApproval, takeApprovedPlan } from './node-approval.ts';
 import { openFlow } from './node-hooks.ts';
 import { toolEnvironment } from './node-environment.ts';
@@ -379,7 +379,7 @@ async function planOnly(call: NodeCall): Promise<NodeOutcome> {
     });
     return { status: 'succeeded', changedOutputs: false, ran: false };
   }
-  const result = await call.runner.plan(run);
+  const result = takesDown(call.begin) ? await call.runner.planDestroy(run) : await call.runner.plan(run);
   await keepReadablePlan(call, result);
   await endCall(call, { status: 'succeeded', plan: maskedPlan(call.masker, result.plan) });
   return { status: 'succeeded', changedOutputs: false, ran: true };

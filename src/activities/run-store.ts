@@ -42,7 +42,7 @@ export const runDefinitionSchema = z.object({
 });
 export type RunDefinition = z.infer<typeof runDefinitionSchema>;
 
-const runRowSchema = z.object({
+export const runRowSchema = z.object({
   id: z.string(),
   number: z.number(),
   type: z.enum(deploymentTypes),
@@ -52,6 +52,8 @@ const runRowSchema = z.object({
   requested_by: actorSchema,
   may_waive_approval: z.boolean(),
   definition: runDefinitionSchema.nullable(),
+  /** Of the workflow file, once it was read. */
+  source_commit: z.string().nullable().default(null),
   environment_id: z.string(),
   environment_name: z.string(),
   environment_status: z.string(),
@@ -73,7 +75,7 @@ export interface RunRow extends z.infer<typeof runRowSchema> {
 
 export async function loadRun(db: Db, deploymentId: string): Promise<RunRow | null> {
   const { rows } = await sql`
-    SELECT d.id, d.number, d.type, d.status, d.trigger, d.request, d.requested_by, d.may_waive_approval, d.definition, d.environment_id,
+    SELECT d.id, d.number, d.type, d.status, d.trigger, d.request, d.requested_by, d.may_waive_approval, d.definition, d.source_commit, d.environment_id,
       e.name AS environment_name, e.status AS environment_status, e.template_id, e.inline_template, e.workspace, e.revision,
       e.settings, e.project_id, p.organization_id, jsonb_build_array(p.settings -> 'maxParallel', o.settings -> 'maxParallel') AS limits
     FROM deployments d JOIN environments e ON e.id = d.environment_id JOIN projects p ON p.id = e.project_id

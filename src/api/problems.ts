@@ -36,6 +36,7 @@ const titles: Readonly<Record<ErrorCode, string>> = {
   notFound: 'Not found',
   ambiguous: 'The name is ambiguous',
   conflict: 'Not possible now',
+  needsConfirmation: 'It would destroy something',
   locked: 'The environment is locked',
   idempotencyMismatch: 'The idempotency key was used for something else',
   tooLarge: 'Too large',

@@ -304,7 +304,10 @@ describe('approve', () => {
 test('resume takes the last deployment, and the file as it is when asked', async () => {
   const { code } = await run('resume shop --refresh', shop());
   expect(code).toBe(0);
-  expect(server?.calls.find(({ line }) => line === 'POST /deployments/dep_1/resume')?.body).toEqual({ refresh: true });
+  expect(server?.calls.find(({ line }) => line === 'POST /deployments/dep_1/resume')?.body).toEqual({
+    refresh: true,
+    mayDestroy: [],
+  });
 });
 
 test('retry gives the node the variables first; a secret is never in the arguments', async () => {

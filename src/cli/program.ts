@@ -63,9 +63,10 @@ const sections: readonly (readonly [heading: string, parts: readonly Part[]])[] 
     [
       part(['approve', 'reject'], async () => (await import('./commands/decide.ts')).addDecide),
       part(
-        ['cancel', 'abort', 'rollback', 'resume', 'pause', 'continue', 'retry', 'skip'],
+        ['cancel', 'abort', 'resume', 'pause', 'continue', 'retry', 'skip'],
         async () => (await import('./commands/control.ts')).addControl,
       ),
+      part(['rollback'], async () => (await import('./commands/rollback.ts')).addRollback),
     ],
   ],
   [

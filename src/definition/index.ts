@@ -45,7 +45,7 @@ export type { TemplateName } from './project-checks.ts';
 export { unknownAliases } from './request-aliases.ts';
 export { neverRetried, retriedByDefault, retryDecision } from './retry.ts';
 export type { FailedTry, RetryDecision } from './retry.ts';
-export { selectForDeploy, selectForDestroy, selectForReading } from './run-selection.ts';
+export { asPlan, selectForDeploy, selectForDestroy, selectForPlan, selectForReading } from './run-selection.ts';
 export type { Choice, SelectableNode, Selection } from './run-selection.ts';
 export { checkSourcePath, repositoryProblem } from './source-path.ts';
 export type { CheckedPath } from './source-path.ts';

@@ -1,5 +1,5 @@
 import type { SelectableNode } from './run-selection.ts';
-import { selectForDeploy, selectForDestroy } from './run-selection.ts';
+import { asPlan, selectForDeploy, selectForDestroy, selectForPlan } from './run-selection.ts';
 
 /** `a b:a c:a,b` → nodes in that order, all deployed. */
 function graph(text: string, over: Readonly<Record<string, Partial<SelectableNode>>> = {}): SelectableNode[] {
@@ -42,4 +42,25 @@ test('a node that trickles remembers what it reads through others', () => {
     partial: { operation: 'single-node-deploy', node: 'a', trickleDown: 'changed-outputs' },
   });
   expect(nodes[2]).toMatchObject({ onlyOnChange: true, needs: [1], reads: [0] });
+});
+
+test('a plan begins with what a deploy would take away, and keeps the needs of the rest', () => {
+  const nodes = selectForPlan(graph('a b:a'), { removed: graph('c'), detached: graph('d') });
+  expect(nodes.map(({ alias, action, removal, needs }) => [alias, action, removal, needs])).toEqual([
+    ['c', 'plan', 'destroy', []],
+    ['d', 'keep', 'detach', []],
+    ['a', 'plan', undefined, []],
+    ['b', 'plan', undefined, [2]],
+  ]);
+});
+
+test('the plan of a rollback takes away first, too', () => {
+  const { nodes } = selectForDeploy(graph('a b:a'), { removed: graph('c') });
+  expect(
+    asPlan(nodes).map(({ alias, action, removal, phase, needs }) => [alias, action, removal, phase, needs]),
+  ).toEqual([
+    ['c', 'plan', 'destroy', undefined, []],
+    ['a', 'plan', undefined, undefined, []],
+    ['b', 'plan', undefined, undefined, [1]],
+  ]);
 });

@@ -116,6 +116,54 @@ export function selectForReading(nodes: readonly SelectableNode[], action: 'plan
   });
 }
 
+const letGo: SkipReason = {
+  kind: 'removed',
+  message: 'no longer in the file: a deploy lets it go, and its resources stay',
+};
+
+/** What a deploy would do: first what it would take away, then what it would do to each node. */
+export function selectForPlan(
+  nodes: readonly SelectableNode[],
+  options: {
+    readonly only?: string | undefined;
+    /** Sub-environments the file no longer lists, which a deploy would destroy. */
+    readonly removed?: readonly SelectableNode[] | undefined;
+    /** Those which it would let go. */
+    readonly detached?: readonly SelectableNode[] | undefined;
+  },
+): RunNode[] {
+  const { only, removed = [], detached = [] } = options;
+  const first = [
+    ...removed.map(({ alias }): RunNode => ({ alias, needs: [], action: 'plan', removal: 'destroy' })),
+    ...detached.map(({ alias }): RunNode => ({
+      alias,
+      needs: [],
+      action: 'keep',
+      satisfied: true,
+      removal: 'detach',
+      keptBecause: letGo,
+    })),
+  ];
+  const rest = selectForReading(nodes, 'plan', only);
+  return [...first, ...rest.map((node) => ({ ...node, needs: node.needs.map((need) => need + first.length) }))];
+}
+
+/** The same selection as a plan of it, with what would be taken away first. */
+export function asPlan(nodes: readonly RunNode[]): RunNode[] {
+  const order = nodes.map((_node, index) => index);
+  const going = order.filter((index) => nodes[index]?.removal === 'destroy');
+  const places = [...going, ...order.filter((index) => !going.includes(index))];
+  const place = new Map(places.map((index, at) => [index, at]));
+  return places.flatMap((index): RunNode[] => {
+    const node = nodes[index];
+    if (node === undefined) return [];
+    const { phase: _phase, onlyOnChange: _onChange, reads: _reads, ...rest } = node;
+    if (node.removal === 'destroy') return [{ ...rest, needs: [], action: 'plan' }];
+    const needs = node.needs.flatMap((need) => place.get(need) ?? []);
+    return [{ ...rest, needs, action: node.action === 'keep' ? 'keep' : 'plan' }];
+  });
+}
+
 function selectSingleDestroy(
   nodes: readonly SelectableNode[],
   partial: Extract<PartialRun, { operation: 'single-node-destroy' }>,
@@ -152,6 +200,7 @@ function selectRemoved(removed: readonly SelectableNode[], offset: number): RunN
     needs: dependents.map((dependent) => dependent + offset),
     action: 'destroy',
     phase: 1,
+    removal: 'destroy',
   }));
 }
 

@@ -8,6 +8,7 @@ import {
   deploymentTypes,
   nodeActions,
   nodeStatuses,
+  removals,
   resourceActions,
   stages,
   triggers,
@@ -174,6 +175,7 @@ export const nodeRunSchema = z
     compensation: z.boolean(),
     needs: z.array(z.string()).describe('Aliases this node waits for in this run'),
     action: z.enum(nodeActions),
+    removal: z.enum(removals).nullable().describe('Of a node that is no longer wanted: what a deploy does to it'),
     status: z.enum(nodeStatuses),
     stage: z.enum(stages).nullable(),
     progress: z.string().nullable().describe('How far the tool is, such as `3 of 5 resources`'),
@@ -296,6 +298,11 @@ export const variableSchema = z
   })
   .meta({ id: 'Variable' });
 export type VariableDto = z.infer<typeof variableSchema>;
+
+/** A variable that was made; with what is worth a word about it. */
+export const createdVariableSchema = variableSchema
+  .extend({ warning: z.string().optional().describe('Such as that no node declares it') })
+  .meta({ id: 'CreatedVariable' });
 
 export const effectiveVariableSchema = z
   .object({

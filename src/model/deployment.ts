@@ -45,6 +45,10 @@ export type Trigger = (typeof triggers)[number];
 export const nodeActions = ['deploy', 'destroy', 'plan', 'drift', 'keep'] as const;
 export type NodeAction = (typeof nodeActions)[number];
 
+/** What becomes of a node that is no longer wanted: its resources go, or it lives on by itself. */
+export const removals = ['destroy', 'detach'] as const;
+export type Removal = (typeof removals)[number];
+
 export const nodeStatuses = [
   'pending',
   'running',
@@ -156,6 +160,13 @@ export const deploymentRequestSchema = z
       .string()
       .optional()
       .describe('Deployment whose snapshot is restored; the last successful one when absent'),
+    mayDestroy: z
+      .array(z.string().min(1).max(300))
+      .max(10_000)
+      .optional()
+      .describe(
+        'Aliases of nodes of which something may be destroyed. A run that would destroy anything else is refused; when absent nothing is',
+      ),
     force: z.boolean().default(false).describe('Run nodes that are unchanged too'),
     onFailure: z.enum(failurePolicies).optional(),
   })
@@ -226,7 +237,14 @@ export type NodeSnapshot = z.infer<typeof nodeSnapshotSchema>;
 /** Why a node was not run. */
 export interface SkipReason {
   readonly kind:
-    'failedAncestor' | 'disabled' | 'disabledAncestor' | 'notSelected' | 'stopped' | 'skippedByUser' | 'keptAlive';
+    | 'failedAncestor'
+    | 'disabled'
+    | 'disabledAncestor'
+    | 'notSelected'
+    | 'stopped'
+    | 'skippedByUser'
+    | 'keptAlive'
+    | 'removed';
   /** The node that caused it. */
   readonly alias?: string | undefined;
   readonly message: string;

@@ -50,6 +50,8 @@ export const errorCodes = {
   notFound: { status: 404, kind: 'user' },
   ambiguous: { status: 409, kind: 'user' },
   conflict: { status: 409, kind: 'user' },
+  /** It would destroy something that the caller has not said may go. */
+  needsConfirmation: { status: 409, kind: 'user' },
   locked: { status: 423, kind: 'user' },
   idempotencyMismatch: { status: 422, kind: 'user' },
   tooLarge: { status: 413, kind: 'user' },

@@ -3,7 +3,15 @@
  * Plain types only: this file is bundled into the workflow sandbox, which must not carry zod.
  */
 import type { FailurePolicy } from './definition.ts';
-import type { DeploymentStatus, DeploymentType, NodeAction, NodeResult, NodeStatus, SkipReason } from './deployment.ts';
+import type {
+  DeploymentStatus,
+  DeploymentType,
+  NodeAction,
+  NodeResult,
+  NodeStatus,
+  Removal,
+  SkipReason,
+} from './deployment.ts';
 import type { EnvironmentLock } from './environment.ts';
 
 export const taskQueues = {
@@ -112,6 +120,8 @@ export interface RunNode {
   readonly satisfied?: boolean;
   /** Runs after every node of phase 0 has succeeded: removed nodes. */
   readonly phase?: 1;
+  /** What a deploy does to a node that is no longer wanted. In a plan it is only shown. */
+  readonly removal?: Removal;
   /** Runs only when a node it needs or reads changed its outputs in this run. */
   readonly onlyOnChange?: true;
   /** Nodes it reads outputs of and needs through others only; given where `onlyOnChange` is. */

@@ -6,6 +6,7 @@ import { WindlassError, within } from '../model/index.ts';
 import type { StateStore } from '../state/index.ts';
 import { findProject, insertAuditEntry } from '../store/index.ts';
 import type { Database, Db } from '../store/index.ts';
+import type { RunResolver } from './outlook.ts';
 import type { TemporalGateway } from './temporal-gateway.ts';
 
 /** The rooms that operations stand on. */
@@ -15,6 +16,8 @@ export interface OperationsDeps {
   readonly temporal: TemporalGateway;
   readonly artifacts: Artifacts;
   readonly state: StateStore;
+  /** Reads sources; without it requests are checked against the records alone. */
+  readonly resolver?: RunResolver | undefined;
   /** Epoch milliseconds; the machine's clock when absent. */
   readonly clock?: () => number;
   /** Where the encryption keys of this process come from, for messages. */

@@ -196,8 +196,9 @@ async function checkResume(db: Db, place: Place, request: DeploymentRequest): Pr
 
 async function checkRollback(db: Db, place: Place, request: DeploymentRequest): Promise<Deployment | null> {
   if (request.type !== 'rollback') {
-    if (request.rollbackTo !== undefined) throw invalid('rollbackTo is for a request of type rollback', 'rollbackTo');
-    return null;
+    if (request.rollbackTo === undefined) return null;
+    if (request.type !== 'plan' || request.partial !== undefined)
+      throw invalid('rollbackTo is for a rollback, or the plan of one', 'rollbackTo');
   }
   if (request.rollbackTo === undefined) return null;
   const numbered = /^\d{1,9}$/.test(request.rollbackTo) ? `${place.root.id}#${request.rollbackTo}` : request.rollbackTo;
@@ -218,6 +219,28 @@ async function checkRollback(db: Db, place: Place, request: DeploymentRequest): 
     );
   }
   return target;
+}
+
+/** The last successful deployment before this one. Throws `conflict` when there is none to go back to. */
+export async function lastSuccessBefore(
+  db: Db,
+  { environmentId, environmentName, number }: Deployment,
+): Promise<string> {
+  const target = await db
+    .selectFrom('deployments')
+    .select('id')
+    .where('environment_id', '=', environmentId)
+    .where('number', '<', number)
+    .where('status', '=', 'succeeded')
+    .where('type', 'in', ['deploy', 'rollback'])
+    .orderBy('number', 'desc')
+    .executeTakeFirst();
+  if (target) return target.id;
+  throw new WindlassError(
+    'conflict',
+    `"${environmentName}" has no successful deployment before number ${number} to go back to`,
+    { hint: 'destroy it instead, or name a deployment to go back to' },
+  );
 }
 
 /** Time to live that has passed while nothing was deployed has to be set anew before a deploy. */

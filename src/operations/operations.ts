@@ -11,6 +11,7 @@ import { accessOperations } from './keys.ts';
 import { fileSettingsOperations } from './life-settings-file.ts';
 import { lifeOperations } from './life.ts';
 import { nodeVariableOperations } from './node-variables.ts';
+import { previewOperations } from './previews.ts';
 import { requestOperations } from './request-deployment.ts';
 import { resendOperations } from './resend.ts';
 import { controlOperations } from './run-control.ts';
@@ -39,6 +40,7 @@ export function createOperations(deps: OperationsDeps) {
     ...effectiveVariableOperations(context),
     ...requestOperations(context),
     ...controlOperations(context),
+    ...previewOperations(context),
     ...nodeVariableOperations(context),
     ...deploymentOperations(context),
     ...approvalOperations(context),

@@ -4,7 +4,8 @@ import { findDeployment, getDeployment, getEnvironment, getNodeRun, readDeployme
 import type { Permission } from '../access/index.ts';
 import { audit, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
-import { authorizeAny } from './deployment-request.ts';
+import { authorizeAny, lastSuccessBefore } from './deployment-request.ts';
+import { chooseResume } from './resume.ts';
 import { dropQueued, requestOperations, withUrl } from './request-deployment.ts';
 import type { RequestedDeployment } from './request-deployment.ts';
 
@@ -196,29 +197,12 @@ export function controlOperations(context: Context) {
         }
         return { deployment: await stop({ actor, ref: deployment.id, reason }, 'rollback'), warning: null };
       }
-      const target = await db.sql
-        .selectFrom('deployments')
-        .select('id')
-        .where('environment_id', '=', deployment.environmentId)
-        .where('number', '<', deployment.number)
-        .where('status', '=', 'succeeded')
-        .where('type', 'in', ['deploy', 'rollback'])
-        .orderBy('number', 'desc')
-        .executeTakeFirst();
-      if (!target) {
-        throw new WindlassError(
-          'conflict',
-          `"${deployment.environmentName}" has no successful deployment before number ${deployment.number} to go back to`,
-          {
-            hint: 'destroy it instead, or name a deployment to go back to',
-          },
-        );
-      }
+      const target = await lastSuccessBefore(db.sql, deployment);
       authorizeAny(actor, permissionsFor.rollback, projectId);
       return requestDeployment({
         actor,
         environment: deployment.environmentId,
-        request: { type: 'rollback', rollbackTo: target.id, ...(reason ? { comment: reason } : {}) },
+        request: { type: 'rollback', rollbackTo: target, ...(reason ? { comment: reason } : {}) },
         trigger: 'api',
         idempotencyKey,
       });
@@ -242,22 +226,37 @@ export function controlOperations(context: Context) {
       actor,
       ref,
       refresh,
+      mayDestroy,
       idempotencyKey,
-    }: Asked & { ref: string; refresh: boolean; idempotencyKey?: string | undefined }): Promise<RequestedDeployment> {
+    }: Asked & {
+      ref: string;
+      /** Undefined leaves it to what has changed since. */
+      refresh?: boolean | undefined;
+      /** Undefined leaves it as it was asked for then; null lets anything go. */
+      mayDestroy?: string[] | null | undefined;
+      idempotencyKey?: string | undefined;
+    }): Promise<RequestedDeployment> {
       const { deployment } = await load(ref, actor, 'resume');
+      const choice = await chooseResume(context, deployment, refresh);
       const {
         partial: _partial,
         resume: _resume,
         rollbackTo: _rollbackTo,
         ...request
       } = await readDeploymentRequest(db.sql, context.secrets, deployment.id);
-      return requestDeployment({
+      const asked = await requestDeployment({
         actor,
         environment: deployment.environmentId,
-        request: { ...request, type: 'deploy', resume: { deployment: deployment.id, refresh } },
+        request: {
+          ...request,
+          type: 'deploy',
+          resume: { deployment: deployment.id, refresh: choice.refresh },
+          ...(mayDestroy === undefined ? {} : { mayDestroy: mayDestroy ?? undefined }),
+        },
         trigger: 'api',
         idempotencyKey,
       });
+      return { ...asked, warning: asked.warning ?? choice.warning };
     },
 
     retryNode: (ask: Asked & { ref: string; alias: string }): Promise<Deployment> => onNode(ask, 'retry'),

@@ -27,6 +27,7 @@ import type { Db, PageRequest } from '../store/index.ts';
 import { resolveProject } from './catalogue.ts';
 import { audit, authorize, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
+import { undeclaredWarning } from './undeclared-variable.ts';
 import { requireSteering, variableNameProblem } from './variable-names.ts';
 
 interface Place {
@@ -235,10 +236,11 @@ export function variableOperations(context: Context) {
       actor,
       input,
       ...address
-    }: Asked & VariableAddress & { input: VariableInput }): Promise<VariableDto> {
+    }: Asked & VariableAddress & { input: VariableInput }): Promise<VariableDto & { warning?: string }> {
       const place = await locate(db.sql, actor, address);
       requireChange(actor, place, input);
       await checkValue(context, place, input);
+      const warning = place.environment && (await undeclaredWarning(context, place.environment, input));
       return db.transaction(async (tx) => {
         const { items } = await readVariables(tx, {
           scope: place.scope,
@@ -262,7 +264,7 @@ export function variableOperations(context: Context) {
           projectId: place.projectId,
           after: variable,
         });
-        return variable;
+        return warning === null ? variable : { ...variable, warning };
       });
     },
 

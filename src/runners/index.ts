@@ -7,6 +7,7 @@ export { defaultLadder, LeftRunningError } from './process/index.ts';
 export type { StopLadder } from './process/index.ts';
 export { changeWorkTree, runHook, stopLeftHooks } from './hooks.ts';
 export type { Hook } from './hooks.ts';
+export { declaredVariables } from './declared-variables.ts';
 export { ToolError } from './runner.ts';
 export type {
   ApplyResult,

@@ -47,6 +47,8 @@ export interface Sources {
    * followed. Throws `sourceUnavailable` when it has to be fetched and cannot be.
    */
   checkout(source: Source, commit: string, options?: CheckoutOptions): Promise<string>;
+  /** The directory of a pinned source if this machine has it already; null instead of making it. */
+  find(source: Source, commit: string, options?: Pick<CheckoutOptions, 'credentials'>): Promise<string | null>;
   resolvePath(root: string, path: string): Promise<string>;
   readTextFile(root: string, path: string, maxBytes: number): Promise<string>;
   /** Removes what was not used lately and can be made again. */
@@ -239,6 +241,20 @@ export function createSources(options: SourcesOptions): Sources {
   return {
     resolve: (source, given = {}) => told(source, given.signal, async () => ({ commit: await pin(source, given) })),
     checkout: (source, commit, given = {}) => told(source, given.signal, () => lay(source, commit, given)),
+    async find(source, commit, given = {}) {
+      await prepared();
+      switch (source.kind) {
+        case 'local': {
+          const hash = localPattern.exec(commit)?.[1];
+          return hash === undefined ? null : existing(inCache('checkouts', `local-${hash}`));
+        }
+        case 'git':
+          if (!isCommit(commit)) return null;
+          return existing(inCache('checkouts', `${repositoryKey(remote(source, given, false))}-${commit}`));
+        default:
+          return assertNever(source, 'source');
+      }
+    },
     resolvePath,
     readTextFile,
     async prune(given) {

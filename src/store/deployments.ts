@@ -70,7 +70,8 @@ export async function createDeployment(db: Db, secrets: Secrets, input: NewDeplo
   throw missing('environment', input.environmentId, []);
 }
 
-function sealRequest(secrets: Secrets, deploymentId: string, request: DeploymentRequest): DeploymentRequest {
+/** The request as it is stored: values of sensitive variables are sealed for this deployment alone. */
+export function sealRequest(secrets: Secrets, deploymentId: string, request: DeploymentRequest): DeploymentRequest {
   const context = secretContexts.deployment(deploymentId);
   return {
     ...request,

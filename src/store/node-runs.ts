@@ -15,6 +15,7 @@ export type ListedRow = Omit<NodeRunRow, 'snapshot' | 'previous_snapshot' | 'jou
   readonly template_name: string | null;
   readonly template_type: string | null;
   readonly commit: string | null;
+  readonly removal: string | null;
   readonly counts: unknown;
   readonly approval_id: string | null;
 };
@@ -36,6 +37,7 @@ export function toNodeRun(row: ListedRow, aliases: ReadonlyMap<number, string>):
     compensation: row.compensation,
     needs: fromJson(needsSchema, row.needs, place).flatMap((index) => aliases.get(index) ?? []),
     action: fromJson(shape.action, row.action, place),
+    removal: fromJson(shape.removal, row.removal, place),
     status: fromJson(shape.status, row.status, place),
     stage: fromJson(shape.stage, row.stage, place),
     // What it came to at last is in its plan and its error.
@@ -72,7 +74,7 @@ export async function selectNodeRuns(db: Db, where: RawBuilder<boolean>): Promis
   const { rows } = await sql<ListedRow>`
     SELECT n.deployment_id, n.index, n.compensation, n.alias, n.name, n.environment_id, n.needs, n.action, n.status, n.stage, n.progress, n.try,
       n.reason, n.error, n.began_change, n.changed_outputs, n.ran, n.stage_times, n.started_at, n.finished_at,
-      n.snapshot->>'templateName' AS template_name, n.snapshot->>'type' AS template_type, n.snapshot->>'commit' AS commit,
+      n.snapshot->>'templateName' AS template_name, n.snapshot->>'type' AS template_type, n.snapshot->>'commit' AS commit, CASE WHEN NOT n.compensation THEN n.engine->>'removal' END AS removal,
       NULLIF(n.plan->'counts', 'null') AS counts, a.id AS approval_id
     FROM node_runs n LEFT JOIN approvals a
       ON a.deployment_id = n.deployment_id AND a.compensation = n.compensation AND a.index = n.index AND a.status = 'pending'

@@ -20,6 +20,7 @@ import {
   nodeSnapshotSchema,
   environmentSettingsSchema,
   environmentLockSchema,
+  removals,
 } from '../model/index.ts';
 import type { Schema } from './schema.ts';
 import { endGrants } from './state-grants.ts';
@@ -52,6 +53,7 @@ const beginRowSchema = z.object({
   name: z.string(),
   environment_id: z.string(),
   action: z.enum(['deploy', 'destroy', 'plan', 'drift', 'keep']),
+  removal: z.enum(removals).nullable(),
   status: z.string(),
   try: z.number(),
   snapshot: nodeSnapshotSchema.nullable(),
@@ -129,7 +131,7 @@ export async function beginNode(
       WHERE ${where(key)}
       RETURNING *
     ), ${announce('node.status', sql`jsonb_build_object('index', r.index, 'status', r.status, 'try', r.try, 'action', r.action, 'compensation', r.compensation)`)}
-    SELECT r.alias, r.name, r.environment_id, r.action, r.status, r.try, r.snapshot, r.journal, r.plan, r.error, r.changed_outputs,
+    SELECT r.alias, r.name, r.environment_id, r.action, r.engine->>'removal' AS removal, r.status, r.try, r.snapshot, r.journal, r.plan, r.error, r.changed_outputs,
       r.ran, r.began_change, d.request, d.type AS deployment_type, d.trigger, d.requested_by, d.may_waive_approval, d.environment_id AS entity_id, COALESCE(parent.name, env.name) AS entity_name,
       env.project_id, p.organization_id, env.parent_id, parent.template_id AS parent_template_id, env.status AS environment_status,
       env.settings AS environment_settings, parent.settings AS entity_settings, env.input_hash, env.state_unverified, env.deployed_snapshot, env.lock,

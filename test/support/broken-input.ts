@@ -11,6 +11,13 @@ function describe(said: { message: string; where?: string; hint?: string; proble
   return [`${message}${where ? ` (${where})` : ''}`, ...listed(problems), ...(hint ? [`→ ${hint}`] : [])];
 }
 
+const describeProblem = ({ status, detail, hint, problems }: ProblemDetails): string =>
+  describe({
+    message: `${status} ${detail}`,
+    ...(hint ? { hint } : {}),
+    ...(problems ? { problems } : {}),
+  }).join('\n');
+
 const describeRunError = ({ where, hint, problems, ...error }: RunError): string[] =>
   describe({
     message: `${error.class}: ${error.message}`,
@@ -47,15 +54,16 @@ export function whatIsTold(server: TestServer): Told {
       });
       if (response.status < 400) return `${response.status}: it was taken`;
       if (!response.headers.get('content-type')?.startsWith('application/problem+json')) return 'not a problem+json';
-      const { status, detail, hint, problems } = (await response.json()) as ProblemDetails;
-      return describe({
-        message: `${status} ${detail}`,
-        ...(hint ? { hint } : {}),
-        ...(problems ? { problems } : {}),
-      }).join('\n');
+      return describeProblem((await response.json()) as ProblemDetails);
     },
     run: async (environment, request = {}) => {
-      const run: Deployment = await server.run(environment, request);
+      const asked = await server.raw<Deployment | ProblemDetails>(
+        'POST',
+        `/environments/${encodeURIComponent(environment)}/deployments`,
+        request,
+      );
+      if ('requestId' in asked.body) return describeProblem(asked.body);
+      const run: Deployment = await server.ended(asked.body.id);
       const own = run.error === null ? [] : describeRunError(run.error);
       const nodes: NodeRun[] = await server.nodes(run.id);
       const theirs = nodes.flatMap(({ alias, error }) =>

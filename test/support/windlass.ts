@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig } from '../../src/config.ts';
-import type { Deployment, Environment, NodeRun, Page, Template } from '../../src/model/index.ts';
+import type { Deployment, Environment, NodeRun, Page, ProblemDetails, Template } from '../../src/model/index.ts';
 import { isTerminalDeployment } from '../../src/model/index.ts';
 import { startWindlass } from '../../src/server.ts';
 import { toolPath } from './tools.ts';
@@ -27,6 +27,8 @@ export interface TestClient {
   text(path: string): Promise<string>;
   /** Asks for a run and answers it as soon as it is recorded. */
   start(ref: string, request?: Record<string, unknown>): Promise<Deployment>;
+  /** Asks for a run that is refused, and answers why. Throws when it is taken, or when it left a record. */
+  refused(ref: string, request?: Record<string, unknown>): Promise<ProblemDetails>;
   /** Asks for a run and answers it when it is over. */
   run(ref: string, request?: Record<string, unknown>): Promise<Deployment>;
   ended(id: string): Promise<Deployment>;
@@ -85,6 +87,15 @@ export function createTestClient(url: string, token: string): TestClient {
     createEnvironment: (input) => request('POST', '/environments', input),
     environment: (ref) => request('GET', `/environments/${encodeURIComponent(ref)}`),
     start: (ref, input = {}) => request('POST', `/environments/${encodeURIComponent(ref)}/deployments`, input),
+    refused: async (ref, input = {}) => {
+      const path = `/environments/${encodeURIComponent(ref)}/deployments`;
+      const count = async (): Promise<number> => (await request<Page<Deployment>>('GET', path)).items.length;
+      const before = await count();
+      const { status, body } = await call<ProblemDetails>('POST', path, input);
+      if (status < 400) throw new Error(`it was taken: ${JSON.stringify(body)}`);
+      if ((await count()) !== before) throw new Error(`it left a deployment in the list: ${JSON.stringify(body)}`);
+      return body;
+    },
     run: async (ref, input = {}) => client.ended((await client.start(ref, input)).id),
     ended: (id) =>
       until(

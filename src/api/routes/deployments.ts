@@ -1,5 +1,12 @@
 import { z } from 'zod';
-import { deploymentSchema, nodeRunSchema, pageOf, variableInputSchema } from '../../model/index.ts';
+import {
+  deploymentRequestSchema,
+  deploymentSchema,
+  nodeRunSchema,
+  pageOf,
+  previewSchema,
+  variableInputSchema,
+} from '../../model/index.ts';
 import { route, streamRoute } from '../route.ts';
 import type { Route } from '../route.ts';
 import { accepted, acceptedSchema, deploymentFilters } from './environments.ts';
@@ -90,6 +97,16 @@ export function deploymentRoutes({ operations }: RouteDeps): Route[] {
           await operations.rollbackDeployment({ actor: caller, ref: params.ref, reason: body.reason, idempotencyKey }),
         ),
     }),
+    route({
+      method: 'get',
+      path: '/deployments/:ref/rollback',
+      tag: 'Deployments',
+      summary: 'Show what a rollback of this deployment would do: which node goes back to what, and what goes',
+      params: refParams,
+      status: 200,
+      response: previewSchema,
+      handle: ({ caller, params }) => operations.previewRollback({ actor: caller, ref: params.ref }),
+    }),
     ...steps.map(([step, summary]) =>
       route({
         method: 'post',
@@ -113,14 +130,20 @@ export function deploymentRoutes({ operations }: RouteDeps): Route[] {
       summary: 'Run the failed and skipped nodes of a finished deployment in a new one',
       params: refParams,
       body: z.strictObject({
-        refresh: z.boolean().default(false).describe('Read the file again instead of the snapshot'),
+        refresh: z
+          .boolean()
+          .optional()
+          .describe(
+            'Read the file again, or go on with the snapshot. When absent the snapshot, unless its code was at fault and has changed since: then it is refused',
+          ),
+        mayDestroy: deploymentRequestSchema.shape.mayDestroy
+          .nullable()
+          .describe('Instead of what the resumed run was asked with; null for anything'),
       }),
       status: 202,
       response: acceptedSchema,
       handle: async ({ caller, params, body, idempotencyKey }) =>
-        accepted(
-          await operations.resumeDeployment({ actor: caller, ref: params.ref, refresh: body.refresh, idempotencyKey }),
-        ),
+        accepted(await operations.resumeDeployment({ actor: caller, ref: params.ref, ...body, idempotencyKey })),
     }),
     ...repairs.map(([repair, summary]) =>
       route({

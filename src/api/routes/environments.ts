@@ -17,6 +17,7 @@ import {
   outputSchema,
   pageOf,
   scheduledRunSchema,
+  previewSchema,
   ttlSchema,
 } from '../../model/index.ts';
 import { Reply, route } from '../route.ts';
@@ -235,6 +236,20 @@ export function environmentRoutes({ operations }: RouteDeps): Route[] {
       response: pageOf(deploymentSchema),
       handle: ({ caller, params, query }) =>
         operations.listDeployments({ actor: caller, environment: params.ref, ...query }),
+    }),
+    route({
+      method: 'post',
+      path: '/environments/:ref/preview',
+      tag: 'Deployments',
+      summary: 'Show what a run would do, without asking for it',
+      description:
+        'Which nodes would be deployed, kept, destroyed or detached, what each is at and becomes, and what would be destroyed as far as it is known. The source is read, no tool is run. It is refused with what the request itself would be refused with.',
+      params: refParams,
+      body: deploymentRequestSchema,
+      status: 200,
+      response: previewSchema,
+      handle: ({ caller, params, body }) =>
+        operations.previewDeployment({ actor: caller, environment: params.ref, request: body }),
     }),
     route({
       method: 'post',

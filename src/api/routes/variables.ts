@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import {
+  createdVariableSchema,
   pageOf,
   variableInputSchema,
   variableKindSchema,
@@ -55,7 +56,7 @@ export function variableRoutes({ operations }: RouteDeps): Route[] {
       query: z.strictObject(placeQuery),
       body: variableInputSchema,
       status: 201,
-      response: variableSchema,
+      response: createdVariableSchema,
       handle: ({ caller, query, body }) => {
         const { alias, ...place } = query;
         return operations.createVariable({

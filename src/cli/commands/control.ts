@@ -1,11 +1,13 @@
 import { z } from 'zod';
-import { deploymentSchema, environmentStatusReportSchema } from '../../model/index.ts';
+import { deploymentSchema, environmentStatusReportSchema, previewSchema } from '../../model/index.ts';
 import type { Deployment, DeploymentStatus, Environment } from '../../model/index.ts';
 import { ref } from '../client/api-client.ts';
 import type { ApiClient } from '../client/api-client.ts';
 import type { CommandSpec, Invocation, Registry } from '../cli.ts';
 import { noOptions } from '../cli.ts';
 import { CliError, exitCodes, usageError } from '../exit.ts';
+import { requestConfirmed } from './confirm-destroys.ts';
+import { yesFlag } from './options.ts';
 import { followRun } from '../follow/follow.ts';
 import type { Session } from '../session.ts';
 import { capitalize } from '../follow/words.ts';
@@ -19,7 +21,6 @@ import {
   followFlags,
   followOptions,
   isDeploymentId,
-  startRun,
   variableFlags,
   variableOptions,
 } from './runs.ts';
@@ -76,11 +77,10 @@ export function addControl(registry: Registry): void {
       async run(call) {
         const session = await call.connect();
         const deployment = await findRun(session, call.argument(0));
-        return stop(call, session, { deployment, verb, ending });
+        return stopRun(call, session, { deployment, verb, ending });
       },
     });
   }
-  addRollback(registry);
   addResume(registry);
   for (const [verb, summary] of [
     ['pause', 'Start nothing new in a run; what runs goes on'],
@@ -179,7 +179,7 @@ interface Stop {
 }
 
 /** Asks for a stop and waits for the run's end. Done when it ended in the way that was asked for. */
-async function stop(call: StopCall, session: Session, { deployment, verb, ending }: Stop): Promise<number> {
+export async function stopRun(call: StopCall, session: Session, { deployment, verb, ending }: Stop): Promise<number> {
   const { client } = session;
   const reason = call.options.reason;
   const path = `deployments/${ref(deployment.id)}/${verb}`;
@@ -226,83 +226,60 @@ async function describeNextRun(client: ApiClient, stopped: Deployment): Promise<
   return [`${capitalize(describe(waiting))} is next in the queue; drop it too:  windlass cancel ${waiting.id}`];
 }
 
-function addRollback({ add }: Registry): void {
-  const options = z.object({
-    ...followOptions,
-    reason: z.string().optional(),
-    comment: z.string().optional(),
-    to: z.string().optional(),
-  });
-  add({
-    usage: 'rollback <environment>',
-    summary: 'Take an environment back to its last successful deployment',
-    description:
-      'While a run is in progress: stops it and takes back what it began to change, in reverse. After it: a new deployment from the snapshot of the last successful one, or of the one named with --to.',
-    examples: [
-      ['windlass rollback shop', 'the running or the last run'],
-      ['windlass rollback shop --to 7', 'to what deployment 7 had deployed'],
-    ],
-    flags: [
-      { flags: '--to <number>', description: 'number or id of the deployment whose snapshot is restored' },
-      { flags: '--reason <text>', description: 'kept with the run that is stopped' },
-      { flags: '--comment <text>', description: 'kept with the new deployment that --to makes' },
-      ...followFlags,
-    ],
-    options,
-    async run(call) {
-      const session = await call.connect();
-      const { client } = session;
-      const reference = call.argument(0);
-      const { to, comment } = call.options;
-      if (to === undefined) {
-        const deployment = await rollbackTarget(session, reference);
-        return stop(call, session, { deployment, verb: 'rollback', ending: 'rolledBack' });
-      }
-      const { root } = await findPlace(client, reference);
-      const target = await findDeployment(client, root, to);
-      return startRun(call, session, root, {
-        type: 'rollback',
-        rollbackTo: target.id,
-        ...(comment ? { comment } : {}),
-      });
-    },
-  });
-}
-
-/** The run in progress, or else the last one that changed something. */
-async function rollbackTarget(session: Session, reference: string): Promise<Deployment> {
-  const { client } = session;
-  if (isDeploymentId(reference)) return findDeployment(client, null, reference);
-  const { root } = await findPlace(client, reference);
-  return client.get(
-    `deployments/${ref(root.currentDeploymentId ?? (await lastDeployment(session, reference)))}`,
-    deploymentSchema,
-  );
-}
-
 function addResume({ add }: Registry): void {
   add({
     usage: 'resume <environment>',
     summary: 'Run the failed and skipped nodes of the last deployment again, keep the rest',
     examples: [
-      ['windlass resume shop', 'with the file as it was'],
-      ['windlass resume shop --refresh', 'with the file as it is now'],
+      ['windlass resume shop', 'with the file and code as they were'],
+      ['windlass resume shop --refresh', 'with the file and code as they are now'],
       ['windlass resume dep_01jd3k9x', 'a certain deployment'],
     ],
-    flags: [{ flags: '--refresh', description: 'read the workflow file again' }, ...followFlags],
-    options: z.object({ ...followOptions, refresh: z.boolean().default(false) }),
+    flags: [
+      { flags: '--refresh', description: 'read the workflow file and the code again' },
+      { flags: '--as-it-was', description: 'with the snapshot, although its code failed and has changed since' },
+      yesFlag,
+      ...followFlags,
+    ],
+    options: resumeOptions,
     async run(call) {
+      const { options, printer } = call;
+      if (options.refresh && options.asItWas) throw usageError('--refresh and --as-it-was exclude each other');
       const session = await call.connect();
       const id = await lastDeployment(session, call.argument(0));
-      const deployment = await session.client.post(`deployments/${ref(id)}/resume`, deploymentSchema, {
-        refresh: call.options.refresh,
+      const { client } = session;
+      const choice = options.refresh || options.asItWas ? { refresh: options.refresh } : {};
+      const base = await client.get(`deployments/${ref(id)}`, deploymentSchema);
+      const { warning, ...deployment } = await requestConfirmed(call, {
+        yes: options.yes,
+        what: `resuming "${base.environmentName}"`,
+        command: `windlass resume ${shellQuote(call.argument(0))}${options.refresh ? ' --refresh' : ''}`,
+        request: (mayDestroy) =>
+          client.post(`deployments/${ref(id)}/resume`, acceptedSchema, {
+            ...choice,
+            // With the snapshot, what may be destroyed was said when the resumed run was asked for.
+            ...(mayDestroy?.length === 0 && !options.refresh ? {} : { mayDestroy: mayDestroy ?? null }),
+          }),
+        preview: () =>
+          client.post(`environments/${ref(base.environmentId)}/preview`, previewSchema, {
+            type: 'deploy',
+            resume: { deployment: base.id, refresh: true },
+          }),
       });
+      if (warning) printer.remark(oneLine(warning));
       return followDeployment(call, session, deployment);
     },
   });
 }
 
-async function lastDeployment({ client }: Session, reference: string): Promise<string> {
+const resumeOptions = z.object({
+  ...followOptions,
+  refresh: z.boolean().default(false),
+  asItWas: z.boolean().default(false),
+  yes: z.boolean().default(false),
+});
+
+export async function lastDeployment({ client }: Session, reference: string): Promise<string> {
   if (isDeploymentId(reference)) return reference;
   const { root } = await findPlace(client, reference);
   const { items } = await client.list('deployments', deploymentSchema, { query: { environment: root.id }, limit: 50 });

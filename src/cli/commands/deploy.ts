@@ -12,12 +12,16 @@ import {
   envelopeOptions,
   followFlags,
   followOptions,
+  moveFlags,
+  moveOptions,
   readApprovalChoice,
   readEnvelope,
+  readMoves,
   startRun,
   variableFlags,
   variableOptions,
 } from './runs.ts';
+import { yesFlag } from './options.ts';
 import { createSecretReader } from './shared.ts';
 import type { NodePlace } from './shared.ts';
 import { readVariables } from './variables-input.ts';
@@ -29,8 +33,8 @@ const deployOptions = z.object({
   ...followOptions,
   fromHere: z.boolean().default(false),
   trickleDown: z.enum(trickleDowns).optional(),
-  moved: z.array(z.string()).optional(),
-  replaceRenamed: z.boolean().default(false),
+  yes: z.boolean().default(false),
+  ...moveOptions,
   ...directoryOptions,
 });
 
@@ -47,6 +51,7 @@ export function addDeploy({ add }: Registry): void {
       ["windlass deploy shop/eks --var 'nodes:=3'", 'with a variable changed for this run'],
       ['windlass deploy ./my-stack', 'a directory with a workflow file or one stack'],
       ['windlass deploy shop --max-changes 10 --types terraform_data', 'plans within these bounds need no approval'],
+      ['windlass deploy shop --yes', 'also when it destroys something, for scripts'],
       ['windlass deploy shop --detach --json', 'ask for it and go; prints the deployment'],
     ],
     flags: [
@@ -59,8 +64,8 @@ export function addDeploy({ add }: Registry): void {
       ...commonRunFlags,
       ...variableFlags,
       ...envelopeFlags,
-      { flags: '--moved <old=new>', description: 'an alias that was renamed: its resources stay', repeat: true },
-      { flags: '--replace-renamed', description: 'what looks like a renamed alias is destroyed and made anew' },
+      yesFlag,
+      ...moveFlags,
       ...directoryFlags,
       ...followFlags,
     ],
@@ -68,25 +73,35 @@ export function addDeploy({ add }: Registry): void {
     async run(call) {
       const { options, io } = call;
       const approval = readApprovalChoice(options);
-      const moves = readMoves(options.moved ?? []);
+      const moves = readMoves(options.moved);
       const session = await call.connect();
       const place = await findOrMakePlace(call, session, call.argument(0));
       const variables = await readVariables(options, place.alias ?? undefined, createSecretReader(io));
       const envelope = readEnvelope(options);
       const partial = partialOf(place, options);
-      return startRun(call, session, place.root, {
-        type: 'deploy',
-        variables,
-        force: options.force,
-        replaceRenamed: options.replaceRenamed,
-        ...(partial ? { partial } : {}),
-        ...(options.revision ? { revision: options.revision } : {}),
-        ...(options.comment ? { comment: options.comment } : {}),
-        ...(approval === undefined ? {} : { requiresApproval: approval }),
-        ...(options.onFailure ? { onFailure: options.onFailure } : {}),
-        ...(envelope ? { envelope } : {}),
-        ...(moves ? { moves } : {}),
-      });
+      return startRun(
+        call,
+        session,
+        place.root,
+        {
+          type: 'deploy',
+          variables,
+          force: options.force,
+          replaceRenamed: options.replaceRenamed,
+          ...(partial ? { partial } : {}),
+          ...(options.revision ? { revision: options.revision } : {}),
+          ...(options.comment ? { comment: options.comment } : {}),
+          ...(approval === undefined ? {} : { requiresApproval: approval }),
+          ...(options.onFailure ? { onFailure: options.onFailure } : {}),
+          ...(envelope ? { envelope } : {}),
+          ...moves,
+        },
+        {
+          yes: options.yes,
+          what: `deploying "${place.root.name}"`,
+          command: `windlass deploy ${shellQuote(call.argument(0))}`,
+        },
+      );
     },
   });
 }
@@ -109,15 +124,4 @@ function partialOf(
   }
   if (options.fromHere) return { operation: 'run-from-here', node: alias };
   return { operation: 'single-node-deploy', node: alias, trickleDown: options.trickleDown ?? 'changed-outputs' };
-}
-
-function readMoves(moved: readonly string[]): Record<string, string> | undefined {
-  if (moved.length === 0) return undefined;
-  return Object.fromEntries(
-    moved.map((text) => {
-      const [from, to, ...rest] = text.split('=');
-      if (!from || !to || rest.length > 0) throw usageError(`--moved ${text}: expected OLD=NEW, two aliases`);
-      return [from, to];
-    }),
-  );
 }

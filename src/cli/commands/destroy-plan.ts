@@ -1,22 +1,25 @@
 import { z } from 'zod';
 import { topologicalOrder } from '../../definition/index.ts';
-import { deploymentSchema, graphSchema } from '../../model/index.ts';
+import { graphSchema } from '../../model/index.ts';
 import type { Environment } from '../../model/index.ts';
 import { ref } from '../client/api-client.ts';
-import type { Invocation, Registry } from '../cli.ts';
-import { CliError, exitCodes, usageError } from '../exit.ts';
+import type { Registry } from '../cli.ts';
+import { usageError } from '../exit.ts';
 import { environmentStatusWord } from '../follow/words.ts';
 import { plural, shellQuote, someOf } from '../text/format.ts';
 import { directoryFlags, directoryOptions, findOrMakePlace } from './deploy-directory.ts';
+import { addPlanShow } from './plan-show.ts';
 import type { Session } from '../session.ts';
-import { oneLine, safeText } from '../text/width.ts';
+import { oneLine } from '../text/width.ts';
 import {
   commonRunFlags,
   commonRunOptions,
-  findDeployment,
   followFlags,
   followOptions,
+  moveFlags,
+  moveOptions,
   readApprovalChoice,
+  readMoves,
   startRun,
   variableFlags,
   variableOptions,
@@ -99,23 +102,31 @@ function describe(environment: Environment): string {
   return `${oneLine(environment.name)} (${environmentStatusWord(environment.status)})`;
 }
 
-const planOptions = z.object({ ...commonRunOptions, ...variableOptions, ...followOptions, ...directoryOptions });
+const planOptions = z.object({
+  ...commonRunOptions,
+  ...variableOptions,
+  ...followOptions,
+  ...directoryOptions,
+  ...moveOptions,
+});
 
 export function addPlan({ add }: Registry): void {
   const plan = add({
     usage: 'plan <environment>',
     summary: 'See what a deploy would change, without changing anything',
     description:
-      'Plans every node, or one. What depends on outputs that do not exist yet is said to be unknown. Never holds up other runs. A directory (or a workflow file) becomes a template and an environment of its name first; nothing in it is deployed.',
+      'Plans all that a deploy would do: first what it would destroy or let go because the file no longer lists it, then every node, or one. What depends on outputs that do not exist yet is said to be unknown. Never holds up other runs. A directory (or a workflow file) becomes a template and an environment of its name first; nothing in it is deployed.',
     examples: [
       ['windlass plan shop', 'the whole graph'],
       ['windlass plan shop/eks', 'one node'],
       ['windlass plan ./my-stack', 'a directory with a workflow file or one stack'],
-      ['windlass plan show shop/eks', 'read the full plan of the last run'],
+      ['windlass plan show shop', 'read the whole plan'],
+      ['windlass plan show shop/eks', 'of one node'],
     ],
     flags: [
       ...commonRunFlags.filter(({ flags }) => /--revision|--comment/.test(flags)),
       ...variableFlags,
+      ...moveFlags,
       ...directoryFlags,
       ...followFlags,
     ],
@@ -128,6 +139,8 @@ export function addPlan({ add }: Registry): void {
       return startRun(call, session, place.root, {
         type: 'plan',
         variables,
+        replaceRenamed: options.replaceRenamed,
+        ...readMoves(options.moved),
         ...(place.alias === null
           ? {}
           : { partial: { operation: 'single-node-deploy', node: place.alias, trickleDown: 'none' } }),
@@ -136,53 +149,5 @@ export function addPlan({ add }: Registry): void {
       });
     },
   });
-  add(
-    {
-      usage: 'show <node>',
-      summary: 'Print the full plan of a node',
-      examples: [
-        ['windlass plan show shop/eks', 'as a person reads it'],
-        ['windlass plan show shop/eks --json', "the tool's own JSON"],
-        ['windlass plan show shop/eks --deployment 7', 'of an earlier run'],
-      ],
-      flags: [
-        {
-          flags: '--deployment <number>',
-          description: 'number or id of the run; the last one that planned the node when absent',
-        },
-      ],
-      options: z.object({ deployment: z.string().optional() }),
-      run: showPlan,
-    },
-    plan,
-  );
-}
-
-async function showPlan(call: Invocation<{ deployment?: string | undefined }>): Promise<void> {
-  const session = await call.connect();
-  const { client } = session;
-  const { environment, root, alias } = await findPlace(client, call.argument(0));
-  const node = alias ?? environment.alias ?? environment.name;
-  const format = call.printer.format === 'table' ? 'text' : 'json';
-  const candidates = call.options.deployment
-    ? [await findDeployment(client, root, call.options.deployment)]
-    : (await client.list('deployments', deploymentSchema, { query: { environment: root.id }, limit: 10 })).items;
-  for (const deployment of candidates) {
-    try {
-      const text = await client.text(`deployments/${ref(deployment.id)}/nodes/${ref(node)}/plan`, { format });
-      if (format === 'json') call.printer.line(text.trim());
-      else {
-        call.printer.remark(`Plan of ${oneLine(environment.name)} in deployment ${deployment.number}`);
-        call.printer.line(safeText(text).trimEnd());
-      }
-      return;
-    } catch (error) {
-      // Runs that did not get as far as a plan of this node have none.
-      if (!(error instanceof CliError) || error.code !== 'notFound' || candidates.length === 1) throw error;
-    }
-  }
-  throw new CliError(`there is no plan of "${environment.name}" in its last runs`, {
-    exitCode: exitCodes.failed,
-    hint: `make one: windlass plan ${shellQuote(alias === null ? root.name : `${root.name}/${alias}`)}`,
-  });
+  addPlanShow(add, plan);
 }

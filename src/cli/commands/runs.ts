@@ -1,10 +1,18 @@
 import { z } from 'zod';
-import { deploymentRequestSchema, deploymentSchema, failurePolicies, isTerminalDeployment } from '../../model/index.ts';
+import {
+  deploymentRequestSchema,
+  deploymentSchema,
+  failurePolicies,
+  isTerminalDeployment,
+  previewSchema,
+} from '../../model/index.ts';
 import type { Deployment, DeploymentRequest, Environment } from '../../model/index.ts';
 import type { ApiClient } from '../client/api-client.ts';
 import { ref } from '../client/api-client.ts';
 import type { Flag, Invocation } from '../cli.ts';
 import { CliError, exitCodes, usageError } from '../exit.ts';
+import { requestConfirmed } from './confirm-destroys.ts';
+import type { Confirmation } from './confirm-destroys.ts';
 import { describeAccepted, followRun } from '../follow/follow.ts';
 import { shellQuote } from '../text/format.ts';
 import { oneLine } from '../text/width.ts';
@@ -93,6 +101,23 @@ export function readApprovalChoice(options: {
   return options.requireApproval ? true : undefined;
 }
 
+export const moveFlags: readonly Flag[] = [
+  { flags: '--moved <old=new>', description: 'an alias that was renamed: its resources stay', repeat: true },
+  { flags: '--replace-renamed', description: 'what looks like a renamed alias is destroyed and made anew' },
+];
+export const moveOptions = { moved: z.array(z.string()).optional(), replaceRenamed: z.boolean().default(false) };
+
+/** `--moved` as the request has it. */
+export function readMoves(moved: readonly string[] = []): { moves?: Record<string, string> } {
+  if (moved.length === 0) return {};
+  const pairs = moved.map((text) => {
+    const [from, to, ...rest] = text.split('=');
+    if (!from || !to || rest.length > 0) throw usageError(`--moved ${text}: expected OLD=NEW, two aliases`);
+    return [from, to] as const;
+  });
+  return { moves: Object.fromEntries(pairs) };
+}
+
 type RunCall = Pick<
   Invocation<{ readonly detach: boolean; readonly detachOnApproval: boolean }>,
   'io' | 'printer' | 'options'
@@ -101,19 +126,29 @@ type RunCall = Pick<
 /** A deployment that was asked for; with the reason when it is recorded but cannot begin yet. */
 export const acceptedSchema = deploymentSchema.extend({ warning: z.string().optional() });
 
-/** Asks for a run and follows it. Answers the exit code. */
+/** Asks for a run and follows it. Answers the exit code. With `confirm` a person is asked before anything is destroyed. */
 export async function startRun(
   call: RunCall,
   session: Session,
-  environment: Environment,
+  environment: Pick<Environment, 'id'>,
   request: z.input<typeof deploymentRequestSchema>,
+  confirm?: Pick<Confirmation<unknown>, 'yes' | 'what' | 'command'>,
 ): Promise<number> {
+  const { client } = session;
   const body: DeploymentRequest = deploymentRequestSchema.parse(request);
-  const { warning, ...deployment } = await session.client.post(
-    `environments/${ref(environment.id)}/deployments`,
-    acceptedSchema,
-    body,
-  );
+  const path = `environments/${ref(environment.id)}`;
+  const post = (mayDestroy: string[] | undefined): Promise<z.output<typeof acceptedSchema>> =>
+    client.post(`${path}/deployments`, acceptedSchema, {
+      ...body,
+      ...(mayDestroy === undefined ? {} : { mayDestroy }),
+    });
+  const { warning, ...deployment } = await (confirm === undefined
+    ? post(undefined)
+    : requestConfirmed(call, {
+        ...confirm,
+        request: post,
+        preview: () => client.post(`${path}/preview`, previewSchema, body),
+      }));
   if (warning) call.printer.remark(oneLine(warning));
   return followDeployment(call, session, deployment);
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import {
+  createdVariableSchema,
   projectSchema,
   templateSchema,
   variableInputSchema,
@@ -270,13 +271,14 @@ async function setVariable(call: Invocation<z.output<typeof setOptions>>): Promi
     ...((options.description ?? known?.description) ? { description: options.description ?? known?.description } : {}),
     ...(alias === undefined ? {} : { alias }),
   });
-  const item = known
+  const { warning, ...item }: z.output<typeof createdVariableSchema> = known
     ? await client.patch(`variables/${ref(known.id)}`, variableSchema, input)
     : await client.post(
         pathWith('variables', { scope: scope.scope, scopeId: scope.scopeId, alias }),
-        variableSchema,
+        createdVariableSchema,
         input,
       );
+  if (warning) call.printer.remark(oneLine(`It is stored, but ${warning}`));
   printDone(
     call,
     `${known ? 'Changed' : 'Created'} ${oneLine(item.name)} of ${oneLine(scope.title)}${alias === undefined ? '' : `, node ${oneLine(alias)}`}.`,

@@ -156,8 +156,8 @@ describe('a run of one node', () => {
       '✖ Failed',
       `  ${message}`,
       '',
-      'Fix it, then:  windlass destroy shop/vpc',
-      '     or, as is:  windlass destroy shop/vpc --force',
+      'Fix it, then:  windlass destroy shop/vpc           when nothing needs it any more',
+      '               windlass destroy shop/vpc --force   although others need it',
     ]);
   });
 });

@@ -5,6 +5,8 @@ import { formatCounts, formatDuration, formatNumber, someOf } from '../text/form
 import type { Style } from '../text/style.ts';
 import { oneLine, padEnd, widthOf } from '../text/width.ts';
 import { placeOf } from '../errors.ts';
+import { renderPlanTotals } from './plan-totals.ts';
+import { renderRepair } from './repair.ts';
 import { isSingle, refOf } from './render.ts';
 import type { RunView } from './view.ts';
 import { capitalize, deploymentStatusWord, environmentStatusWord, isKept, wordOf } from './words.ts';
@@ -15,6 +17,9 @@ export function renderSummary(view: RunView, style: Style): string[] {
     summaryLine(view, style),
     ...renderFailures(view, style),
     ...renderDrift(view, style),
+    ...(view.deployment.type === 'plan' && view.nodes.length > 0 && !isSingle(view)
+      ? renderPlanTotals(view.nodes, style)
+      : []),
     ...renderNext(view, style),
   ];
 }
@@ -199,7 +204,7 @@ function renderNext(view: RunView, { glyphs }: Style): string[] {
       if (deployment.type === 'deploy' || deployment.type === 'rollback') {
         return next(`windlass status ${ref}`, `windlass logs ${ref}`, `windlass destroy ${ref}`);
       }
-      if (deployment.type === 'plan') return next(...planCommand(view), `windlass deploy ${ref}`);
+      if (deployment.type === 'plan') return next(`windlass plan show ${ref}`, applyCommand(view));
       if (deployment.type === 'drift') return next(`windlass drift show ${ref}`, `windlass deploy ${ref}`);
       return next(`windlass deploy ${ref}`, `windlass environment delete ${ref}`);
     case 'failed':
@@ -219,51 +224,9 @@ function renderNext(view: RunView, { glyphs }: Style): string[] {
   }
 }
 
-/** How to read a plan: that of the first node that has something to do. */
-function planCommand(view: RunView): string[] {
-  const planned = view.nodes.filter((node) => node.counts !== null);
-  const node = planned.find(({ counts }) => counts && counts.add + counts.change + counts.destroy > 0) ?? planned[0];
-  return node ? [`windlass plan show ${refOf(view, node.alias)}`] : [];
-}
-
-/** A run that was refused before it had nodes: the command that asks for the same again. */
-function renderRetry(view: RunView): string[] {
-  const { type, request } = view.deployment;
-  const { partial } = request;
-  if (partial === undefined) return [`Fix it, then:  windlass ${type === 'destroy' ? 'destroy' : type} ${refOf(view)}`];
-  const node = refOf(view, partial.node);
-  switch (partial.operation) {
-    case 'single-node-destroy':
-      return [`Fix it, then:  windlass destroy ${node}`, `     or, as is:  windlass destroy ${node} --force`];
-    case 'single-node-deploy':
-      return [`Fix it, then:  windlass ${type} ${node}`];
-    case 'run-from-here':
-      return [`Fix it, then:  windlass ${type} ${node} --from-here`];
-    default:
-      return assertNever(partial, 'partial run');
-  }
-}
-
-function renderRepair(view: RunView): string[] {
-  const { deployment } = view;
-  const ref = refOf(view);
-  if (view.nodes.length === 0) return ['', ...renderRetry(view)];
-  const main = view.nodes.filter((node) => !node.compensation && !isKept(node));
-  const left = main.filter((node) => node.status !== 'succeeded').map((node) => oneLine(node.name));
-  const done = main.filter((node) => node.status === 'succeeded').map((node) => oneLine(node.name));
-  const commands: [string, string][] = [
-    [`windlass resume ${ref}`, `runs ${someOf(left, 4)}${done.length > 0 ? '; keeps the rest' : ''}`],
-  ];
-  if (deployment.type === 'deploy' && view.lastGood !== null && done.length > 0) {
-    commands.push([`windlass rollback ${ref}`, `takes ${someOf(done, 3)} back to deployment ${view.lastGood}`]);
-  }
-  const size = Math.max(...commands.map(([command]) => widthOf(command)));
-  const title =
-    deployment.status === 'failed' || deployment.status === 'rollbackFailed' ? 'Fix it, then:  ' : 'Next:  ';
-  return [
-    '',
-    ...commands.map(
-      ([command, what], index) => `${index === 0 ? title : ' '.repeat(title.length)}${padEnd(command, size)}   ${what}`,
-    ),
-  ];
+/** What does what was planned. */
+function applyCommand(view: RunView): string {
+  const { partial, rollbackTo } = view.deployment.request;
+  if (rollbackTo === undefined) return `windlass deploy ${refOf(view, partial?.node)}`;
+  return `windlass rollback ${refOf(view)} --to ${rollbackTo}`;
 }

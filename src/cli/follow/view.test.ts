@@ -139,3 +139,14 @@ test('thousands of events on thousands of nodes are taken in', () => {
     applyEvent(view, makeEvent(index, 'node.status', { alias: `n${index}`, data: { index, status: 'succeeded' } }));
   expect(view.nodes.every(({ status }) => status === 'succeeded')).toBe(true);
 });
+
+test('nothing goes on without a decision while what is no longer wanted waits for it, too', () => {
+  const view = createView({
+    deployment: makeDeployment(),
+    nodes: [
+      makeNode('vpc', { status: 'waitingForApproval' }),
+      makeNode('old', { index: 1, action: 'destroy', removal: 'destroy', status: 'pending' }),
+    ],
+  });
+  expect(isBlockedByApproval(view)).toBe(true);
+});

@@ -216,6 +216,7 @@ function nodeFor(view: RunView, event: Event, index: number, compensation: boole
     environmentId: event.environmentId ?? origin?.environmentId ?? '',
     needs: [],
     action: origin?.action === 'deploy' && compensation ? 'destroy' : (origin?.action ?? 'deploy'),
+    removal: compensation ? null : (origin?.removal ?? null),
     status: 'pending',
     stage: null,
     progress: null,
@@ -342,11 +343,21 @@ export function isBlockedByApproval(view: RunView): boolean {
 
 /** Names of what a pending node still waits for, in the order of the file. */
 export function waitsFor(view: RunView, node: NodeRun, byAlias = indexByAlias(view, node.compensation)): string[] {
-  return node.needs.flatMap((alias) => {
-    const need = byAlias.get(alias);
-    return need && need.status !== 'succeeded' && need.status !== 'skipped' ? [need.name] : [];
-  });
+  // What is no longer wanted goes only after every deploy.
+  const first =
+    node.removal === 'destroy' && node.action === 'destroy'
+      ? view.nodes.filter(({ removal, compensation, status }) => removal === null && !compensation && isOpen(status))
+      : [];
+  const names = first.map(({ name }) => name);
+  return names.concat(
+    node.needs.flatMap((alias) => {
+      const need = byAlias.get(alias);
+      return need && isOpen(need.status) ? [need.name] : [];
+    }),
+  );
 }
+
+const isOpen = (status: NodeRun['status']): boolean => status !== 'succeeded' && status !== 'skipped';
 
 export function indexByAlias(view: RunView, compensation: boolean): Map<string, NodeRun> {
   return new Map(view.nodes.filter((node) => node.compensation === compensation).map((node) => [node.alias, node]));

@@ -17,6 +17,7 @@ export function makeNode(alias: string, changes: Partial<NodeRun> = {}): NodeRun
     compensation: false,
     needs: [],
     action: 'deploy',
+    removal: null,
     status: 'pending',
     stage: null,
     progress: null,
