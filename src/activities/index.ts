@@ -1,11 +1,16 @@
 import { Context } from '@temporalio/activity';
 import type { OrchestrationActivities, RunActivities } from '../model/index.ts';
+import { workflowIds } from '../model/index.ts';
 import type { ActivityDeps } from './deps.ts';
 import { forHistory } from './history.ts';
 import { finishDeployment, planCompensation, recordNodes, setDeploymentStatus } from './records.ts';
 import { keepHouse } from './housekeeping.ts';
 import { reconcile } from './reconcile.ts';
-import { requestExpiry, requestScheduled, recordCancelled, warnExpiry } from './lifecycle.ts';
+import { makeWay, recordedStop, takeControl } from './control.ts';
+import { recordCancelled } from './dropping.ts';
+import { readLife, requestExpiry, requestScheduled, warnExpiry } from './lifecycle.ts';
+import { requireCaller } from './refusals.ts';
+import type { Caller } from './refusals.ts';
 import { resolveDeployment } from './resolve-deployment.ts';
 import { runNode } from './run-node.ts';
 import { watchNodes } from './watch-nodes.ts';
@@ -17,13 +22,25 @@ export { tidyDisk } from './tidy-disk.ts';
 /** How often Temporal hears that this worker lives; it gives up after 15 s. */
 const heartbeatEveryMs = 4000;
 
+/** Who called, as the Temporal server has it: that much cannot be made up by whoever starts a workflow. */
+function callerOf({ info }: Context): Caller {
+  const { workflowExecution, activityId, attempt, scheduledTimestampMs, currentAttemptScheduledTimestampMs } = info;
+  return {
+    workflowId: workflowExecution?.workflowId ?? '',
+    callId: `${workflowExecution?.runId ?? ''}/${activityId}`,
+    attempt,
+    scheduledAtMs: scheduledTimestampMs,
+    nowMs: Math.max(Date.now(), currentAttemptScheduledTimestampMs),
+  };
+}
+
 /** Says that this worker lives for as long as the call takes, so that another one soon makes it again when it dies. */
-function alive<I, O>({ log }: ActivityDeps, work: (input: I) => Promise<O>): (input: I) => Promise<O> {
+function alive<I, O>({ log }: ActivityDeps, work: (input: I, caller: Caller) => Promise<O>): (input: I) => Promise<O> {
   return async (input) => {
     const context = Context.current();
     const beating = setInterval(() => context.heartbeat(), heartbeatEveryMs);
     try {
-      return await work(input);
+      return await work(input, callerOf(context));
     } catch (error) {
       throw forHistory(error, context.info.activityType, log);
     } finally {
@@ -34,17 +51,48 @@ function alive<I, O>({ log }: ActivityDeps, work: (input: I) => Promise<O>): (in
 
 /** Activities of the orchestration queue: short calls on records. */
 export function createOrchestrationActivities(deps: ActivityDeps): OrchestrationActivities {
+  /** Only the one workflow of a run may call. */
+  const ofRun = <I extends { readonly deploymentId: string }, O>(
+    what: string,
+    work: (input: I, caller: Caller) => Promise<O>,
+  ): ((input: I) => Promise<O>) =>
+    alive(deps, async (input, caller) => {
+      const { deploymentId: targetId } = input;
+      const refusal = { what, targetType: 'deployment', targetId, said: input } as const;
+      await requireCaller(deps, caller, workflowIds.deployment(targetId), refusal);
+      return work(input, caller);
+    });
+  /** Only the one workflow of an environment may call. */
+  const ofEnvironment = <I extends { readonly environmentId: string }, O>(
+    what: string,
+    work: (input: I, caller: Caller) => Promise<O>,
+  ): ((input: I) => Promise<O>) =>
+    alive(deps, async (input, caller) => {
+      const { environmentId: targetId } = input;
+      const refusal = { what, targetType: 'environment', targetId, said: input } as const;
+      await requireCaller(deps, caller, workflowIds.environment(targetId), refusal);
+      return work(input, caller);
+    });
   return {
-    resolveDeployment: alive(deps, ({ deploymentId }) => resolveDeployment(deps, deploymentId)),
-    recordNodes: alive(deps, (input) => recordNodes(deps, input)),
-    setDeploymentStatus: alive(deps, (input) => setDeploymentStatus(deps, input)),
-    planCompensation: alive(deps, ({ deploymentId }) => planCompensation(deps, deploymentId)),
-    finishDeployment: alive(deps, (input) => finishDeployment(deps, input)),
-    watchNodes: alive(deps, (input) => watchNodes(deps, input)),
-    requestExpiry: alive(deps, (input) => requestExpiry(deps, input)),
-    warnExpiry: alive(deps, (input) => warnExpiry(deps, input)),
-    recordCancelled: alive(deps, (input) => recordCancelled(deps, input)),
-    requestScheduled: alive(deps, (input) => requestScheduled(deps, input)),
+    resolveDeployment: ofRun('starting a run', (input, caller) => resolveDeployment(deps, input, caller)),
+    takeControl: ofRun('control', (input, caller) => takeControl(deps, input, caller)),
+    makeWay: ofRun('making way', (input, caller) => makeWay(deps, input, caller)),
+    recordedStop: alive(deps, (input, caller) => recordedStop(deps, input, caller)),
+    recordNodes: ofRun('recording nodes', (input, caller) => recordNodes(deps, input, caller)),
+    setDeploymentStatus: ofRun('changing a run', (input, caller) => setDeploymentStatus(deps, input, caller)),
+    planCompensation: ofRun('a rollback', (input, caller) => planCompensation(deps, input.deploymentId, caller)),
+    finishDeployment: ofRun('ending a run', (input, caller) => finishDeployment(deps, input, caller)),
+    watchNodes: ofRun('watching nodes', (input) => watchNodes(deps, input)),
+    readLife: ofEnvironment('reading the end and the lock', (input, caller) => readLife(deps, input, caller)),
+    requestExpiry: ofEnvironment('the end of an environment', (input, caller) => requestExpiry(deps, input, caller)),
+    warnExpiry: ofEnvironment('a warning', (input, caller) => warnExpiry(deps, input, caller)),
+    recordCancelled: alive(deps, (input, caller) => recordCancelled(deps, input, caller)),
+    requestScheduled: alive(deps, async (input, caller) => {
+      const { environmentId: targetId } = input;
+      const refusal = { what: 'a firing of a schedule', targetType: 'environment', targetId, said: input } as const;
+      await requireCaller(deps, caller, input.firedAt, refusal);
+      return requestScheduled(deps, input, caller);
+    }),
     reconcile: alive(deps, (input) => reconcile(deps, input)),
     keepHouse: alive<void, { removed: number }>(deps, () => keepHouse(deps)),
   };
@@ -52,5 +100,5 @@ export function createOrchestrationActivities(deps: ActivityDeps): Orchestration
 
 /** Activities of the run queue: they run tools. */
 export function createRunActivities(deps: ActivityDeps): RunActivities {
-  return { runNode: (input) => runNode(deps, input) };
+  return { runNode: (input) => runNode(deps, input, callerOf(Context.current())) };
 }

@@ -1,20 +1,75 @@
-import type { EnvironmentActivities, ExpiryAnswer, ScheduledActivities } from '../model/index.ts';
-import { isTerminalDeployment, systemActor, WindlassError } from '../model/index.ts';
+import { z } from 'zod';
+import type { EnvironmentActivities, EnvironmentLife, ExpiryAnswer, ScheduledActivities } from '../model/index.ts';
+import { environmentLockSchema, isTerminalDeployment, systemActor, WindlassError } from '../model/index.ts';
 import { recordEvent } from '../store/index.ts';
 import type { Db } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
-import { stopOrphans } from './orphans.ts';
-import { closeNodes, loadRun, setEnvironmentStatus, setRunStatus } from './run-store.ts';
+import { auditRefusal } from './refusals.ts';
+import type { Caller } from './refusals.ts';
 
 /** A destroy at the end of a time to live that did not succeed is tried again after this long. */
 export const expiryRetryMs = 3600_000;
+
+/** Clocks of machines differ by a little. */
+const clockSlackMs = 60_000;
+
+/** See EnvironmentActivities.readLife. */
+export async function readLife(
+  deps: Pick<ActivityDeps, 'db' | 'log'>,
+  input: Parameters<EnvironmentActivities['readLife']>[0],
+  caller: Caller,
+): Promise<EnvironmentLife> {
+  const row = await deps.db.sql
+    .selectFrom('environments')
+    .select(['expires_at', 'lock'])
+    .where('id', '=', input.environmentId)
+    .executeTakeFirst();
+  const life: EnvironmentLife = {
+    expiresAtMs: row?.expires_at?.getTime() ?? null,
+    lock: environmentLockSchema.nullable().parse(row?.lock ?? null),
+  };
+  if (input.said !== undefined && !agrees(input.said, life))
+    await auditRefusal(deps, caller, {
+      what: 'a change of the end or the lock',
+      because: 'the records say otherwise',
+      targetType: 'environment',
+      targetId: input.environmentId,
+      said: input.said,
+    });
+  return life;
+}
+
+const saidSchema = z.object({ expiresAtMs: z.number().nullish(), lock: environmentLockSchema.nullish() });
+
+/** What a message carries that was sent by an API which still sent the things themselves. */
+function agrees(said: unknown, life: EnvironmentLife): boolean {
+  const parsed = saidSchema.safeParse(said);
+  if (!parsed.success) return false;
+  const { expiresAtMs, lock } = parsed.data;
+  return (
+    (expiresAtMs === undefined || expiresAtMs === life.expiresAtMs) &&
+    (lock === undefined || JSON.stringify(lock) === JSON.stringify(life.lock))
+  );
+}
 
 /** See EnvironmentActivities.requestExpiry. */
 export async function requestExpiry(
   deps: ActivityDeps,
   input: Parameters<EnvironmentActivities['requestExpiry']>[0],
+  caller: Caller,
 ): Promise<ExpiryAnswer> {
-  const { environmentId, expiresAtMs } = input;
+  const { environmentId } = input;
+  const { expiresAtMs } = await readLife(deps, { environmentId }, caller);
+  if (expiresAtMs === null || expiresAtMs > caller.nowMs + clockSlackMs) {
+    await auditRefusal(deps, caller, {
+      what: 'the end of an environment',
+      because: expiresAtMs === null ? 'it has none' : `it ends at ${new Date(expiresAtMs).toISOString()}`,
+      targetType: 'environment',
+      targetId: environmentId,
+      said: input,
+    });
+    return { kind: 'moved', expiresAtMs };
+  }
   try {
     const { deployment, queued } = await deps.operations.prepareDeployment({
       actor: systemActor,
@@ -82,38 +137,20 @@ export async function postponeExpiry(
 
 export async function warnExpiry(
   deps: ActivityDeps,
-  input: Parameters<EnvironmentActivities['warnExpiry']>[0],
+  { environmentId }: Parameters<EnvironmentActivities['warnExpiry']>[0],
+  caller: Caller,
 ): Promise<void> {
+  const { expiresAtMs } = await readLife(deps, { environmentId }, caller);
+  if (expiresAtMs === null) return;
   await recordEvent(deps.db.sql, {
     type: 'ttl.warning',
-    environmentId: input.environmentId,
+    environmentId,
     deploymentId: null,
     alias: null,
     data: {
-      expiresAt: new Date(input.expiresAtMs).toISOString(),
-      remainingSeconds: Math.round(input.remainingMs / 1000),
+      expiresAt: new Date(expiresAtMs).toISOString(),
+      remainingSeconds: Math.round((expiresAtMs - caller.nowMs) / 1000),
     },
-  });
-}
-
-/** A run that was dropped before its turn, or whose workflow was ended from outside. */
-export async function recordCancelled(
-  deps: ActivityDeps,
-  input: Parameters<EnvironmentActivities['recordCancelled']>[0],
-): Promise<{ expiresAtMs?: number | null }> {
-  const run = await loadRun(deps.db.sql, input.deploymentId);
-  if (run === null) return {};
-  if (run.status !== 'queued') await stopOrphans(deps, run.id);
-  return deps.db.transaction(async (tx) => {
-    const status = run.status === 'queued' ? 'cancelled' : 'aborted';
-    const ended = await setRunStatus(tx, run.id, { status, error: { class: 'cancelled', message: input.message } });
-    if (ended && run.status !== 'queued') {
-      await closeNodes(tx, run.id, { status: 'aborted', message: input.message });
-      if (run.environment_status.endsWith('InProgress'))
-        await setEnvironmentStatus(tx, run.environment_id, 'failed', run.id);
-    }
-    // What should have ended the environment has not: it is tried again.
-    return run.trigger === 'ttl' ? { expiresAtMs: await postponeExpiry(tx, run.environment_id) } : {};
   });
 }
 
@@ -121,14 +158,32 @@ export async function recordCancelled(
 export async function requestScheduled(
   deps: ActivityDeps,
   input: Parameters<ScheduledActivities['requestScheduled']>[0],
+  caller: Caller,
 ): Promise<{ skipped?: string }> {
+  const { environmentId, kind, firedAt } = input;
+  const firing = await deps.operations.checkFiring({ environmentId, kind, firedAt, nowMs: caller.nowMs });
+  switch (firing.kind) {
+    case 'unknown':
+      await auditRefusal(deps, caller, {
+        what: `a firing of the ${kind} schedule`,
+        because: firing.because,
+        targetType: 'environment',
+        targetId: environmentId,
+        said: input,
+      });
+      return { skipped: firing.because };
+    case 'late':
+      await deps.operations.recordSkipped({ ...input, message: firing.because });
+      return { skipped: firing.because };
+    case 'due':
+  }
   try {
     await deps.operations.requestDeployment({
       actor: systemActor,
-      environment: input.environmentId,
-      request: { type: input.kind, comment: 'by schedule' },
-      trigger: input.kind === 'drift' ? 'drift' : 'schedule',
-      idempotencyKey: input.firedAt,
+      environment: environmentId,
+      request: { type: kind, comment: 'by schedule' },
+      trigger: kind === 'drift' ? 'drift' : 'schedule',
+      idempotencyKey: firing.key,
     });
     return {};
   } catch (error) {

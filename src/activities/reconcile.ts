@@ -1,11 +1,10 @@
-import { isGrpcServiceError, WorkflowNotFoundError } from '@temporalio/client';
 import { sql } from 'kysely';
 import { workflowIds } from '../model/index.ts';
 import { findStranded } from '../operations/index.ts';
 import { endLeftGrants, recordEvent } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
-import { recordCancelled } from './lifecycle.ts';
-import { closeNodes, loadUnendedNodes, setEnvironmentStatus } from './run-store.ts';
+import { endRun, workflowState } from './dropping.ts';
+import { closeNodes, loadRun, loadUnendedNodes, setEnvironmentStatus } from './run-store.ts';
 
 /** A run younger than this may simply not have reached Temporal yet. */
 const graceSeconds = 60;
@@ -22,12 +21,13 @@ export async function reconcile(deps: ActivityDeps, input: { limit: number }): P
     SELECT id, status FROM deployments WHERE status IN ('running', 'stopping', 'rollingBack') AND started_at < now() - make_interval(secs => ${graceSeconds})
     ORDER BY started_at LIMIT ${input.limit}`.execute(deps.db.sql);
   for (const { id, status } of rows) {
-    if (await isOpen(deps, workflowIds.deployment(id))) {
+    if ((await workflowState(deps, workflowIds.deployment(id))) === 'open') {
       await tellIfStranded(deps, id);
       if (status === 'stopping') repaired += await endStrandedNodes(deps, id);
       continue;
     }
-    await recordCancelled(deps, { deploymentId: id, message: 'its workflow was ended outside Windlass' });
+    const run = await loadRun(deps.db.sql, id);
+    if (run !== null) await endRun(deps, run, 'its workflow was ended outside Windlass');
     repaired++;
   }
   repaired += await closeEndedNodes(deps, input.limit);
@@ -101,15 +101,4 @@ async function endStrandedNodes(deps: ActivityDeps, deploymentId: string): Promi
     ended++;
   }
   return ended;
-}
-
-async function isOpen(deps: ActivityDeps, workflowId: string): Promise<boolean> {
-  try {
-    const { status } = await deps.temporal.workflow.getHandle(workflowId).describe();
-    return status.name === 'RUNNING' || status.name === 'CONTINUED_AS_NEW';
-  } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return false;
-    if (isGrpcServiceError(error)) return true;
-    throw error;
-  }
 }

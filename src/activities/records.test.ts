@@ -8,18 +8,22 @@ import {
   createTemplate,
   ensureDefaults,
   findProject,
+  insertControlRequest,
   openDatabase,
+  settleControlRequest,
 } from '../store/index.ts';
 import type { Database } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
 import { finishDeployment, recordNodes } from './records.ts';
 import { resolveDeployment } from './resolve-deployment.ts';
+import type { Caller } from './refusals.ts';
 import { setRunStatus } from './run-store.ts';
 
 let db: Database;
 /** What these activities use of the rooms before they come to the tools. */
 let deps: ActivityDeps;
 let count = 0;
+const caller: Caller = { workflowId: 'test', callId: 'test', attempt: 1, scheduledAtMs: 0, nowMs: 0 };
 
 beforeAll(async () => {
   db = await openDatabase({ kind: 'pglite', directory: null });
@@ -67,16 +71,16 @@ it('says the same ending and the same time to live when the call that wrote them
     })
     .execute();
   await setRunStatus(db.sql, run.id, { status: 'running' });
-  const first = await finishDeployment(deps, { deploymentId: run.id, status: 'succeeded' });
+  const first = await finishDeployment(deps, { deploymentId: run.id, status: 'succeeded' }, caller);
   expect(first).toEqual({ status: 'succeeded', expiresAtMs: expect.any(Number) });
   // The worker died before it could answer, so Temporal calls again.
-  expect(await finishDeployment(deps, { deploymentId: run.id, status: 'succeeded' })).toEqual(first);
+  expect(await finishDeployment(deps, { deploymentId: run.id, status: 'succeeded' }, caller)).toEqual(first);
 });
 
 it('answers what is written down when a run has been ended otherwise', async () => {
   const { run } = await makeRun();
   await setRunStatus(db.sql, run.id, { status: 'cancelled' });
-  expect(await finishDeployment(deps, { deploymentId: run.id, status: 'failed' })).toEqual({
+  expect(await finishDeployment(deps, { deploymentId: run.id, status: 'failed' }, caller)).toEqual({
     status: 'cancelled',
     expiresAtMs: null,
   });
@@ -85,7 +89,7 @@ it('answers what is written down when a run has been ended otherwise', async () 
 it('begins nothing of a run that was dropped while its submission was on the way', async () => {
   const { environment, run } = await makeRun();
   await setRunStatus(db.sql, run.id, { status: 'cancelled' });
-  const resolved = new MockActivityEnvironment().run(() => resolveDeployment(deps, run.id));
+  const resolved = new MockActivityEnvironment().run(() => resolveDeployment(deps, { deploymentId: run.id }, caller));
   await expect(resolved).rejects.toThrow('was ended before it began');
   const { status } = await db.sql
     .selectFrom('environments')
@@ -113,18 +117,24 @@ it('records the last of several changes of one node, however they are bundled', 
     )
     .execute();
   const because = (message: string) => ({ kind: 'notSelected', message }) as const;
+  for (const [kind, alias] of [
+    ['skip', 'failed'],
+    ['retry', 'held'],
+  ] as const) {
+    const request = { kind, alias, by: 'ann' };
+    const id = await insertControlRequest(db.sql, { deploymentId: run.id, actor: systemActor, request });
+    await settleControlRequest(db.sql, id, { status: 'taken', by: 'test' });
+  }
   // The failed node is left out: what needs it is brought back, and left as it is since nothing has changed. Another is
   // tried again and stopped before its turn.
-  await recordNodes(deps, {
-    deploymentId: run.id,
-    updates: [
-      { index: 0, status: 'skipped', reason: { kind: 'skippedByUser', message: 'left out by ann' } },
-      { index: 1, status: 'pending' },
-      { index: 2, status: 'pending' },
-      { index: 1, status: 'skipped', reason: because('no output it reads from has changed') },
-      { index: 2, status: 'cancelled', reason: { kind: 'stopped', message: 'stopped' } },
-    ],
-  });
+  const updates = [
+    { index: 0, status: 'skipped', reason: { kind: 'skippedByUser', message: 'left out by ann' } },
+    { index: 1, status: 'pending' },
+    { index: 2, status: 'pending' },
+    { index: 1, status: 'skipped', reason: because('no output it reads from has changed') },
+    { index: 2, status: 'cancelled', reason: { kind: 'stopped', message: 'stopped' } },
+  ] as const;
+  await recordNodes(deps, { deploymentId: run.id, updates }, caller);
   const rows = await db.sql
     .selectFrom('node_runs')
     .select(['alias', 'status', 'reason'])

@@ -16,16 +16,23 @@ import { changeNodeStatuses, expireApproval, recordEvent, scopeTtlSettings } fro
 import type { Db } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
 import { forgetDrift, remedyDrift } from './drift-remedy.ts';
+import { borneOutUpdates, endingProblem, statusProblem } from './borne-out.ts';
+import { loadNodeMarks } from './carried-state.ts';
+import { recordStop } from './control.ts';
 import { postponeExpiry } from './lifecycle.ts';
+import { refuseCall } from './refusals.ts';
+import type { Caller } from './refusals.ts';
 import { closeNodes, loadRun, nodeStatusesOf, setEnvironmentStatus, setRunStatus } from './run-store.ts';
 import type { RunRow } from './run-store.ts';
 
 export async function recordNodes(
   deps: ActivityDeps,
   input: Parameters<DeploymentActivities['recordNodes']>[0],
+  caller: Caller,
 ): Promise<void> {
   const run = { deploymentId: input.deploymentId, compensation: input.compensation ?? false };
-  const changes = input.updates.map(({ index, status, reason, message }) => ({
+  const updates = await borneOutUpdates(deps, input, caller);
+  const changes = updates.map(({ index, status, reason, message }) => ({
     index,
     status,
     reason: reason ?? (message === undefined ? undefined : { kind: 'stopped' as const, message }),
@@ -68,8 +75,26 @@ async function expireApprovals(
 export async function setDeploymentStatus(
   deps: ActivityDeps,
   input: Parameters<DeploymentActivities['setDeploymentStatus']>[0],
+  caller: Caller,
 ): Promise<void> {
-  await deps.db.transaction((tx) => setRunStatus(tx, input.deploymentId, input));
+  const { deploymentId, status } = input;
+  const problem = await deps.db.transaction(async (tx) => {
+    const run = await loadRun(tx, deploymentId);
+    const found = run === null ? 'there is no such run' : await statusProblem(tx, run, status);
+    if (run === null || run.over || found !== null) return found;
+    // A stop by an operator in Temporal, of which nobody has written down a request.
+    if (status === 'stopping' && run.stop_mode === null) await recordStop(tx, deploymentId, input.stopMode ?? 'abort');
+    else await setRunStatus(tx, deploymentId, input);
+    return null;
+  });
+  if (problem === null) return;
+  await refuseCall(deps, caller, {
+    what: `changing a run to ${status}`,
+    because: problem,
+    targetType: 'deployment',
+    targetId: deploymentId,
+    said: input,
+  });
 }
 
 interface Undoable {
@@ -83,7 +108,19 @@ interface Undoable {
  * The nodes this run began to change, and what takes each back: the snapshot that was in force before, or a destroy
  * when there was none. Their records are made here, once.
  */
-export async function planCompensation(deps: ActivityDeps, deploymentId: string): Promise<CompensationNode[]> {
+export async function planCompensation(
+  deps: ActivityDeps,
+  deploymentId: string,
+  caller: Caller,
+): Promise<CompensationNode[]> {
+  const run = await loadRun(deps.db.sql, deploymentId);
+  if (run?.status !== 'rollingBack')
+    return refuseCall(deps, caller, {
+      what: 'a rollback',
+      because: 'the run is not being rolled back',
+      targetType: 'deployment',
+      targetId: deploymentId,
+    });
   return deps.db.transaction(async (tx) => {
     const { rows } = await sql<Undoable>`
       SELECT index, action, began_change, previous_snapshot IS NOT NULL AS deployed_before
@@ -109,9 +146,19 @@ function undoing(row: Undoable): NodeAction {
 export async function finishDeployment(
   deps: ActivityDeps,
   input: { deploymentId: string; status: DeploymentStatus; message?: string },
+  caller: Caller,
 ): Promise<DeploymentOutcome> {
   const run = await loadRun(deps.db.sql, input.deploymentId);
   if (run === null) return { status: input.status };
+  const problem = run.over ? null : endingProblem(run, input.status, await loadNodeMarks(deps.db.sql, run.id));
+  if (problem !== null)
+    return refuseCall(deps, caller, {
+      what: `ending a run as ${input.status}`,
+      because: problem,
+      targetType: 'deployment',
+      targetId: run.id,
+      said: input,
+    });
   const outcome = await recordEnding(deps, run, input);
   if (input.status === 'succeeded' && run.definition?.life) await followFile(deps, run, run.definition.life);
   if (run.type === 'drift' && (input.status === 'succeeded' || input.status === 'failed')) await remedyDrift(deps, run);

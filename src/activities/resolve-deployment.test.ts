@@ -81,7 +81,10 @@ describe('a run', () => {
     };
     // The rest is not asked for anything here.
     const rooms = deps as unknown as ActivityDeps;
-    return new MockActivityEnvironment().run(() => resolveDeployment(rooms, id)).catch((thrown: unknown) => thrown);
+    const caller = { workflowId: `deployment:${id}`, callId: 'test', attempt: 1, scheduledAtMs: 0, nowMs: 0 };
+    return new MockActivityEnvironment()
+      .run(() => resolveDeployment(rooms, { deploymentId: id }, caller))
+      .catch((thrown: unknown) => thrown);
   };
 
   async function makeRun(id: string, environment: Record<string, string> = {}): Promise<void> {
@@ -130,7 +133,7 @@ describe('a run', () => {
     expect(await resolve('whole')).toMatchObject({ nodes: [{ alias: 'main' }] });
     await db.sql
       .updateTable('deployments')
-      .set({ status: 'aborted', finished_at: new Date() })
+      .set({ status: 'cancelled', finished_at: new Date() })
       .where('id', '=', 'ended')
       .execute();
     expect(await resolve('ended')).toMatchObject({ type: 'ended', nonRetryable: true });

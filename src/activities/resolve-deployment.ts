@@ -1,10 +1,14 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Problem, ResolvedRun, RunError, RunNode } from '../model/index.ts';
+import type { Problem, ResolvedRun, ResolveInput, RunError, RunNode } from '../model/index.ts';
 import { messageOf, untilAborted, WindlassError } from '../model/index.ts';
+import type { Db } from '../store/index.ts';
 import { isDatabaseUnavailable } from '../store/index.ts';
 import type { ActivityDeps, ResolveDeps } from './deps.ts';
+import { loadNodeMarks, stateProblem } from './carried-state.ts';
 import { templateOfNode } from './read-definition.ts';
+import { refuseCall } from './refusals.ts';
+import type { Caller } from './refusals.ts';
 import { afterFailedTry } from './resolve-tries.ts';
 import { elapsed, watchedSources } from './slow-work.ts';
 import { refuse } from './resolution.ts';
@@ -37,7 +41,8 @@ const longestTryMs = 20 * 60_000;
  * See DeploymentActivities.resolveDeployment. Tries again within one call what may pass, and ends the run with an error
  * for everything else: only the database, and the run whose turn it is, are waited for without an end.
  */
-export async function resolveDeployment(deps: ActivityDeps, deploymentId: string): Promise<ResolvedRun> {
+export async function resolveDeployment(deps: ActivityDeps, input: ResolveInput, caller: Caller): Promise<ResolvedRun> {
+  const { deploymentId } = input;
   const context = Context.current();
   const stopped = context.cancellationSignal;
   const say = progressOf(deps, deploymentId);
@@ -46,7 +51,7 @@ export async function resolveDeployment(deps: ActivityDeps, deploymentId: string
     const signal = AbortSignal.any([stopped, AbortSignal.timeout(longestTryMs)]);
     try {
       const watched = { ...deps, sources: watchedSources(deps.sources, { signal, say }) };
-      return await untilAborted(resolveOnce(watched, deploymentId), signal);
+      return await untilAborted(resolveOnce(watched, input, caller), signal);
     } catch (caught) {
       // A worker that leaves lets another one go on; all else that ends the call was asked for.
       if (stopped.aborted)
@@ -97,12 +102,9 @@ function progressOf(deps: ActivityDeps, deploymentId: string): (text: string) =>
   return (text) => void recordRunProgress(deps.db.sql, deploymentId, text).catch(() => undefined);
 }
 
-async function resolveOnce(deps: ActivityDeps, deploymentId: string): Promise<ResolvedRun> {
-  const run = await loadRun(deps.db.sql, deploymentId);
-  if (run === null)
-    throw ApplicationFailure.nonRetryable(`deployment ${deploymentId} is not in the database`, 'notFound');
-  if (run.definition !== null) return answer(run, run.definition, await loadEngineNodes(deps.db.sql, deploymentId));
-  await waitForTurn(deps, run);
+async function resolveOnce(deps: ActivityDeps, input: ResolveInput, caller: Caller): Promise<ResolvedRun> {
+  const run = await requireBorneOut(deps, input, caller);
+  if (run.definition !== null) return answer(run, run.definition, await loadEngineNodes(deps.db.sql, run.id));
   await begin(deps, run);
   const resolution = await resolve(deps, run);
   refuseUnconfirmed(run, resolution);
@@ -145,10 +147,52 @@ function answer(run: RunRow, definition: RunDefinition, nodes: readonly RunNode[
   };
 }
 
-/** Two runs of one environment never change it at once, even when the workflow that keeps the queue was ended by hand. */
-async function waitForTurn(deps: ActivityDeps, run: RunRow): Promise<void> {
-  if (run.type === 'plan' || run.type === 'drift') return;
-  const other = await otherOpenRun(deps.db.sql, run);
+/** The run as it is on record, if that is what the workflow was started for. */
+async function requireBorneOut(deps: ActivityDeps, input: ResolveInput, caller: Caller): Promise<RunRow> {
+  const run = await loadRun(deps.db.sql, input.deploymentId);
+  const problem = run === null ? 'there is no such run' : await claimProblem(deps, run, input);
+  if (run !== null && problem === null) {
+    if (!run.over) return run;
+    // It was dropped while its submission was on the way, so nothing of it may run.
+    if (!run.begun) throw endedBefore(run.id);
+  }
+  return refuseCall(deps, caller, {
+    what: 'starting a run',
+    because: problem ?? 'it is over',
+    targetType: 'deployment',
+    targetId: input.deploymentId,
+    said: input,
+  });
+}
+
+async function claimProblem(deps: ActivityDeps, run: RunRow, input: ResolveInput): Promise<string | null> {
+  if (input.environmentId !== undefined && input.environmentId !== run.environment_id)
+    return 'it belongs to another environment';
+  if (input.projectId !== undefined && input.projectId !== run.project_id) return 'it belongs to another project';
+  if (input.type !== undefined && input.type !== run.type) return `it is a ${run.type}`;
+  if (input.state === undefined || run.over) return null;
+  return stateProblem(input.state, run, await loadNodeMarks(deps.db.sql, run.id));
+}
+
+/**
+ * Two runs of one environment never change it at once, even when the workflow that keeps the queue was ended by hand or told
+ * something else. The row of the environment is locked meanwhile, so that two cannot both find it free.
+ */
+async function begin(deps: ActivityDeps, run: RunRow): Promise<void> {
+  const other = await deps.db.transaction(async (tx) => {
+    const inTheWay = await otherRun(tx, run);
+    if (inTheWay !== null) return inTheWay;
+    // It was dropped while its submission was on the way, so nothing of it may run.
+    if (!(await setRunStatus(tx, run.id, { status: 'running' }))) throw endedBefore(run.id);
+    const status =
+      run.type === 'destroy'
+        ? 'destroyInProgress'
+        : run.type === 'deploy' || run.type === 'rollback'
+          ? 'deployInProgress'
+          : null;
+    if (status !== null) await setEnvironmentStatus(tx, run.environment_id, status, run.id);
+    return null;
+  });
   if (other === null) return;
   await recordRunProgress(
     deps.db.sql,
@@ -163,18 +207,10 @@ async function waitForTurn(deps: ActivityDeps, run: RunRow): Promise<void> {
   });
 }
 
-async function begin(deps: ActivityDeps, run: RunRow): Promise<void> {
-  await deps.db.transaction(async (tx) => {
-    // It was dropped while its submission was on the way, so nothing of it may run.
-    if (!(await setRunStatus(tx, run.id, { status: 'running' }))) throw endedBefore(run.id);
-    const status =
-      run.type === 'destroy'
-        ? 'destroyInProgress'
-        : run.type === 'deploy' || run.type === 'rollback'
-          ? 'deployInProgress'
-          : null;
-    if (status !== null) await setEnvironmentStatus(tx, run.environment_id, status, run.id);
-  });
+async function otherRun(tx: Db, run: RunRow): Promise<string | null> {
+  if (run.type === 'plan' || run.type === 'drift') return null;
+  await tx.selectFrom('environments').select('id').where('id', '=', run.environment_id).forUpdate().execute();
+  return otherOpenRun(tx, run);
 }
 
 /** What has changed since somebody said what may be destroyed is not covered by it. */

@@ -5,16 +5,17 @@ import { join } from 'node:path';
 import { Masker } from '../access/index.ts';
 import { openLog } from '../artifacts/index.ts';
 import type { LogWriter } from '../artifacts/index.ts';
-import type { NodeOutcome, NodeSnapshot, RunError, RunNodeInput, Stage, VariableLevel } from '../model/index.ts';
+import type { NodeOutcome, NodeSnapshot, RunNodeInput, Stage, VariableLevel } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
 import { forgetOutput, LeftRunningError, ToolError } from '../runners/index.ts';
 import type { PlanResult, StackRun, StopReason } from '../runners/index.ts';
-import { announceProgress, beginNode, endNode, enterStage, isDatabaseUnavailable } from '../store/index.ts';
+import { announceProgress, endNode, enterStage, isDatabaseUnavailable } from '../store/index.ts';
 import type { Journal, NodeBegin, NodeKey } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
 import { endCall } from './node-call.ts';
 import type { CrashNotes, NodeCall } from './node-call.ts';
 import { forHistory, historyMessage } from './history.ts';
+import { beginBorneOut, nodeKeyOf } from './node-begin.ts';
 import { fail, succeed, unchangedHash } from './node-ending.ts';
 import { resolveNodeValues, takesDown } from './node-inputs.ts';
 import { approvalReason, requestApproval, takeApprovedPlan } from './node-approval.ts';
@@ -27,6 +28,7 @@ import { watchedSources } from './slow-work.ts';
 import { watchPreparation } from './preparation.ts';
 import type { Preparation } from './preparation.ts';
 import { recordDrift } from './node-drift.ts';
+import type { Caller } from './refusals.ts';
 import { applyPlan, keepReadablePlan, maskedPlan } from './node-plan.ts';
 
 /** How often Temporal hears that this worker lives; it gives up after 15 s. */
@@ -38,16 +40,19 @@ const unforeseenTries = 3;
 const progressEveryMs = 1000;
 
 /** See RunActivities.runNode. */
-export async function runNode(deps: ActivityDeps, input: RunNodeInput): Promise<NodeOutcome> {
+export async function runNode(deps: ActivityDeps, input: RunNodeInput, caller: Caller): Promise<NodeOutcome> {
   const stop = new AbortController();
   const context = Context.current();
   const beating = setInterval(() => context.heartbeat(), heartbeatEveryMs);
   context.cancellationSignal.addEventListener('abort', () => stop.abort(stopReason(context)));
   const preparation = watchPreparation(deps, input.deploymentId, (reason) => stop.abort(reason));
   try {
-    return await execute(deps, input, { signal: stop.signal, preparation });
+    const begun = await beginBorneOut(deps, input, caller);
+    if (begun.status === 'over') return begun.outcome;
+    return await execute(deps, input, begun.begin, { signal: stop.signal, preparation });
   } catch (error) {
     if (isTransient(error) || stop.signal.reason === 'shutdown') throw forHistory(error, 'runNode', deps.log);
+    if (error instanceof ApplicationFailure && error.type === 'refused') throw error;
     deps.log.error({ err: error, deployment: input.deploymentId, node: input.alias }, 'a call for a node broke off');
     if (context.info.attempt < unforeseenTries) throw forHistory(error, 'runNode', deps.log);
     // Temporal would call again for ever. The workflow asks once more to settle, and then takes the node as failed.
@@ -71,20 +76,16 @@ interface CallControl {
   readonly preparation: Preparation;
 }
 
-async function execute(deps: ActivityDeps, input: RunNodeInput, control: CallControl): Promise<NodeOutcome> {
+async function execute(
+  deps: ActivityDeps,
+  input: RunNodeInput,
+  begin: NodeBegin,
+  control: CallControl,
+): Promise<NodeOutcome> {
   const { signal, preparation } = control;
-  const key: NodeKey = {
-    deploymentId: input.deploymentId,
-    index: input.index,
-    compensation: input.compensation ?? false,
-  };
-  const begin = await beginNode(deps.db.sql, key, input.try, input.mode);
-  if (begin === null)
-    return { status: 'failed', class: 'internal', message: 'the record of this node is gone', changedState: false };
+  const key = nodeKeyOf(input);
   // A tool that was in the middle of a change may still be at it.
   if (begin.journal?.open === true && begin.journal.changes) preparation.over();
-  const ended = endedBefore(begin);
-  if (ended !== null) return ended;
   if (input.mode === 'settle' && begin.journal?.open !== true) {
     const message = 'stopped before the tool began';
     await endNode(deps.db.sql, key, { status: 'aborted', error: { class: 'cancelled', message } });
@@ -117,34 +118,6 @@ async function execute(deps: ActivityDeps, input: RunNodeInput, control: CallCon
     return outcome;
   } finally {
     await log.close();
-  }
-}
-
-/** An earlier try of this same call has written its ending and died before it could say so. */
-function endedBefore(begin: NodeBegin): NodeOutcome | null {
-  switch (begin.status) {
-    case 'waitingForApproval': {
-      const { asked_approval: asked } = begin;
-      return asked === null
-        ? null
-        : { status: 'waitingForApproval', approvalId: asked.id, expiresInMs: asked.expiresInMs };
-    }
-    case 'succeeded':
-      return { status: 'succeeded', changedOutputs: begin.changed_outputs, ran: begin.ran };
-    case 'failed': {
-      const error = begin.error as RunError | null;
-      return {
-        status: 'failed',
-        class: error?.class ?? 'internal',
-        message: historyMessage(error?.class ?? 'internal'),
-        changedState: begin.began_change,
-      };
-    }
-    case 'cancelled':
-    case 'aborted':
-      return { status: begin.status, message: 'stopped', changedState: begin.began_change };
-    default:
-      return null;
   }
 }
 
@@ -234,7 +207,7 @@ async function openCall(
       .map((variable) => ({ ...variable, own: ownLevels.has(variable.level) })),
     environment: toolEnvironment({ begin, key, snapshot, input, workDirectory }, values.variables),
     state: { address: `${deps.stateUrl}/${begin.environment_id}`, username: grant.id, password: grant.token },
-    timeoutMs: (input.timeoutSeconds ?? snapshot.timeoutSeconds ?? defaultTimeoutSeconds) * 1000,
+    timeoutMs: (snapshot.timeoutSeconds ?? input.timeoutSeconds ?? defaultTimeoutSeconds) * 1000,
     log: (text) => io.log.write(stage, text),
     enter: async (next, evidence) => {
       stage = next;

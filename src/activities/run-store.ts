@@ -14,6 +14,7 @@ import type {
 import {
   actorSchema,
   deploymentRequestSchema,
+  deploymentStatuses,
   deploymentTypes,
   environmentDriftSchema,
   environmentSettingsSchema,
@@ -46,7 +47,11 @@ export const runRowSchema = z.object({
   id: z.string(),
   number: z.number(),
   type: z.enum(deploymentTypes),
-  status: z.string(),
+  status: z.enum(deploymentStatuses),
+  over: z.boolean(),
+  /** It has left the queue; dropped ones never do. */
+  begun: z.boolean(),
+  stop_mode: z.enum(['cancel', 'abort', 'rollback']).nullable(),
   trigger: z.string(),
   request: deploymentRequestSchema,
   requested_by: actorSchema,
@@ -75,7 +80,7 @@ export interface RunRow extends z.infer<typeof runRowSchema> {
 
 export async function loadRun(db: Db, deploymentId: string): Promise<RunRow | null> {
   const { rows } = await sql`
-    SELECT d.id, d.number, d.type, d.status, d.trigger, d.request, d.requested_by, d.may_waive_approval, d.definition, d.source_commit, d.environment_id,
+    SELECT d.id, d.number, d.type, d.status, d.finished_at IS NOT NULL AS over, d.started_at IS NOT NULL AS begun, d.stop_mode, d.trigger, d.request, d.requested_by, d.may_waive_approval, d.definition, d.source_commit, d.environment_id,
       e.name AS environment_name, e.status AS environment_status, e.template_id, e.inline_template, e.workspace, e.revision,
       e.settings, e.project_id, p.organization_id, jsonb_build_array(p.settings -> 'maxParallel', o.settings -> 'maxParallel') AS limits
     FROM deployments d JOIN environments e ON e.id = d.environment_id JOIN projects p ON p.id = e.project_id

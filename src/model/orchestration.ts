@@ -60,6 +60,8 @@ export interface QueuedRun {
   readonly title: string;
   /** Coalescing: a newer deploy may take the place of this one. */
   readonly coalesce?: boolean;
+  /** Sent once more, because it is queued on record and the environment's workflow does not hold it. */
+  readonly again?: true;
 }
 
 export interface EnvironmentWorkflowInput {
@@ -83,19 +85,26 @@ export interface EnvironmentState {
   readonly accepted: readonly string[];
 }
 
+export interface CancelQueued {
+  readonly deploymentId: string;
+  /** The recorded request; absent in messages of versions before there were any. */
+  readonly requestId?: string;
+}
+
 export interface SubmitAnswer {
   /** 0 runs now, 1 is next. */
   readonly position: number;
 }
 
+/** Messages are hints: what they speak of is looked up in the records. */
 export const environmentMessages = {
   /** Update(QueuedRun) -> SubmitAnswer. Refused while locked. */
   submit: 'submit',
-  /** Update({deploymentId}) -> {cancelled}. Drops a run that has not started; true when it was there. */
+  /** Update(CancelQueued) -> {cancelled}. Drops a run that has not started; true when it was there. */
   cancelQueued: 'cancelQueued',
-  /** Update({expiresAtMs}) -> void. */
+  /** Update({}) -> void: the recorded end has changed. */
   setExpiry: 'setExpiry',
-  /** Update({lock}) -> void; null unlocks. */
+  /** Update({}) -> void: the recorded lock has changed. */
   setLock: 'setLock',
   /** Query() -> EnvironmentView. */
   view: 'view',
@@ -181,6 +190,12 @@ export type ControlRequest =
   | { readonly kind: 'retry' | 'skip'; readonly alias: string; readonly by: string; readonly recorded?: NodeStatus };
 
 /**
+ * What a run is told of a request. Only `requestId` counts: the run looks up what was asked in the records. The rest lets it
+ * refuse early what it could not do anyway.
+ */
+export type ControlMessage = ControlRequest & { readonly requestId?: string };
+
+/**
  * A place of `maxParallel`. It is `free` while a node waits for a person, or longer for its next try, and `wanted` when the
  * node could go on; the run answers with `proceed`.
  */
@@ -191,9 +206,9 @@ export interface PlaceNews {
 }
 
 export const deploymentMessages = {
-  /** Update(ControlRequest) -> void. Rejected when the run or node is not in a state for it. */
+  /** Update(ControlMessage) -> void. Rejected when the run or node is not in a state for it, or when nothing is on record. */
   control: 'control',
-  /** Signal(ControlRequest) from the environment: a run that changes something is due. */
+  /** Signal() from the environment: a run that changes something is due. The records say whether that is so. */
   makeWay: 'makeWay',
   /** Signal(PlaceNews) from a node. */
   place: 'place',
@@ -221,6 +236,7 @@ export interface Decision {
   readonly complete: boolean;
 }
 
+/** Messages are hints: the records say what was decided, whether the run is being stopped, and whether a node may go on. */
 export const nodeMessages = {
   /** Update(Decision) -> void. */
   decide: 'decide',
@@ -268,11 +284,44 @@ export interface CompensationNode {
   readonly action: NodeAction;
 }
 
+/** What the workflow of a run was told about it; the records have to say the same. */
+export interface ResolveInput {
+  readonly deploymentId: string;
+  readonly environmentId?: string;
+  readonly projectId?: string;
+  readonly type?: DeploymentType;
+  /** Given when the run goes on after a continue-as-new. */
+  readonly state?: DeploymentState;
+}
+
+export type TakenControl =
+  | { readonly kind: 'taken'; readonly request: ControlRequest }
+  /** An earlier message has brought it about. */
+  | { readonly kind: 'done' }
+  | { readonly kind: 'refused'; readonly message: string };
+
+/** Why a run that waits for its turn is dropped; each is looked up in the records. */
+export type DropCause =
+  | { readonly kind: 'requested'; readonly requestId: string | null }
+  /** Coalescing: this newer deploy takes its place. */
+  | { readonly kind: 'replaced'; readonly by: string }
+  /** It was to end the environment, whose end was put off. */
+  | { readonly kind: 'putOff' }
+  /** Its workflow has ended without an ending. */
+  | { readonly kind: 'lost' };
+
 /** Activities on the orchestration queue: they change records and never run a tool. */
 export interface DeploymentActivities {
   /** Reads the file at its commit, checks it, and makes sub-environments and node runs. Repeating it answers the same. */
-  resolveDeployment(input: { deploymentId: string }): Promise<ResolvedRun>;
+  resolveDeployment(input: ResolveInput): Promise<ResolvedRun>;
+  /** Takes a recorded request, once, and writes down what it means for the run. */
+  takeControl(input: { deploymentId: string; requestId: string | null; said: string }): Promise<TakenControl>;
+  /** Whether a read has to make way for a run that changes something; writes down that it is being stopped. */
+  makeWay(input: { deploymentId: string }): Promise<{ stop: boolean }>;
+  /** How a node's run is being stopped, as far as the records say; null when it is not. */
+  recordedStop(input: { deploymentId: string; alias: string; said: StopMode }): Promise<{ stop: StopMode | null }>;
   recordNodes(input: { deploymentId: string; compensation?: true; updates: readonly NodeUpdate[] }): Promise<void>;
+  /** `stopMode` says how an operator's cancel in Temporal stops the run; what people ask for is on record already. */
   setDeploymentStatus(input: {
     deploymentId: string;
     status: DeploymentStatus;
@@ -303,8 +352,22 @@ export interface EnvironmentActivities {
   /** Makes the destroy that ends a time to live. `told`: that it was refused has been said before. */
   requestExpiry(input: { environmentId: string; expiresAtMs: number; told: boolean }): Promise<ExpiryAnswer>;
   warnExpiry(input: { environmentId: string; expiresAtMs: number; remainingMs: number }): Promise<void>;
-  /** Marks a queued run as dropped. Answers the end of the environment when the run was to bring it about. */
-  recordCancelled(input: { deploymentId: string; message: string }): Promise<{ expiresAtMs?: number | null }>;
+  /**
+   * Marks a run as dropped, if the records bear the cause out; workflows of versions before there were causes give none.
+   * Answers the end of the environment when the run was to bring it about.
+   */
+  recordCancelled(input: {
+    deploymentId: string;
+    message: string;
+    cause?: DropCause;
+  }): Promise<{ cancelled?: boolean; expiresAtMs?: number | null }>;
+  /** The end and the lock as they are on record. `said` is what a message of an older version claims. */
+  readLife(input: { environmentId: string; said?: unknown }): Promise<EnvironmentLife>;
+}
+
+export interface EnvironmentLife {
+  readonly expiresAtMs: number | null;
+  readonly lock: EnvironmentLock | null;
 }
 
 export type ExpiryAnswer =

@@ -94,7 +94,6 @@ export function archiveOperations(context: Context) {
       if (!force) await requireNothingLive(environment);
       if (running.length > 0) await endRuns({ actor }, environment);
       await forgetSchedules(context, environment);
-      if (environment.expiresAt !== null) await temporal.setExpiry(entityOf(environment), null);
       const nodes = await listSubEnvironments(db.sql, environment.id);
       const live = [environment, ...nodes].filter(mayHaveResources);
       await db.transaction(async (tx) => {
@@ -120,6 +119,9 @@ export function archiveOperations(context: Context) {
           },
         });
       });
+      // The record is what counts: a workflow that has not heard of it asks before it does anything.
+      if (environment.expiresAt !== null)
+        await temporal.expiryChanged({ ...entityOf(environment), expiresAtMs: null }).catch(() => undefined);
     },
   };
 }

@@ -7,8 +7,8 @@ interface Run {
 
 export async function environment(input: { state?: { lock: unknown; expiresAtMs: number | null } }): Promise<void> {
   const queue: Run[] = [];
-  let lock: unknown = input.state?.lock ?? null;
-  let expiresAtMs: number | null = input.state?.expiresAtMs ?? null;
+  const lock: unknown = input.state?.lock ?? null;
+  const expiresAtMs: number | null = input.state?.expiresAtMs ?? null;
   setHandler(
     defineUpdate<{ position: number }, [Run]>('submit'),
     (run) => {
@@ -27,11 +27,9 @@ export async function environment(input: { state?: { lock: unknown; expiresAtMs:
     if (at >= 0) queue.splice(at, 1);
     return { cancelled: at >= 0 };
   });
-  setHandler(defineUpdate<void, [{ lock: unknown }]>('setLock'), (given) => void (lock = given.lock));
-  setHandler(
-    defineUpdate<void, [{ expiresAtMs: number | null }]>('setExpiry'),
-    (given) => void (expiresAtMs = given.expiresAtMs),
-  );
+  // They only say that the records have changed; the queue tells the test that they came.
+  setHandler(defineUpdate<void, [object]>('setLock'), () => void queue.push({ deploymentId: 'lock' }));
+  setHandler(defineUpdate<void, [object]>('setExpiry'), () => void queue.push({ deploymentId: 'expiry' }));
   setHandler(defineQuery('view'), () => ({ queue, running: [], lock, expiresAtMs }));
   await condition(() => false);
 }

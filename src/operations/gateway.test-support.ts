@@ -1,21 +1,14 @@
-import type {
-  ControlRequest,
-  Decision,
-  EnvironmentLock,
-  EnvironmentView,
-  QueuedRun,
-  ScheduleKind,
-} from '../model/index.ts';
+import type { ControlMessage, Decision, EnvironmentView, QueuedRun, ScheduleKind } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
 import type { EntityTarget, ScheduleInput, TemporalGateway } from './temporal-gateway.ts';
 
 /** Stands for Temporal where only what is asked of it matters. The real one is in temporal-client.test.ts. */
 export interface RecordingGateway extends TemporalGateway {
   readonly submitted: { target: EntityTarget; run: QueuedRun }[];
-  readonly controls: { deploymentId: string; request: ControlRequest }[];
+  readonly controls: { deploymentId: string; request: ControlMessage }[];
   readonly decisions: { deploymentId: string; alias: string; decision: Decision }[];
   readonly expiries: { environmentId: string; expiresAtMs: number | null }[];
-  readonly locks: { environmentId: string; lock: EnvironmentLock | null }[];
+  readonly locks: { environmentId: string }[];
   readonly schedules: Map<string, ScheduleInput>;
   /** Environments' workflows that are there. */
   readonly views: Map<string, EnvironmentView>;
@@ -48,18 +41,18 @@ export function createRecordingGateway(): RecordingGateway {
       }
       return { position: 0 };
     },
-    cancelQueued: async (environmentId, deploymentId) => {
+    cancelQueued: async (environmentId, { deploymentId }) => {
       answer();
       const view = gateway.views.get(environmentId);
       return view?.queue.some((run) => run.deploymentId === deploymentId) ?? false;
     },
-    setExpiry: async ({ id }, expiresAtMs) => {
+    expiryChanged: async ({ id, expiresAtMs }) => {
       answer();
       gateway.expiries.push({ environmentId: id, expiresAtMs });
     },
-    setLock: async (environmentId, lock) => {
+    lockChanged: async (environmentId) => {
       answer();
-      gateway.locks.push({ environmentId, lock });
+      gateway.locks.push({ environmentId });
     },
     control: async (deploymentId, request) => {
       answer();

@@ -67,8 +67,7 @@ export async function settleArrival(context: Context): Promise<void> {
   for (const { id } of rows) {
     const environment = await getEnvironment(db.sql, id);
     await syncSchedules(context, environment, environment.settings);
-    if (environment.expiresAt !== null)
-      await temporal.setExpiry(entityOf(environment), Date.parse(environment.expiresAt));
+    if (environment.expiresAt !== null) await temporal.expiryChanged(entityOf(environment));
   }
   await db.transaction(async (tx) => {
     await writeInstallation(tx, 'arrived', { ...arrived, done: true });

@@ -23,7 +23,7 @@ import type { Context } from './context.ts';
 import { entityOf } from './places.ts';
 
 /** A drift check missed by more than this is dropped: the next one says the same. */
-const driftCatchUpSeconds = 600;
+export const driftCatchUpSeconds = 600;
 
 /** Throws `invalidInput` with every problem of a schedule. */
 export function checkSchedule(schedule: EnvironmentSchedule): void {
@@ -227,11 +227,7 @@ export async function saveSettings(context: Context, change: LifeChange): Promis
   const scheduled = !same(before.schedule, settings.schedule) || !same(before.drift, settings.drift);
   try {
     if (scheduled) await syncSchedules(context, environment, settings);
-    if (moved)
-      await temporal.setExpiry(
-        entityOf({ ...environment, expiresAt: isoOf(change.expiresAtMs ?? null) }),
-        change.expiresAtMs ?? null,
-      );
+    if (moved) await temporal.expiryChanged(entityOf({ ...environment, expiresAt: isoOf(change.expiresAtMs ?? null) }));
   } catch (thrown) {
     await db.transaction(async (tx) => {
       await updateEnvironment(tx, environment.id, { ...present(environment, change.patch), settings: before });

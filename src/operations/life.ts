@@ -1,14 +1,6 @@
 import { expiryAfterDeploy, nextRuns } from '../definition/index.ts';
-import type {
-  Environment,
-  EnvironmentDrift,
-  EnvironmentLock,
-  EnvironmentSchedule,
-  Page,
-  ScheduleKind,
-  Ttl,
-} from '../model/index.ts';
-import { systemActor, WindlassError } from '../model/index.ts';
+import type { Environment, EnvironmentDrift, EnvironmentLock, EnvironmentSchedule, Page, Ttl } from '../model/index.ts';
+import { WindlassError } from '../model/index.ts';
 import { getEnvironment, listDriftResults, recordEvent, setEnvironmentLock } from '../store/index.ts';
 import type { DriftResult, PageRequest } from '../store/index.ts';
 import { audit, authorize, scopeOf } from './context.ts';
@@ -130,7 +122,7 @@ export function lifeOperations(context: Context) {
       const lock: EnvironmentLock = { reason, by: actor.name, at: new Date(context.clock()).toISOString() };
       const locked = await writeLock({ actor, environment, lock });
       try {
-        await temporal.setLock(environment.id, lock);
+        await temporal.lockChanged(environment.id);
       } catch (thrown) {
         // The record alone refuses requests; the workflow's copy is a second guard.
         if (!(thrown instanceof WindlassError) || thrown.code !== 'unavailable') throw thrown;
@@ -144,38 +136,12 @@ export function lifeOperations(context: Context) {
       const known = environment.flags.lock;
       const unlocked = known === null ? environment : await writeLock({ actor: ask.actor, environment, lock: null });
       try {
-        await temporal.setLock(environment.id, null);
+        await temporal.lockChanged(environment.id);
       } catch (thrown) {
         // Should the workflow still refuse a run, it is unlocked when that run is sent.
         if (!(thrown instanceof WindlassError) || thrown.code !== 'unavailable') throw thrown;
       }
       return unlocked;
-    },
-
-    /** Writes down that a firing of a schedule came to nothing, and why: in the events and in the audit log. */
-    async recordSkipped(skip: {
-      environmentId: string;
-      kind: ScheduleKind;
-      firedAt: string;
-      message: string;
-    }): Promise<void> {
-      const { environmentId, ...data } = skip;
-      const row = await db.sql
-        .selectFrom('environments')
-        .select('project_id')
-        .where('id', '=', environmentId)
-        .executeTakeFirst();
-      if (row === undefined) return;
-      await db.transaction(async (tx) => {
-        await recordEvent(tx, { type: 'schedule.skipped', environmentId, deploymentId: null, alias: null, data });
-        await audit(tx, systemActor, {
-          action: 'schedule.skipped',
-          targetType: 'environment',
-          targetId: environmentId,
-          projectId: row.project_id,
-          after: data,
-        });
-      });
     },
 
     /** Sets when the environment destroys itself, while it runs too. */

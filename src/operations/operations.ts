@@ -8,6 +8,7 @@ import { effectiveVariableOperations } from './effective-variables.ts';
 import { environmentOperations } from './environments.ts';
 import { installationOperations } from './installation.ts';
 import { accessOperations } from './keys.ts';
+import { firingOperations } from './firings.ts';
 import { fileSettingsOperations } from './life-settings-file.ts';
 import { lifeOperations } from './life.ts';
 import { nodeVariableOperations } from './node-variables.ts';
@@ -35,6 +36,7 @@ export function createOperations(deps: OperationsDeps) {
     ...lifeOperations(context),
     ...scheduleOperations(context),
     ...fileSettingsOperations(context),
+    ...firingOperations(context),
     ...stateOperations(context),
     ...variableOperations(context),
     ...effectiveVariableOperations(context),

@@ -238,7 +238,7 @@ export async function submitQueued(context: Context, { deployment, root, queued 
       const { flags } = await getEnvironment(context.db.sql, root.id);
       if (flags.lock === null) {
         // An unlock that did not reach the workflow: the record is what counts.
-        await temporal.setLock(root.id, null);
+        await temporal.lockChanged(root.id);
         await temporal.submit(entityOf({ ...root, flags }), queued);
         return;
       }

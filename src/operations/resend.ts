@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
-import { WindlassError } from '../model/index.ts';
-import { getApproval, getDeployment, getEnvironment } from '../store/index.ts';
+import { isTerminalDeployment, WindlassError } from '../model/index.ts';
+import { getApproval, getDeployment, getEnvironment, listUndelivered, settleControlRequest } from '../store/index.ts';
+import type { RecordedControl } from '../store/index.ts';
 import { deliverDecision } from './approvals.ts';
 import type { Context } from './context.ts';
 import { isHeld, settleArrival } from './installation.ts';
@@ -34,7 +35,7 @@ async function resendQueued(context: Context, deploymentId: string): Promise<boo
   // What the workflow knows of need not be sent again: each message makes its history longer.
   if (view !== null && [...view.queue, ...view.running].some((run) => run.deploymentId === deploymentId)) return false;
   const root = await getEnvironment(db.sql, deployment.environmentId);
-  await submitQueued(context, { deployment, root, queued: queuedRunOf(deployment, root) });
+  await submitQueued(context, { deployment, root, queued: { ...queuedRunOf(deployment, root), again: true } });
   return true;
 }
 
@@ -62,7 +63,27 @@ async function reviveExpiry(context: Context, environmentId: string): Promise<bo
   const view = await context.temporal.view(environmentId);
   const root = await getEnvironment(context.db.sql, environmentId);
   if (root.expiresAt === null || view?.expiresAtMs === Date.parse(root.expiresAt)) return false;
-  await context.temporal.setExpiry(entityOf(root), Date.parse(root.expiresAt));
+  await context.temporal.expiryChanged(entityOf(root));
+  return true;
+}
+
+/** A request whose API has died between writing it down and telling the run. */
+async function resendControl(context: Context, { id, deploymentId, request }: RecordedControl): Promise<boolean> {
+  const { db, temporal } = context;
+  const { environmentId, status } = await getDeployment(db.sql, deploymentId);
+  if (isTerminalDeployment(status)) {
+    await settleControlRequest(db.sql, id, { status: 'refused', refusal: 'the run has ended' });
+    return false;
+  }
+  if (status === 'queued' && (await temporal.cancelQueued(environmentId, { deploymentId, requestId: id }))) return true;
+  try {
+    await temporal.control(deploymentId, { ...request, requestId: id });
+  } catch (thrown) {
+    // The run has said no, or is no more: nobody waits for the answer any longer.
+    if (thrown instanceof WindlassError && thrown.code === 'conflict')
+      await settleControlRequest(db.sql, id, { status: 'refused', refusal: thrown.message });
+    throw thrown;
+  }
   return true;
 }
 
@@ -71,8 +92,8 @@ export function resendOperations(context: Context) {
   const { db } = context;
   return {
     /**
-     * Sends again what Temporal has not got: queued runs, decisions whose node still waits, times to live whose workflow is
-     * gone. At most `limit` of each; answers how many it sent. Stops early, without an error, when Temporal is away.
+     * Sends again what Temporal has not got: queued runs, requests to runs, decisions whose node still waits, times to live
+     * whose workflow is gone. At most `limit` of each; answers how many it sent. Stops early, without an error, when Temporal is away.
      */
     async resendPending(limit: number): Promise<number> {
       if (await isHeld(db.sql)) return 0;
@@ -80,6 +101,7 @@ export function resendOperations(context: Context) {
       const queued = await sql<{ id: string }>`
         SELECT id FROM deployments WHERE status = 'queued' AND finished_at IS NULL AND queued_at < now() - make_interval(secs => ${graceSeconds})
         ORDER BY queued_at LIMIT ${limit}`.execute(db.sql);
+      const controls = await listUndelivered(db.sql, graceSeconds, limit);
       const decisions = await sql<{ id: string; compensation: boolean; by: string; comment: string | null }>`
         SELECT a.id, a.compensation, a.decisions -> -1 ->> 'by' AS by, a.decisions -> -1 ->> 'comment' AS comment
         FROM approvals a JOIN node_runs n ON n.deployment_id = a.deployment_id AND n.index = a.index AND n.compensation = a.compensation
@@ -95,6 +117,7 @@ export function resendOperations(context: Context) {
         ORDER BY expires_at LIMIT ${limit}`.execute(db.sql);
       const work = [
         ...queued.rows.map((row) => () => resendQueued(context, row.id)),
+        ...controls.map((recorded) => () => resendControl(context, recorded)),
         ...decisions.rows.map((row) => () => resendDecision(context, row)),
         ...expiring.rows.map((row) => () => reviveExpiry(context, row.id)),
       ];

@@ -1,8 +1,16 @@
 import type { Actor, ControlRequest, Deployment, StopMode } from '../model/index.ts';
-import { WindlassError, assertNever, isTerminalDeployment } from '../model/index.ts';
-import { findDeployment, getDeployment, getEnvironment, getNodeRun, readDeploymentRequest } from '../store/index.ts';
+import { WindlassError, assertNever, isTerminalDeployment, messageOf } from '../model/index.ts';
+import {
+  findDeployment,
+  getDeployment,
+  getEnvironment,
+  getNodeRun,
+  insertControlRequest,
+  readDeploymentRequest,
+  settleControlRequest,
+} from '../store/index.ts';
 import type { Permission } from '../access/index.ts';
-import { audit, scopeOf } from './context.ts';
+import { audit, plainActor, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
 import { authorizeAny, lastSuccessBefore } from './deployment-request.ts';
 import { chooseResume } from './resume.ts';
@@ -39,6 +47,19 @@ const endings: Readonly<Record<StopMode, readonly Deployment['status'][]>> = {
   rollback: ['rolledBack', 'rollingBack'],
 };
 
+interface ControlAsk {
+  readonly actor: Actor;
+  readonly deployment: Deployment;
+  readonly projectId: string;
+  readonly request: ControlRequest;
+}
+
+function stopRequest(kind: StopMode, { name: by }: Actor, reason: string | undefined): ControlRequest {
+  return { kind, by, ...(reason ? { reason } : {}) };
+}
+
+const isConflict = (thrown: unknown): boolean => thrown instanceof WindlassError && thrown.code === 'conflict';
+
 function alreadyOver(deployment: Deployment): WindlassError {
   return new WindlassError(
     'conflict',
@@ -65,55 +86,74 @@ export function controlOperations(context: Context) {
     return { deployment, projectId };
   }
 
-  async function control(ask: {
-    actor: Actor;
-    deployment: Deployment;
-    projectId: string;
-    request: ControlRequest;
-  }): Promise<Deployment> {
-    const { actor, deployment, projectId, request } = ask;
-    await temporal.control(deployment.id, request);
-    await audit(db.sql, actor, {
-      action: `deployment.${request.kind}`,
-      targetType: 'deployment',
-      targetId: deployment.id,
-      projectId,
-      after: request,
+  /** Writes down what is asked, and by whom: the run acts on that record, and Temporal only carries its id. */
+  async function record({ actor, deployment, projectId, request }: ControlAsk): Promise<string> {
+    return db.transaction(async (tx) => {
+      const id = await insertControlRequest(tx, {
+        deploymentId: deployment.id,
+        actor: plainActor(actor),
+        request,
+      });
+      await audit(tx, actor, {
+        action: `deployment.${request.kind}`,
+        targetType: 'deployment',
+        targetId: deployment.id,
+        projectId,
+        after: { request: id, ...request },
+      });
+      return id;
     });
-    return withUrl(context, await getDeployment(db.sql, deployment.id));
+  }
+
+  /** Tells the run. What it refuses, or does not hear in time, is not done later either: whoever asked is told so. */
+  async function deliver(ask: ControlAsk, requestId: string): Promise<void> {
+    try {
+      await temporal.control(ask.deployment.id, { ...ask.request, requestId });
+    } catch (thrown) {
+      const withdrawn = await withdraw(ask, requestId, thrown);
+      // Otherwise the run has acted on it, and only its answer was lost.
+      if (withdrawn || isConflict(thrown)) throw thrown;
+    }
+  }
+
+  /** False when the run has taken the request before. */
+  async function withdraw(ask: ControlAsk, requestId: string, thrown: unknown): Promise<boolean> {
+    const reason = messageOf(thrown);
+    return db.transaction(async (tx) => {
+      const open = await settleControlRequest(tx, requestId, { status: 'refused', refusal: reason });
+      if (open || isConflict(thrown))
+        await audit(tx, ask.actor, {
+          action: `deployment.${ask.request.kind}.refused`,
+          targetType: 'deployment',
+          targetId: ask.deployment.id,
+          projectId: ask.projectId,
+          after: { request: requestId, reason },
+        });
+      return open;
+    });
+  }
+
+  async function control(ask: ControlAsk): Promise<Deployment> {
+    await deliver(ask, await record(ask));
+    return withUrl(context, await getDeployment(db.sql, ask.deployment.id));
   }
 
   /** A run that has not begun is taken out of the queue; one that just began is stopped like any other. */
-  async function stopQueued(ask: {
-    actor: Actor;
-    deployment: Deployment;
-    projectId: string;
-    mode: StopMode;
-    reason?: string | undefined;
-  }): Promise<Deployment> {
-    const { actor, deployment, projectId, mode, reason } = ask;
-    if (!(await temporal.cancelQueued(deployment.environmentId, deployment.id))) {
-      try {
-        return await control({
-          actor,
-          deployment,
-          projectId,
-          request: { kind: mode, by: actor.name, ...(reason ? { reason } : {}) },
-        });
-      } catch (thrown) {
-        if (!(thrown instanceof WindlassError) || thrown.code !== 'conflict') throw thrown;
+  async function stopQueued(ask: ControlAsk): Promise<Deployment> {
+    const { actor, deployment, request } = ask;
+    const requestId = await record(ask);
+    const { id, environmentId } = deployment;
+    try {
+      if (!(await temporal.cancelQueued(environmentId, { deploymentId: id, requestId })))
+        await temporal.control(id, { ...request, requestId });
+    } catch (thrown) {
+      if (isConflict(thrown)) {
         // Temporal has never heard of it.
         await dropQueued(context, deployment, `cancelled by ${actor.name} before it was sent`);
-      }
+        await settleControlRequest(db.sql, requestId, { status: 'taken', by: 'api' });
+      } else if (await withdraw(ask, requestId, thrown)) throw thrown;
     }
-    await audit(db.sql, actor, {
-      action: 'deployment.cancel',
-      targetType: 'deployment',
-      targetId: deployment.id,
-      projectId,
-      after: { queued: true, ...(reason ? { reason } : {}) },
-    });
-    return withUrl(context, await getDeployment(db.sql, deployment.id));
+    return withUrl(context, await getDeployment(db.sql, id));
   }
 
   async function stop({ actor, ref, reason }: StopAsk, mode: StopMode): Promise<Deployment> {
@@ -121,16 +161,11 @@ export function controlOperations(context: Context) {
     if (endings[mode].includes(deployment.status)) return withUrl(context, deployment);
     switch (deployment.status) {
       case 'queued':
-        return stopQueued({ actor, deployment, projectId, mode, reason });
+        return stopQueued({ actor, deployment, projectId, request: stopRequest(mode, actor, reason) });
       case 'running':
       case 'stopping':
       case 'rollingBack':
-        return control({
-          actor,
-          deployment,
-          projectId,
-          request: { kind: mode, by: actor.name, ...(reason ? { reason } : {}) },
-        });
+        return control({ actor, deployment, projectId, request: stopRequest(mode, actor, reason) });
       case 'succeeded':
       case 'failed':
       case 'cancelled':

@@ -7,6 +7,7 @@ import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { toolPath } from '../../test/support/tools.ts';
 import { searchAttributes, taskQueues, workflowIds } from '../model/index.ts';
+import type { EnvironmentView } from '../model/index.ts';
 import { createOlderVersion } from './older-version.test-support.ts';
 import type { OlderVersion } from './older-version.test-support.ts';
 import { createTemporalGateway } from './temporal-client.ts';
@@ -62,6 +63,9 @@ async function startDeployment(id: string): Promise<void> {
   });
 }
 
+/** What the workflow was told, in order. */
+const heardOf = (view: EnvironmentView | null): string[] => view?.queue.map((item) => item.deploymentId) ?? [];
+
 describe('a run for an environment', () => {
   test('starts its workflow with what the Temporal UI shows, and is taken once however often it is sent', async () => {
     const shop = target();
@@ -83,9 +87,9 @@ describe('a run for an environment', () => {
   test('is dropped while it is queued, and only then', async () => {
     const shop = target();
     await gateway.submit(shop, run('dep_1'));
-    expect(await gateway.cancelQueued(shop.id, 'dep_1')).toBe(true);
-    expect(await gateway.cancelQueued(shop.id, 'dep_1')).toBe(false);
-    expect(await gateway.cancelQueued('env_never', 'dep_1')).toBe(false);
+    expect(await gateway.cancelQueued(shop.id, { deploymentId: 'dep_1' })).toBe(true);
+    expect(await gateway.cancelQueued(shop.id, { deploymentId: 'dep_1' })).toBe(false);
+    expect(await gateway.cancelQueued('env_never', { deploymentId: 'dep_1' })).toBe(false);
   });
 
   test('is refused by a lock, also by one that came with the start', async () => {
@@ -95,23 +99,21 @@ describe('a run for an environment', () => {
       message: 'the environment is locked by someone: because',
     });
     const shop = target();
-    await gateway.setLock(shop.id, lock);
+    await gateway.lockChanged(shop.id);
     expect(await gateway.view(shop.id)).toBeNull();
     await gateway.submit(shop, run('dep_1'));
-    await gateway.setLock(shop.id, lock);
-    await expect(gateway.submit(shop, run('dep_2'))).rejects.toMatchObject({ code: 'locked' });
-    await gateway.setLock(shop.id, null);
-    expect(await gateway.submit(shop, run('dep_2'))).toEqual({ position: 1 });
+    await gateway.lockChanged(shop.id);
+    expect(heardOf(await gateway.view(shop.id))).toEqual(['dep_1', 'lock']);
   });
 
   test('the end of an environment is known to its workflow, which is started for it', async () => {
     const shop = target();
-    await gateway.setExpiry(shop, null);
+    await gateway.expiryChanged(shop);
     expect(await gateway.view(shop.id)).toBeNull();
-    await gateway.setExpiry(shop, 4_102_444_800_000);
+    await gateway.expiryChanged({ ...shop, expiresAtMs: 4_102_444_800_000 });
     expect(await gateway.view(shop.id)).toMatchObject({ expiresAtMs: 4_102_444_800_000 });
-    await gateway.setExpiry(shop, null);
-    expect(await gateway.view(shop.id)).toMatchObject({ expiresAtMs: null });
+    await gateway.expiryChanged(shop);
+    expect(heardOf(await gateway.view(shop.id))).toEqual(['expiry', 'expiry']);
   });
 });
 
@@ -120,7 +122,7 @@ test('an environment whose workflow was ended outside has none, and gets a new o
   await gateway.submit(shop, run('dep_1'));
   await env.client.workflow.getHandle(workflowIds.environment(shop.id)).terminate('by hand');
   expect(await gateway.view(shop.id)).toBeNull();
-  expect(await gateway.cancelQueued(shop.id, 'dep_1')).toBe(false);
+  expect(await gateway.cancelQueued(shop.id, { deploymentId: 'dep_1' })).toBe(false);
   await gateway.submit(shop, run('dep_1'));
   expect(await gateway.view(shop.id)).toMatchObject({
     queue: [{ deploymentId: 'dep_1' }],
@@ -188,7 +190,7 @@ describe('a workflow that another version of Windlass began', () => {
   test('is not there for what it only should know', async () => {
     const shop = target();
     await older.begin('environment', workflowIds.environment(shop.id));
-    expect(await quick().cancelQueued(shop.id, 'dep_1')).toBe(false);
+    expect(await quick().cancelQueued(shop.id, { deploymentId: 'dep_1' })).toBe(false);
     expect(await gateway.view(shop.id)).toBeNull();
   });
 

@@ -17,9 +17,9 @@ import {
   workflowTypes,
 } from '../model/index.ts';
 import type {
-  ControlRequest,
+  CancelQueued,
+  ControlMessage,
   Decision,
-  EnvironmentLock,
   EnvironmentView,
   EnvironmentWorkflowInput,
   QueuedRun,
@@ -215,16 +215,14 @@ export function createTemporalGateway(client: Client, options: TemporalGatewayOp
       );
     },
 
-    async cancelQueued(environmentId: string, deploymentId: string): Promise<boolean> {
-      const answer = await tellEntity<{ cancelled: boolean }>(environmentId, environmentMessages.cancelQueued, {
-        deploymentId,
-      });
+    async cancelQueued(environmentId: string, message: CancelQueued): Promise<boolean> {
+      const answer = await tellEntity<{ cancelled: boolean }>(environmentId, environmentMessages.cancelQueued, message);
       return answer?.cancelled ?? false;
     },
 
-    async setExpiry(target: EntityTarget, expiresAtMs: number | null): Promise<void> {
-      if (expiresAtMs === null) {
-        await tellEntity<void>(target.id, environmentMessages.setExpiry, { expiresAtMs });
+    async expiryChanged(target: EntityTarget): Promise<void> {
+      if (target.expiresAtMs === null) {
+        await tellEntity<void>(target.id, environmentMessages.setExpiry, {});
         return;
       }
       const what = `Environment "${target.name}"`;
@@ -233,18 +231,18 @@ export function createTemporalGateway(client: Client, options: TemporalGatewayOp
           client.workflow.executeUpdateWithStart<
             (input: EnvironmentWorkflowInput) => Promise<void>,
             void,
-            [{ expiresAtMs: number }]
-          >(environmentMessages.setExpiry, { args: [{ expiresAtMs }], startWorkflowOperation: startEntity(target) }),
+            [Record<string, never>]
+          >(environmentMessages.setExpiry, { args: [{}], startWorkflowOperation: startEntity(target) }),
         ),
       );
     },
 
-    async setLock(environmentId: string, lock: EnvironmentLock | null): Promise<void> {
+    async lockChanged(environmentId: string): Promise<void> {
       // Without a workflow there is no queue to guard; requests read the recorded lock first.
-      await tellEntity<void>(environmentId, environmentMessages.setLock, { lock });
+      await tellEntity<void>(environmentId, environmentMessages.setLock, {});
     },
 
-    async control(deploymentId: string, request: ControlRequest): Promise<void> {
+    async control(deploymentId: string, message: ControlMessage): Promise<void> {
       const workflowId = workflowIds.deployment(deploymentId);
       await callRun(
         `Deployment ${deploymentId}`,
@@ -252,11 +250,11 @@ export function createTemporalGateway(client: Client, options: TemporalGatewayOp
         async () =>
           client.workflow
             .getHandle(workflowId)
-            .executeUpdate<void, [ControlRequest]>(deploymentMessages.control, { args: [request] }),
+            .executeUpdate<void, [ControlMessage]>(deploymentMessages.control, { args: [message] }),
         // Its record is closed and its tools are stopped as those of any run that was ended outside.
-        request.kind === 'abort'
+        message.kind === 'abort'
           ? async ({ runId, reason }) =>
-              client.workflow.getHandle(workflowId, runId).terminate(`aborted by ${request.by}: ${reason}`)
+              client.workflow.getHandle(workflowId, runId).terminate(`aborted by ${message.by}: ${reason}`)
           : undefined,
       );
     },

@@ -1,5 +1,6 @@
 import type {
-  ControlRequest,
+  CancelQueued,
+  ControlMessage,
   Decision,
   EnvironmentLock,
   EnvironmentView,
@@ -45,11 +46,14 @@ export interface ScheduleView {
 export interface TemporalGateway {
   /** Queues a run at its environment's workflow, which is started if need be. Repeating it changes nothing. */
   submit(target: EntityTarget, run: QueuedRun): Promise<SubmitAnswer>;
-  /** Drops a run that has not started; false when it had started or was never there. */
-  cancelQueued(environmentId: string, deploymentId: string): Promise<boolean>;
-  setExpiry(target: EntityTarget, expiresAtMs: number | null): Promise<void>;
-  setLock(environmentId: string, lock: EnvironmentLock | null): Promise<void>;
-  control(deploymentId: string, request: ControlRequest): Promise<void>;
+  /** Drops a run that has not started, by a recorded request; false when it had started or was never there. */
+  cancelQueued(environmentId: string, message: CancelQueued): Promise<boolean>;
+  /** Says that the recorded end has changed. Starts the workflow when there is an end that it has to attend to. */
+  expiryChanged(target: EntityTarget): Promise<void>;
+  /** Says that the recorded lock has changed. */
+  lockChanged(environmentId: string): Promise<void>;
+  /** Says that something is asked of a run, by its recorded request. */
+  control(deploymentId: string, message: ControlMessage): Promise<void>;
   decide(node: { deploymentId: string; alias: string; compensation: boolean }, decision: Decision): Promise<void>;
   /** What the environment's workflow knows; null when there is none. */
   view(environmentId: string): Promise<EnvironmentView | null>;

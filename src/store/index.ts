@@ -19,6 +19,7 @@ export * from './templates.ts';
 export * from './environments.ts';
 export * from './variables.ts';
 export * from './deployments.ts';
+export * from './control-requests.ts';
 export * from './node-runs.ts';
 export * from './outputs.ts';
 export * from './approvals.ts';

@@ -48,7 +48,21 @@ export const journalSchema = z.object({
 });
 export type Journal = z.infer<typeof journalSchema>;
 
+const heldReasonSchema = z.enum([
+  'over',
+  'other',
+  'notRollingBack',
+  'stopping',
+  'idle',
+  'paused',
+  'runPaused',
+  'notYet',
+]);
+/** Why a node is left as it is, whoever calls. */
+export type HeldReason = z.infer<typeof heldReasonSchema>;
+
 const beginRowSchema = z.object({
+  held: heldReasonSchema.nullable(),
   alias: z.string(),
   name: z.string(),
   environment_id: z.string(),
@@ -84,7 +98,16 @@ const beginRowSchema = z.object({
   deployed_snapshot: nodeSnapshotSchema.nullable(),
   lock: environmentLockSchema.nullable(),
   /** The question that an earlier call has asked and nobody has heard the answer of. */
-  asked_approval: z.object({ id: z.string(), expiresInMs: z.number() }).nullable(),
+  asked_approval: z
+    .object({
+      id: z.string(),
+      status: z.string(),
+      /** Who decided last, and what they said. */
+      by: z.string().nullable(),
+      comment: z.string().nullable(),
+      expiresInMs: z.number(),
+    })
+    .nullable(),
   approval_decided: z.string().nullable(),
   /** Who approved its plan, when that was done. */
   reviewers: z.string().nullable(),
@@ -106,45 +129,98 @@ function where(key: NodeKey): RawBuilder<unknown> {
   return sql`deployment_id = ${key.deploymentId} AND index = ${key.index} AND compensation = ${key.compensation}`;
 }
 
+/** What the call of a node says it is; the records have to say the same. */
+export interface NodeClaim {
+  readonly alias: string;
+  readonly action: string;
+  /** When Temporal scheduled the call, epoch milliseconds. */
+  readonly scheduledAtMs: number;
+}
+
+/** A call that was on its way when its run was paused goes on. */
+const pauseSlackSeconds = 10;
+
+/**
+ * Whether the records let a node begin, or go on; null when they do. The run is open, it is the node that is meant, what it
+ * needs is done, and nobody has paused or stopped it.
+ */
+function heldBack(claim: NodeClaim | null, attempt: number, mode: 'run' | 'apply' | 'settle'): RawBuilder<unknown> {
+  if (claim === null) return sql`NULL::text`;
+  const unmet = sql`EXISTS (SELECT 1 FROM jsonb_array_elements_text(g.needs) AS need(index)
+      JOIN node_runs n ON n.deployment_id = g.deployment_id AND n.index = need.index::int AND n.compensation = g.compensation
+      WHERE n.action <> 'keep' AND n.status NOT IN ('succeeded', 'skipped'))
+    OR (g.engine ->> 'phase' = '1' AND EXISTS (SELECT 1 FROM node_runs n WHERE n.deployment_id = g.deployment_id
+      AND NOT n.compensation AND n.engine ->> 'phase' IS NULL AND n.action <> 'keep' AND n.status NOT IN ('succeeded', 'skipped')))`;
+  const pausedBefore = sql`d.paused AND to_timestamp(${claim.scheduledAtMs / 1000}) > (
+      SELECT max(c.settled_at) + make_interval(secs => ${pauseSlackSeconds}) FROM control_requests c
+      WHERE c.deployment_id = d.id AND c.kind = 'pause' AND c.status = 'taken')`;
+  const stopping = sql`d.status IN ('stopping', 'rollingBack')`;
+  const of = sql`CASE
+    WHEN d.finished_at IS NOT NULL THEN 'over'
+    WHEN g.alias <> ${claim.alias} OR g.action <> ${claim.action} OR g.action = 'keep' OR ${attempt} > g.try + 1 THEN 'other'
+    WHEN g.compensation AND d.status <> 'rollingBack' THEN 'notRollingBack'`;
+  if (mode === 'settle')
+    return sql`${of}
+    WHEN NOT ${stopping} AND g.finished_at IS NULL AND COALESCE(g.journal ->> 'open', 'false') <> 'true' THEN 'idle' END`;
+  return sql`${of}
+    WHEN g.status = 'pending' AND NOT g.compensation AND ${stopping} THEN 'stopping'
+    WHEN g.status = 'paused' THEN 'paused'
+    WHEN g.status = 'pending' AND ${pausedBefore} THEN 'runPaused'
+    WHEN (g.status = 'pending' AND (${unmet})) OR (g.status = 'skipped' AND g.action <> 'plan') THEN 'notYet' END`;
+}
+
 /**
  * Marks the node as running and answers all that its run needs to know. A node that has already ended is left as it
- * is; the caller sees its status.
+ * is, and so is one that the records hold back; the caller sees its status, and why.
  */
 export async function beginNode(
   db: Db,
   key: NodeKey,
   attempt: number,
   mode: 'run' | 'apply' | 'settle' = 'run',
+  claim: NodeClaim | null = null,
 ): Promise<NodeBegin | null> {
-  // Asked already by a call that died before it could say so: the plan and the question stand.
-  const asked = sql`(status = 'waitingForApproval' AND try >= ${attempt} AND EXISTS (
-    SELECT 1 FROM approvals a WHERE a.deployment_id = node_runs.deployment_id AND a.index = node_runs.index
-      AND a.compensation = node_runs.compensation AND a.status IN ('pending', ${mode === 'apply' ? 'pending' : 'approved'})))`;
+  // Asked already, and not answered by an approval: the plan and the question stand.
+  const asked = sql`(o.status = 'waitingForApproval' AND (
+    SELECT a.status FROM approvals a WHERE a.deployment_id = o.deployment_id AND a.index = o.index
+      AND a.compensation = o.compensation ORDER BY a.created_at DESC, a.id DESC LIMIT 1
+    ) IN ('pending', 'rejected', ${mode === 'apply' ? 'pending' : 'approved'}))`;
+  const ended = sql`o.status IN ('succeeded','failed','cancelled','aborted')`;
   const result = await sql<Record<string, unknown>>`
-    WITH r AS (
+    WITH o AS (
+      SELECT g.*, ${heldBack(claim, attempt, mode)} AS held FROM node_runs g JOIN deployments d ON d.id = g.deployment_id
+      WHERE g.deployment_id = ${key.deploymentId} AND g.index = ${key.index} AND g.compensation = ${key.compensation} FOR UPDATE OF g
+    ), r AS (
       UPDATE node_runs SET
-        status = CASE WHEN ${asked} OR (status IN ('succeeded','failed','cancelled','aborted') AND try >= ${attempt}) THEN status ELSE 'running' END,
-        stage = CASE WHEN ${asked} OR (status IN ('succeeded','failed','cancelled','aborted') AND try >= ${attempt}) THEN stage ELSE 'prepare' END,
-        try = GREATEST(try, ${attempt}),
-        started_at = COALESCE(started_at, now()),
-        finished_at = CASE WHEN status IN ('succeeded','failed','cancelled','aborted') AND try >= ${attempt} THEN finished_at ELSE NULL END
-      WHERE ${where(key)}
-      RETURNING *
+        status = CASE WHEN ${asked} OR ${ended} THEN o.status ELSE 'running' END,
+        stage = CASE WHEN ${asked} OR ${ended} THEN o.stage ELSE 'prepare' END,
+        try = GREATEST(o.try, ${attempt}),
+        started_at = COALESCE(o.started_at, now()),
+        finished_at = CASE WHEN ${ended} THEN o.finished_at ELSE NULL END
+      FROM o WHERE node_runs.deployment_id = o.deployment_id AND node_runs.index = o.index
+        AND node_runs.compensation = o.compensation AND o.held IS NULL
+      RETURNING node_runs.*
+    ), x AS (
+      SELECT NULL::text AS held, r.* FROM r UNION ALL
+      SELECT o.held, n.* FROM o JOIN node_runs n ON n.deployment_id = o.deployment_id AND n.index = o.index
+        AND n.compensation = o.compensation WHERE o.held IS NOT NULL
     ), ${announce('node.status', sql`jsonb_build_object('index', r.index, 'status', r.status, 'try', r.try, 'action', r.action, 'compensation', r.compensation)`)}
-    SELECT r.alias, r.name, r.environment_id, r.action, r.engine->>'removal' AS removal, r.status, r.try, r.snapshot, r.journal, r.plan, r.error, r.changed_outputs,
-      r.ran, r.began_change, d.request, d.type AS deployment_type, d.trigger, d.requested_by, d.may_waive_approval, d.environment_id AS entity_id, COALESCE(parent.name, env.name) AS entity_name,
+    SELECT x.held, x.alias, x.name, x.environment_id, x.action, x.engine->>'removal' AS removal, x.status, x.try, x.snapshot, x.journal, x.plan, x.error, x.changed_outputs,
+      x.ran, x.began_change, d.request, d.type AS deployment_type, d.trigger, d.requested_by, d.may_waive_approval, d.environment_id AS entity_id, COALESCE(parent.name, env.name) AS entity_name,
       env.project_id, p.organization_id, env.parent_id, parent.template_id AS parent_template_id, env.status AS environment_status,
       env.settings AS environment_settings, parent.settings AS entity_settings, env.input_hash, env.state_unverified, env.deployed_snapshot, env.lock,
-      CASE WHEN r.status = 'waitingForApproval' THEN (SELECT jsonb_build_object('id', a.id, 'expiresInMs', GREATEST(1000, floor(extract(epoch FROM a.expires_at - now()) * 1000)))
-        FROM approvals a WHERE a.deployment_id = r.deployment_id AND a.index = r.index AND a.compensation = r.compensation
+      CASE WHEN x.status = 'waitingForApproval' THEN (SELECT jsonb_build_object('id', a.id, 'status', a.status,
+          'by', a.decisions -> -1 ->> 'by', 'comment', a.decisions -> -1 ->> 'comment',
+          'expiresInMs', GREATEST(1000, floor(extract(epoch FROM a.expires_at - now()) * 1000)))
+        FROM approvals a WHERE a.deployment_id = x.deployment_id AND a.index = x.index AND a.compensation = x.compensation
         ORDER BY a.created_at DESC, a.id DESC LIMIT 1) END AS asked_approval,
-      (SELECT a.id FROM approvals a WHERE a.deployment_id = r.deployment_id AND a.index = r.index AND a.compensation = r.compensation
+      (SELECT a.id FROM approvals a WHERE a.deployment_id = x.deployment_id AND a.index = x.index AND a.compensation = x.compensation
         AND a.status = 'approved' ORDER BY a.created_at DESC LIMIT 1) AS approval_decided,
       (SELECT string_agg(w.by, ', ') FROM approvals a, jsonb_to_recordset(a.decisions) AS w(by text, decision text)
-        WHERE a.deployment_id = r.deployment_id AND a.index = r.index AND a.compensation = r.compensation AND a.status = 'approved'
+        WHERE a.deployment_id = x.deployment_id AND a.index = x.index AND a.compensation = x.compensation AND a.status = 'approved'
           AND w.decision = 'approve') AS reviewers
-    FROM r JOIN deployments d ON d.id = r.deployment_id
-      JOIN environments env ON env.id = r.environment_id
+    FROM x JOIN deployments d ON d.id = x.deployment_id
+      JOIN environments env ON env.id = x.environment_id
       JOIN projects p ON p.id = env.project_id
       LEFT JOIN environments parent ON parent.id = env.parent_id
       LEFT JOIN n ON true`.execute(db);
@@ -270,8 +346,8 @@ export interface NodeStatusChange {
 }
 
 /**
- * Status changes that the workflow decided. Nodes that have ended by their own record are not overwritten,
- * except back to pending.
+ * Status changes that the workflow decided. Nodes that have ended by their own record are not overwritten, except that
+ * what has not succeeded goes back to pending, or is left out.
  */
 export async function changeNodeStatuses(
   db: Db,
@@ -296,7 +372,8 @@ export async function changeNodeStatuses(
         try = CASE WHEN c.status = 'pending' THEN 0 ELSE try END
       FROM c
       WHERE deployment_id = ${run.deploymentId} AND compensation = ${run.compensation} AND node_runs.index = c.index
-        AND (c.status = 'pending' OR c.status = 'skipped' OR node_runs.status NOT IN ('succeeded','failed','skipped','cancelled','aborted'))
+        AND node_runs.status <> 'succeeded'
+        AND (c.status = 'pending' OR c.status = 'skipped' OR node_runs.status NOT IN ('failed','skipped','cancelled','aborted'))
       RETURNING node_runs.*
     ), a AS (
       UPDATE approvals SET status = 'superseded', decided_at = now() FROM r

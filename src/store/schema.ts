@@ -283,6 +283,23 @@ export interface ApiKeysTable {
   revoked_at: NullableTimestamp;
 }
 
+export interface ControlRequestsTable {
+  id: string;
+  deployment_id: string;
+  kind: string;
+  alias: string | null;
+  /** Of the node when it was asked for. */
+  node_status: string | null;
+  reason: string | null;
+  actor: Json;
+  status: Generated<string>;
+  refusal: string | null;
+  /** The call that acted on it, so that it hears the same when it is made again. */
+  taken_by: string | null;
+  created_at: Timestamp;
+  settled_at: NullableTimestamp;
+}
+
 export interface IdempotencyKeysTable {
   key: string;
   actor: string;
@@ -330,6 +347,7 @@ export interface Schema {
   drift_results: DriftResultsTable;
   api_keys: ApiKeysTable;
   idempotency_keys: IdempotencyKeysTable;
+  control_requests: ControlRequestsTable;
   audit_log: AuditLogTable;
   pacing: PacingTable;
   encryption_keys: EncryptionKeysTable;

@@ -20,6 +20,7 @@ import { compensationGraph } from '../definition/compensation-graph.ts';
 import { GraphRun } from '../definition/graph-run.ts';
 import type { DeploymentStatus } from '../model/deployment.ts';
 import type {
+  ControlMessage,
   ControlRequest,
   DeploymentOutcome,
   DeploymentState,
@@ -30,12 +31,13 @@ import type {
   StopMode,
 } from '../model/orchestration.ts';
 import { deploymentMessages, searchAttributes } from '../model/orchestration.ts';
+import { actsByRecord } from './by-record.ts';
 import { NodeChildren } from './node-children.ts';
 import { records, resolveDeployment } from './proxies.ts';
 import { everythingTakenIn } from './taken-in.ts';
 
-const controlUpdate = defineUpdate<void, [ControlRequest]>(deploymentMessages.control);
-const makeWaySignal = defineSignal<[ControlRequest]>(deploymentMessages.makeWay);
+const controlUpdate = defineUpdate<void, [ControlMessage]>(deploymentMessages.control);
+const makeWaySignal = defineSignal<[]>(deploymentMessages.makeWay);
 const placeSignal = defineSignal<[PlaceNews]>(deploymentMessages.place);
 const statusKey = defineSearchAttributeKey(searchAttributes.status, SearchAttributeType.KEYWORD);
 
@@ -46,12 +48,12 @@ const handOverBytes = 7_000_000;
 /** One run of an environment: starts each node when what it needs has succeeded, and knows how a run is stopped. */
 export async function deployment(input: DeploymentWorkflowInput): Promise<DeploymentOutcome> {
   const run = new DeploymentRun(input);
-  setHandler(controlUpdate, (request) => run.control(request), { validator: (request) => run.validate(request) });
-  setHandler(makeWaySignal, () => everythingTakenIn().then(() => run.stopBy('cancel')));
+  setHandler(controlUpdate, (message) => run.control(message), { validator: (message) => run.validate(message) });
+  setHandler(makeWaySignal, () => run.makeWay());
   setHandler(placeSignal, (news) => run.hear(news));
   // An operator's cancel in Temporal: what is done about it must not be cancelled, too.
   void CancellationScope.current().cancelRequested.catch(() =>
-    CancellationScope.nonCancellable(() => run.stopBy('abort')),
+    CancellationScope.nonCancellable(() => run.stopByOperator()),
   );
   return CancellationScope.nonCancellable(() => run.execute());
 }
@@ -83,11 +85,12 @@ class DeploymentRun {
     const resolving = new CancellationScope();
     if (this.input.state === undefined) this.resolving = resolving;
     try {
-      this.resolved = await resolving.run(() => resolveDeployment({ deploymentId: this.input.deploymentId }));
+      this.resolved = await resolving.run(() => resolveDeployment(this.input));
     } catch (error) {
       if (this.stop !== null && isCancellation(error))
         return this.finish(endingOf(this.stop), 'stopped before anything of it had begun');
-      if (!(error instanceof ActivityFailure)) throw error;
+      // Nobody has asked for this run, or not for such a one: its record, if there is any, is none of ours.
+      if (!(error instanceof ActivityFailure) || isRefused(error)) throw error;
       return this.finish('failed', rootCause(error) ?? error.message);
     } finally {
       this.resolving = null;
@@ -282,9 +285,6 @@ class DeploymentRun {
   }
 
   validate(request: ControlRequest): void {
-    const refuse = (message: string): never => {
-      throw ApplicationFailure.nonRetryable(message, 'refused');
-    };
     if (this.ended) refuse('the run has ended');
     if (this.compensating) refuse('the run is being rolled back and cannot be changed any more');
     switch (request.kind) {
@@ -292,7 +292,7 @@ class DeploymentRun {
       case 'skip': {
         const index = this.indexOf(request.alias);
         if (this.stop !== null) refuse('the run is being stopped');
-        if (this.graph === null || index === undefined) return void refuse(`this run has no node "${request.alias}"`);
+        if (this.graph === null || index === undefined) refuse(`this run has no node "${request.alias}"`);
         const possible =
           request.kind === 'retry'
             ? this.graph.canRetry(index) || (this.isOpen(index) && [undefined, 'paused'].includes(request.recorded))
@@ -314,8 +314,29 @@ class DeploymentRun {
     }
   }
 
-  async control(request: ControlRequest): Promise<void> {
+  /** Acts on what is recorded of a request. The message only says which one it is, and is no order by itself. */
+  async control(message: ControlMessage): Promise<void> {
     await everythingTakenIn();
+    if (!actsByRecord()) return this.actOn(message, false);
+    const taken = await records.takeControl({
+      deploymentId: this.input.deploymentId,
+      requestId: message.requestId ?? null,
+      said: message.kind,
+    });
+    switch (taken.kind) {
+      case 'taken':
+        // Something may have come in between.
+        this.validate(taken.request);
+        return this.actOn(taken.request, true);
+      case 'refused':
+        return refuse(taken.message);
+      case 'done':
+        return;
+    }
+  }
+
+  /** `recorded`: what it means for the run is written down already. */
+  private async actOn(request: ControlRequest, recorded: boolean): Promise<void> {
     switch (request.kind) {
       case 'retry':
       case 'skip': {
@@ -336,6 +357,7 @@ class DeploymentRun {
       case 'continue':
         this.paused = request.kind === 'pause';
         this.changed = true;
+        if (recorded) return;
         await records.setDeploymentStatus({
           deploymentId: this.input.deploymentId,
           status: 'running',
@@ -345,9 +367,30 @@ class DeploymentRun {
       case 'cancel':
       case 'abort':
       case 'rollback':
-        await this.stopBy(request.kind);
+        this.beginStop(request.kind);
+        if (!recorded) await this.recordStop(request.kind);
         return;
     }
+  }
+
+  /** A run that changes the environment is due. */
+  async makeWay(): Promise<void> {
+    await everythingTakenIn();
+    const { deploymentId } = this.input;
+    if (actsByRecord()) {
+      if ((await records.makeWay({ deploymentId })).stop) this.beginStop('cancel');
+      return;
+    }
+    if (this.beginStop('cancel')) await this.recordStop('cancel');
+  }
+
+  /** Somebody has cancelled the workflow in Temporal. */
+  async stopByOperator(): Promise<void> {
+    if (this.compensating || this.stop === 'abort') return;
+    const recordFirst = actsByRecord();
+    // Nodes look it up.
+    if (recordFirst) await this.recordStop('abort');
+    if (this.beginStop('abort') && !recordFirst) await this.recordStop('abort');
   }
 
   private isOpen(index: number): boolean {
@@ -359,17 +402,22 @@ class DeploymentRun {
     return recorded !== undefined && ['failed', 'cancelled', 'aborted'].includes(recorded) && this.isOpen(index);
   }
 
-  async stopBy(mode: StopMode): Promise<void> {
-    if (this.compensating || this.stop === mode) return;
+  /** False when it was being stopped like that before, or cannot be any more. */
+  private beginStop(mode: StopMode): boolean {
+    if (this.compensating || this.stop === mode) return false;
     this.stop = mode;
     this.changed = true;
     this.children?.stopAll(mode);
     if (this.resolving !== null && patched('stop-while-resolving')) this.resolving.cancel();
-    await records.setDeploymentStatus({
+    return true;
+  }
+
+  private recordStop(stopMode: StopMode): Promise<void> {
+    return records.setDeploymentStatus({
       deploymentId: this.input.deploymentId,
       status: 'stopping',
       paused: false,
-      stopMode: mode,
+      stopMode,
     });
   }
 
@@ -382,6 +430,14 @@ class DeploymentRun {
 /** What a run ends as that was stopped before any of its nodes had begun. */
 function endingOf(mode: StopMode): DeploymentStatus {
   return ({ cancel: 'cancelled', abort: 'aborted', rollback: 'rolledBack' } as const)[mode];
+}
+
+function refuse(message: string): never {
+  throw ApplicationFailure.nonRetryable(message, 'refused');
+}
+
+function isRefused(error: ActivityFailure): boolean {
+  return error.cause instanceof ApplicationFailure && error.cause.type === 'refused';
 }
 
 function rank(mode: StopMode): number {

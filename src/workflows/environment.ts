@@ -1,4 +1,5 @@
 import {
+  ActivityFailure,
   allHandlersFinished,
   ApplicationFailure,
   ChildWorkflowFailure,
@@ -18,24 +19,24 @@ import {
 import { nextTtlMoment, warningsStillGiven } from '../definition/ttl.ts';
 import type { EnvironmentLock } from '../model/environment.ts';
 import type {
-  ControlRequest,
+  CancelQueued,
   DeploymentOutcome,
+  DropCause,
   EnvironmentView,
   EnvironmentWorkflowInput,
   QueuedRun,
   SubmitAnswer,
 } from '../model/orchestration.ts';
 import { deploymentMessages, environmentMessages, taskQueues, workflowIds } from '../model/orchestration.ts';
+import { actsByRecord } from './by-record.ts';
 import type { deployment } from './deployment.ts';
 import { records } from './proxies.ts';
 import { everythingTakenIn } from './taken-in.ts';
 
 const submitUpdate = defineUpdate<SubmitAnswer, [QueuedRun]>(environmentMessages.submit);
-const cancelQueuedUpdate = defineUpdate<{ cancelled: boolean }, [{ deploymentId: string }]>(
-  environmentMessages.cancelQueued,
-);
-const setExpiryUpdate = defineUpdate<void, [{ expiresAtMs: number | null }]>(environmentMessages.setExpiry);
-const setLockUpdate = defineUpdate<void, [{ lock: EnvironmentLock | null }]>(environmentMessages.setLock);
+const cancelQueuedUpdate = defineUpdate<{ cancelled: boolean }, [CancelQueued]>(environmentMessages.cancelQueued);
+const setExpiryUpdate = defineUpdate<void, [LifeMessage]>(environmentMessages.setExpiry);
+const setLockUpdate = defineUpdate<void, [LifeMessage]>(environmentMessages.setLock);
 const viewQuery = defineQuery<EnvironmentView>(environmentMessages.view);
 
 /** Runs already accepted that are remembered, so that a repeated request is recognized across continue-as-new. */
@@ -59,9 +60,9 @@ export async function environment(input: EnvironmentWorkflowInput): Promise<void
   setHandler(submitUpdate, (run) => afterAll(() => entity.submit(run)), {
     validator: (run) => entity.validateSubmit(run),
   });
-  setHandler(cancelQueuedUpdate, ({ deploymentId }) => afterAll(() => entity.cancelQueued(deploymentId)));
-  setHandler(setExpiryUpdate, ({ expiresAtMs }) => afterAll(() => entity.setExpiry(expiresAtMs)));
-  setHandler(setLockUpdate, ({ lock }) => afterAll(() => entity.setLock(lock)));
+  setHandler(cancelQueuedUpdate, (message) => afterAll(() => entity.cancelQueued(message)));
+  setHandler(setExpiryUpdate, (message) => afterAll(() => entity.lifeChanged(message)));
+  setHandler(setLockUpdate, (message) => afterAll(() => entity.lifeChanged(message)));
   setHandler(viewQuery, () => entity.view());
   await entity.live();
 }
@@ -118,35 +119,70 @@ class EnvironmentEntity {
   }
 
   async submit(run: QueuedRun): Promise<SubmitAnswer> {
-    if (!this.accepted.includes(run.deploymentId)) {
-      this.accepted.push(run.deploymentId);
+    const known = this.accepted.includes(run.deploymentId);
+    // The records say that it waits, so it must: such as one whose workflow somebody else had started meanwhile.
+    if (!known || (run.again === true && !this.holds(run.deploymentId))) {
+      if (!known) this.accepted.push(run.deploymentId);
       this.accepted.splice(0, Math.max(0, this.accepted.length - rememberedRuns));
       const replaced = run.coalesce === true ? this.coalesce() : [];
       this.queue.push(run);
       this.changed = true;
       for (const old of replaced)
-        await records.recordCancelled({
-          deploymentId: old.deploymentId,
+        await this.drop(old, {
           message: `a newer deploy took its place (${run.title})`,
+          cause: { kind: 'replaced', by: run.deploymentId },
         });
     }
     return { position: this.positionOf(run.deploymentId) };
   }
 
-  async cancelQueued(deploymentId: string): Promise<{ cancelled: boolean }> {
-    return { cancelled: await this.dropQueued(deploymentId, 'cancelled while it waited for its turn') };
+  private holds(deploymentId: string): boolean {
+    return [...this.view().queue, ...this.view().running].some((run) => run.deploymentId === deploymentId);
   }
 
-  private async dropQueued(deploymentId: string, message: string): Promise<boolean> {
+  async cancelQueued({ deploymentId, requestId }: CancelQueued): Promise<{ cancelled: boolean }> {
+    const cause = { kind: 'requested', requestId: requestId ?? null } as const;
+    return { cancelled: await this.dropQueued(deploymentId, 'cancelled while it waited for its turn', cause) };
+  }
+
+  private async dropQueued(deploymentId: string, message: string, cause: DropCause): Promise<boolean> {
     const position = this.queue.findIndex((run) => run.deploymentId === deploymentId);
-    if (position < 0) return false;
-    this.queue.splice(position, 1);
+    const [run] = position < 0 ? [] : this.queue.splice(position, 1);
+    if (run === undefined) return false;
     this.changed = true;
     const ofEnd = this.endRun === deploymentId;
     if (ofEnd) this.endIsOver();
-    const { expiresAtMs } = await records.recordCancelled({ deploymentId, message });
-    if (ofEnd && expiresAtMs !== undefined) await this.setExpiry(expiresAtMs);
-    return true;
+    const dropped = await this.drop(run, { message, cause }, position);
+    if (!dropped.done && ofEnd) this.endRun = deploymentId;
+    if (ofEnd && dropped.expiresAtMs !== undefined) await this.setExpiry(dropped.expiresAtMs);
+    return dropped.done;
+  }
+
+  /** Records that a run which was taken out of the queue is dropped. One that the records know no reason for goes back. */
+  private async drop(
+    run: QueuedRun,
+    why: { readonly message: string; readonly cause: DropCause },
+    position = 0,
+  ): Promise<{ done: boolean; expiresAtMs?: number | null }> {
+    const { cancelled, ...rest } = await records.recordCancelled({ deploymentId: run.deploymentId, ...why });
+    if (cancelled !== false) return { done: true, ...rest };
+    if (!this.holds(run.deploymentId)) this.queue.splice(position, 0, run);
+    this.changed = true;
+    return { done: false };
+  }
+
+  /** The recorded end or lock has changed, or so somebody says. Messages of older versions carry the new one. */
+  async lifeChanged(message: LifeMessage): Promise<void> {
+    if (!actsByRecord()) {
+      if (message.expiresAtMs !== undefined) await this.setExpiry(message.expiresAtMs);
+      if (message.lock !== undefined) this.setLock(message.lock);
+      return;
+    }
+    const { environmentId } = this.input;
+    const said = Object.keys(message).length === 0 ? {} : { said: message };
+    const { expiresAtMs, lock } = await records.readLife({ environmentId, ...said });
+    this.setLock(lock);
+    if (expiresAtMs !== this.expiresAtMs) await this.setExpiry(expiresAtMs);
   }
 
   async setExpiry(expiresAtMs: number | null): Promise<void> {
@@ -156,7 +192,8 @@ class EnvironmentEntity {
     this.changed = true;
     // Whoever puts the end off, a person or a deploy, takes the destroy out of the queue that the old one had put there.
     const putOff = expiresAtMs === null || expiresAtMs > Date.now();
-    if (putOff && this.endRun !== null) await this.dropQueued(this.endRun, 'its time to live was put off');
+    if (putOff && this.endRun !== null)
+      await this.dropQueued(this.endRun, 'its time to live was put off', { kind: 'putOff' });
   }
 
   setLock(lock: EnvironmentLock | null): void {
@@ -216,9 +253,10 @@ class EnvironmentEntity {
   private preempt(run: QueuedRun, by: QueuedRun): void {
     if (this.preempted.has(run.deploymentId)) return;
     this.preempted.add(run.deploymentId);
-    const request: ControlRequest = { kind: 'cancel', by: 'windlass', reason: `makes way for ${by.title}` };
+    // For people who read the history: the run looks up whether it is so.
+    const hint = { kind: 'cancel', by: 'windlass', reason: `makes way for ${by.title}` };
     void getExternalWorkflowHandle(workflowIds.deployment(run.deploymentId))
-      .signal(deploymentMessages.makeWay, request)
+      .signal(deploymentMessages.makeWay, hint)
       .catch(() => undefined);
   }
 
@@ -230,7 +268,8 @@ class EnvironmentEntity {
         args: [{ deploymentId: run.deploymentId, environmentId, projectId, title: run.title, type: run.type }],
         taskQueue: taskQueues.orchestration,
         parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
-        workflowIdReusePolicy: WorkflowIdReusePolicy.REJECT_DUPLICATE,
+        // A closed one of this id may be a stranger's, who was refused; whether the run may begin is looked up by itself.
+        workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE,
         typedSearchAttributes: workflowInfo().typedSearchAttributes,
         staticSummary: run.title,
       });
@@ -239,10 +278,13 @@ class EnvironmentEntity {
     } catch (error) {
       // One that has already begun under an earlier life of this workflow is left to the reconciliation.
       if (!(error instanceof ChildWorkflowFailure)) return;
+      // The records know no such run; what there is of that id is not touched, and may be sent again.
+      if (error.cause instanceof ActivityFailure && isRefusal(error.cause.cause)) return this.forget(run);
       // It was ended from outside: the record must not stay open.
       const { expiresAtMs } = await records.recordCancelled({
         deploymentId: run.deploymentId,
         message: rootCause(error) ?? 'its workflow ended from outside',
+        cause: { kind: 'lost' },
       });
       if (expiresAtMs !== undefined) await this.setExpiry(expiresAtMs);
     } finally {
@@ -252,6 +294,11 @@ class EnvironmentEntity {
       this.preempted.delete(run.deploymentId);
       this.changed = true;
     }
+  }
+
+  private forget({ deploymentId }: QueuedRun): void {
+    const at = this.accepted.indexOf(deploymentId);
+    if (at >= 0) this.accepted.splice(at, 1);
   }
 
   /** Warns, or asks for the destroy that ends the environment. Answers how long nothing has to be done. */
@@ -291,6 +338,7 @@ class EnvironmentEntity {
         await records.recordCancelled({
           deploymentId: answer.run.deploymentId,
           message: 'its time to live was put off',
+          cause: { kind: 'putOff' },
         });
       return null;
     }
@@ -335,6 +383,16 @@ class EnvironmentEntity {
     }
     return lines.join('\n\n');
   }
+}
+
+/** Empty: the records have changed. Older versions sent the new values along. */
+interface LifeMessage {
+  readonly expiresAtMs?: number | null;
+  readonly lock?: EnvironmentLock | null;
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof ApplicationFailure && error.type === 'refused';
 }
 
 function onlyReads(run: QueuedRun): boolean {

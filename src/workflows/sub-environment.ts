@@ -24,6 +24,8 @@ import type {
   StopMode,
 } from '../model/orchestration.ts';
 import { deploymentMessages, nodeMessages, taskQueues, workflowIds } from '../model/orchestration.ts';
+import { actsByRecord } from './by-record.ts';
+import { records } from './proxies.ts';
 
 const decideUpdate = defineUpdate<void, [Decision]>(nodeMessages.decide);
 const stopSignal = defineSignal<[{ mode: StopMode }]>(nodeMessages.stop);
@@ -66,11 +68,18 @@ export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResu
   const interruption = new CancellationScope({ cancellable: true });
   const onlyReads = input.action === 'plan' || input.action === 'drift';
 
-  setHandler(stopSignal, ({ mode }) => {
+  const stopBy = (mode: StopMode): void => {
     if (stop === null || mode !== 'cancel') stop = mode;
     // A cancel lets a tool that changes something come to its end.
     if (mode !== 'cancel' || onlyReads) interruption.cancel();
+  };
+  setHandler(stopSignal, async ({ mode: said }) => {
+    if (!actsByRecord()) return stopBy(said);
+    const { deploymentId, alias } = input;
+    const recorded = await CancellationScope.nonCancellable(() => records.recordedStop({ deploymentId, alias, said }));
+    if (recorded.stop !== null) stopBy(recorded.stop);
   });
+  // Whether a paused node may go on is looked up by the call that follows.
   setHandler(resumeSignal, () => {
     resumed = true;
   });
@@ -80,6 +89,7 @@ export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResu
   setHandler(
     decideUpdate,
     (made) => {
+      // What was decided is looked up by the call that follows.
       if (made.decision === 'reject' || made.complete) decision = made;
     },
     {
@@ -184,7 +194,8 @@ export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResu
           );
           if (stop !== null) return stopped(stop, false);
           if (made === null) return { status: 'cancelled', message: 'nobody approved in time', changedState: false };
-          if (made.decision === 'reject') {
+          decision = null;
+          if (made.decision === 'reject' && !actsByRecord()) {
             return {
               status: 'cancelled',
               message: `rejected by ${made.by}${made.comment ? `: ${made.comment}` : ''}`,

@@ -3,6 +3,7 @@ import * as ordering from './0002-event-order.ts';
 import * as pacing from './0003-pacing.ts';
 import * as expectedNodes from './0004-expected-nodes.ts';
 import * as nodeProgress from './0005-node-progress.ts';
+import * as controlRequests from './0010-control-requests.ts';
 import * as runProgress from './0020-run-progress.ts';
 import * as openGrants from './0030-open-grants.ts';
 import * as approvalWaivers from './0040-approval-waivers.ts';
@@ -21,6 +22,7 @@ export const migrations: readonly Migration[] = [
   pacing,
   expectedNodes,
   nodeProgress,
+  controlRequests,
   runProgress,
   openGrants,
   approvalWaivers,

@@ -1,0 +1,62 @@
+/** What a long run carries over to its next workflow run, held against the records. */
+import { sql } from 'kysely';
+import { z } from 'zod';
+import type { DeploymentState } from '../model/index.ts';
+import { nodeActions, nodeStatuses } from '../model/index.ts';
+import type { Db } from '../store/index.ts';
+import type { RunRow } from './run-store.ts';
+
+const markSchema = z.object({
+  index: z.number(),
+  compensation: z.boolean(),
+  action: z.enum(nodeActions),
+  status: z.enum(nodeStatuses),
+  reason: z.string().nullable(),
+});
+export type NodeMark = z.infer<typeof markSchema>;
+
+/** How far each node of a run is on record. */
+export async function loadNodeMarks(db: Db, deploymentId: string): Promise<NodeMark[]> {
+  const { rows } = await sql`
+    SELECT index, compensation, action, status, reason ->> 'kind' AS reason FROM node_runs
+    WHERE deployment_id = ${deploymentId}`.execute(db);
+  return z.array(markSchema).parse(rows);
+}
+
+/**
+ * Why a carried state cannot be that of this run; null when it can. What lets other nodes go on counts (see
+ * definition/graph-run.ts for the letters), and how the run is stopped; a node that is said to be less far than it is
+ * answers so by itself.
+ */
+export function stateProblem(
+  state: DeploymentState,
+  run: Pick<RunRow, 'status' | 'stop_mode'>,
+  marks: readonly NodeMark[],
+): string | null {
+  if (state.compensating !== (run.status === 'rollingBack'))
+    return state.compensating ? 'it is not being rolled back' : 'it is being rolled back';
+  if (state.stop !== null && run.stop_mode === null && run.status !== 'stopping' && run.status !== 'rollingBack')
+    return 'it is not being stopped';
+  const forward = new Map(marks.filter((mark) => !mark.compensation).map((mark) => [mark.index, mark]));
+  const undone = new Map(marks.filter((mark) => mark.compensation).map((mark) => [mark.index, mark]));
+  for (const [index, letter] of [...state.graph.letters].entries()) {
+    const mark = (state.compensating ? undone : forward).get(index);
+    if (!mayPass(letter, mark)) return `node ${index} is ${mark?.status ?? 'not part of it'}, not as it is said to be`;
+  }
+  return null;
+}
+
+function mayPass(letter: string, mark: NodeMark | undefined): boolean {
+  switch (letter) {
+    case 's':
+    case 'u':
+      return mark?.status === 'succeeded' || (mark?.action === 'plan' && mark.status === 'skipped');
+    case 'z':
+      return mark?.reason === 'skippedByUser' || mark?.status === 'succeeded';
+    // Kept: nothing of it is run. A node that is not undone has no record of an undoing.
+    case 'k':
+      return mark === undefined || mark.action === 'keep' || mark.status === 'skipped';
+    default:
+      return true;
+  }
+}
