@@ -1,6 +1,6 @@
 import { Client, Connection } from '@temporalio/client';
 import type { Approval, Deployment, Environment, Event, Page } from '../src/model/index.ts';
-import { isTerminalDeployment, workflowIds } from '../src/model/index.ts';
+import { isTerminalDeployment, taskQueues, workflowIds, workflowTypes } from '../src/model/index.ts';
 import { makeEnvironment, makeProject, node, unique } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
 import { startTestServer } from './support/windlass.ts';
@@ -55,6 +55,16 @@ const approvalOf = (run: Deployment): Promise<Approval> =>
       (await server.request<Page<Approval>>('GET', `/approvals?status=pending&deployment=${run.id}`)).items[0],
   );
 const schedule = (kind: string, id: string) => new Client({ connection }).schedule.getHandle(`${kind}:${id}`);
+/** The minute that has begun. A schedule that names it and is saved now fires at it tomorrow by itself. */
+const thisMinute = (): Date => new Date(Math.floor(Date.now() / 60_000) * 60_000);
+const cronOf = (at: Date): string => `${at.getUTCMinutes()} ${at.getUTCHours()} * * *`;
+/** What Temporal starts when a schedule fires at its nominal time. */
+const fire = (kind: string, environmentId: string, at: Date) =>
+  new Client({ connection }).workflow.execute(workflowTypes.scheduledRequest, {
+    workflowId: `scheduled:${kind}:${environmentId}-${at.toISOString()}`,
+    taskQueue: taskQueues.orchestration,
+    args: [{ environmentId, kind }],
+  });
 const put = (id: string, what: string, body: unknown) => server.request('PUT', `/environments/${id}/${what}`, body);
 
 describe('a time to live that ends', () => {
@@ -194,9 +204,11 @@ it('asks for a new end before what ended at a date is deployed again', async () 
 
 describe('a schedule', () => {
   it('that fires while the environment is at work skips the firing, and says so in events and audit log', async () => {
+    const at = thisMinute();
+    const cron = cronOf(at);
     const { environment } = await make(
       { environments: { a: shell({ requiresApproval: true }) } },
-      { schedule: { deploy: never, destroy: '0 1 29 2 *' }, drift: { cron: never } },
+      { schedule: { deploy: cron, destroy: cron }, drift: { cron } },
     );
     const busy = await server.start(environment.id);
     const approval = await approvalOf(busy);
@@ -205,7 +217,7 @@ describe('a schedule', () => {
       ['destroy', 2],
       ['drift', 3],
     ] as const) {
-      await schedule(kind, environment.id).trigger();
+      await fire(kind, environment.id, at);
       const skipped = await server.until(async () => {
         const found = await events(environment.id, 'schedule.skipped');
         return found.length === skips && found;
@@ -223,7 +235,7 @@ describe('a schedule', () => {
     expect(await runs(environment.id)).toHaveLength(1);
     await server.request('POST', `/approvals/${approval.id}/approve`, {});
     expect((await server.ended(busy.id)).status).toBe('succeeded');
-    await schedule('drift', environment.id).trigger();
+    await fire('drift', environment.id, at);
     const check = await server.until(async () => (await runs(environment.id)).find((run) => run.type === 'drift'));
     expect((await server.ended(check.id)).status).toBe('succeeded');
   });
