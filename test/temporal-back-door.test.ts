@@ -330,7 +330,6 @@ describe('a workflow that a stranger starts', () => {
     const { environment, run, approval } = await waiting();
     const next = await server.start(environment.id);
     const native = await NativeConnection.connect({ address: server.temporalAddress });
-    const native = await NativeConnection.connect({ address: server.temporalAddress });
     const worker = await Worker.create({
       connection: native,
       taskQueue: 'stranger',

@@ -162,7 +162,11 @@ function heldBack(claim: NodeClaim | null, attempt: number, mode: 'run' | 'apply
   if (mode === 'settle')
     return sql`${of}
     WHEN NOT ${stopping} AND g.finished_at IS NULL AND COALESCE(g.journal ->> 'open', 'false') <> 'true' THEN 'idle' END`;
+  const undecided = sql`${mode === 'apply'}::boolean AND COALESCE((SELECT a.status FROM approvals a WHERE a.deployment_id = g.deployment_id
+    AND a.index = g.index AND a.compensation = g.compensation ORDER BY a.created_at DESC, a.id DESC LIMIT 1), 'none')
+    NOT IN ('pending', 'approved', 'rejected')`;
   return sql`${of}
+    WHEN ${undecided} THEN 'other'
     WHEN g.status = 'pending' AND NOT g.compensation AND ${stopping} THEN 'stopping'
     WHEN g.status = 'paused' THEN 'paused'
     WHEN g.status = 'pending' AND ${pausedBefore} THEN 'runPaused'
