@@ -36,7 +36,11 @@ async function make(environments: Record<string, unknown>, settings: Record<stri
 }
 async function deployed(settings: Record<string, unknown> = {}): Promise<Environment> {
   const { environment } = await make({ a: shell() }, settings);
-  expect((await server.run(environment.id)).status).toBe('succeeded');
+  const run = await server.run(environment.id);
+  expect(run.status).toBe('succeeded');
+  // Its workflow ends a moment after its record; until then nobody can start another one of its id.
+  const workflow = stranger.workflow.getHandle(workflowIds.deployment(run.id));
+  await server.until(async () => (await workflow.describe()).status.name !== 'RUNNING');
   return server.environment(environment.id);
 }
 /** A run whose node `a` waits for an approval, and `b` for `a`. */

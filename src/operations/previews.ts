@@ -35,7 +35,8 @@ async function outlookOf(context: Context, { root, type, request }: Look): Promi
   try {
     return await context.resolver.resolve({ environmentId: root.id, type, request, pending });
   } catch (thrown) {
-    if (!(thrown instanceof WindlassError) || errorCodes[thrown.code].kind !== 'user') return null;
+    if (!(thrown instanceof WindlassError)) throw thrown;
+    if (errorCodes[thrown.code].kind !== 'user') return null;
     throw refusal(thrown);
   }
 }
