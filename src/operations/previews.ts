@@ -15,6 +15,7 @@ import type { Db } from '../store/index.ts';
 import type { Asked, Context } from './context.ts';
 import { authorize, scopeOf } from './context.ts';
 import { checkDeploymentRequest, lastSuccessBefore } from './deployment-request.ts';
+import { z } from 'zod';
 import type { CheckedRequest, DeploymentRequestInput } from './deployment-request.ts';
 import type { Outlook, OutlookNode } from './outlook.ts';
 import { findPlace } from './places.ts';
@@ -35,8 +36,9 @@ async function outlookOf(context: Context, { root, type, request }: Look): Promi
   try {
     return await context.resolver.resolve({ environmentId: root.id, type, request, pending });
   } catch (thrown) {
-    if (!(thrown instanceof WindlassError)) throw thrown;
-    if (errorCodes[thrown.code].kind !== 'user') return null;
+    // A record that is not as it should be is our fault, and no reason to look away.
+    if (thrown instanceof z.ZodError) throw thrown;
+    if (!(thrown instanceof WindlassError) || errorCodes[thrown.code].kind !== 'user') return null;
     throw refusal(thrown);
   }
 }
