@@ -120,7 +120,9 @@ async function strike(victim: Victim, all: readonly Held[]): Promise<void> {
       cluster.startWorker();
       return;
     case 'tool':
-      for (const { project, run } of all) process.kill(toolAtGate(project, run.id), 'SIGKILL');
+      // The request has looked at the source, too, and has given up by now: the run's own tool comes to the gate next.
+      for (const { project, run } of all)
+        process.kill(await client().until(() => Promise.resolve(toolAtGate(project, run.id))), 'SIGKILL');
   }
 }
 
