@@ -1,4 +1,5 @@
 /** What a run would do, told before it is asked for; and what is refused because of it. */
+import { z } from 'zod';
 import type {
   Deployment,
   DeploymentRequest,
@@ -15,7 +16,6 @@ import type { Db } from '../store/index.ts';
 import type { Asked, Context } from './context.ts';
 import { authorize, scopeOf } from './context.ts';
 import { checkDeploymentRequest, lastSuccessBefore } from './deployment-request.ts';
-import { z } from 'zod';
 import type { CheckedRequest, DeploymentRequestInput } from './deployment-request.ts';
 import type { Outlook, OutlookNode } from './outlook.ts';
 import { findPlace } from './places.ts';
