@@ -32,7 +32,7 @@ export interface TakeoverOptions {
   readonly rounds: number;
 }
 
-const limitMs = 30_000;
+const limitMs = 15_000;
 const giveUpAfterMs = 180_000;
 
 async function until<T>(what: string, check: () => Promise<T | null | undefined | false>): Promise<T> {

@@ -1,6 +1,8 @@
 /** What a long run carries over to its next workflow run, held against the records. */
 import { sql } from 'kysely';
 import { z } from 'zod';
+import { decodeStates } from '../definition/index.ts';
+import type { NodeState } from '../definition/index.ts';
 import type { DeploymentState } from '../model/index.ts';
 import { nodeActions, nodeStatuses } from '../model/index.ts';
 import type { Db } from '../store/index.ts';
@@ -25,7 +27,7 @@ export async function loadNodeMarks(db: Db, deploymentId: string): Promise<NodeM
 
 /**
  * Why a carried state cannot be that of this run; null when it can. What lets other nodes go on counts (see
- * definition/graph-run.ts for the letters), and how the run is stopped; a node that is said to be less far than it is
+ * definition/node-states.ts), and how the run is stopped; a node that is said to be less far than it is
  * answers so by itself.
  */
 export function stateProblem(
@@ -39,22 +41,25 @@ export function stateProblem(
     return 'it is not being stopped';
   const forward = new Map(marks.filter((mark) => !mark.compensation).map((mark) => [mark.index, mark]));
   const undone = new Map(marks.filter((mark) => mark.compensation).map((mark) => [mark.index, mark]));
-  for (const [index, letter] of [...state.graph.letters].entries()) {
+  const states = decodeStates(state.graph.letters);
+  if (states === null) return 'its states cannot be read';
+  for (const [index, nodeState] of states.entries()) {
     const mark = (state.compensating ? undone : forward).get(index);
-    if (!mayPass(letter, mark)) return `node ${index} is ${mark?.status ?? 'not part of it'}, not as it is said to be`;
+    if (!mayPass(nodeState, mark))
+      return `node ${index} is ${mark?.status ?? 'not part of it'}, not as it is said to be`;
   }
   return null;
 }
 
-function mayPass(letter: string, mark: NodeMark | undefined): boolean {
-  switch (letter) {
-    case 's':
-    case 'u':
+function mayPass(state: NodeState, mark: NodeMark | undefined): boolean {
+  switch (state) {
+    case 'succeeded':
+    case 'unchanged':
       return mark?.status === 'succeeded' || (mark?.action === 'plan' && mark.status === 'skipped');
-    case 'z':
+    case 'leftOut':
       return mark?.reason === 'skippedByUser' || mark?.status === 'succeeded';
     // Kept: nothing of it is run. A node that is not undone has no record of an undoing.
-    case 'k':
+    case 'kept':
       return mark === undefined || mark.action === 'keep' || mark.status === 'skipped';
     default:
       return true;

@@ -1,5 +1,5 @@
 /** Runs whose graph comes from the workflow file at its commit. */
-import { checkAgainstProject, selectForDeploy, selectForPlan, unknownAliases } from '../definition/index.ts';
+import { checkAgainstProject, isLast, selectForDeploy, selectForPlan, unknownAliases } from '../definition/index.ts';
 import type { Choice, SelectableNode } from '../definition/index.ts';
 import type { NodeDefinition, NodeSnapshot, PartialRun } from '../model/index.ts';
 import { newId, WindlassError } from '../model/index.ts';
@@ -176,7 +176,7 @@ async function resumeOf(deps: ResolveDeps, run: RunRow, reference: string): Prom
   let first = base;
   while (first.request.resume !== undefined) first = await baseOf(deps, run, first.request.resume.deployment);
   const { partial, restoreNodes } = first.request;
-  const destroys = past.some((node) => node.action === 'destroy' && node.engine.phase !== 1);
+  const destroys = past.some((node) => node.action === 'destroy' && !isLast(node.engine));
   if (destroys || partial?.operation === 'single-node-destroy' || restoreNodes !== undefined) {
     throw new WindlassError('conflict', `deployment ${base.number} does not deploy what the file says`, {
       class: 'definition',

@@ -31,7 +31,7 @@ import { recordDrift } from './node-drift.ts';
 import type { Caller } from './refusals.ts';
 import { applyPlan, keepReadablePlan, maskedPlan } from './node-plan.ts';
 
-/** How often Temporal hears that this worker lives; it gives up after 15 s. */
+/** How often Temporal hears that this worker lives; it gives up after 12 s. */
 const heartbeatEveryMs = 2000;
 const defaultTimeoutSeconds = 24 * 3600;
 /** Calls that may break off for a reason that nobody foresaw. */

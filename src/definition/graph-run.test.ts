@@ -228,7 +228,7 @@ describe('a graph run', () => {
   });
 
   test('keeps removed nodes when a deploy was left out, since it may still need them', () => {
-    const nodes = graph('a old', { old: { action: 'destroy', phase: 1 } });
+    const nodes = graph('a old', { old: { action: 'destroy', last: true } });
     const run = open(nodes);
     startAll(run, nodes);
     run.fail(0);
@@ -242,7 +242,7 @@ describe('a graph run', () => {
   test('destroys removed nodes after a retry although a branch without its base stays skipped', () => {
     const nodes = graph('base top:base a old', {
       base: { action: 'keep', satisfied: false },
-      old: { action: 'destroy', phase: 1 },
+      old: { action: 'destroy', last: true },
     });
     const run = open(nodes);
     startAll(run, nodes);
@@ -271,7 +271,7 @@ describe('a graph run', () => {
   });
 
   test('destroys removed nodes only after everything else has succeeded', () => {
-    const nodes = graph('a b old', { old: { action: 'destroy', phase: 1 } });
+    const nodes = graph('a b old', { old: { action: 'destroy', last: true } });
     const run = open(nodes);
     expect(startAll(run, nodes)).toEqual(['a', 'b']);
     run.succeed(0, true);
@@ -394,7 +394,7 @@ const mixedGraph = randomGraph
     ...[0, 1].map((need): RunNode => ({
       alias: `old${need}`,
       action: 'destroy',
-      phase: 1,
+      last: true,
       needs: need === 0 ? [] : [nodes.length],
     })),
   ]);

@@ -1,7 +1,8 @@
 import type { SkipReason } from '../model/deployment.ts';
 import type { GraphState, NodeUpdate, RunNode } from '../model/orchestration.ts';
-import { begun, blocking, initialLetter, isOpen, passed } from './graph-letters.ts';
-import type { GraphCounts, Letter } from './graph-letters.ts';
+import { begun, blocking, decodeStates, encodeStates, initialState, isLast, isOpen, passed } from './node-states.ts';
+import type { GraphCounts, NodeState } from './node-states.ts';
+import { skipReason } from './skip-reason.ts';
 
 /**
  * Which nodes of a run may start, and what the end of one means for the others. Pure and deterministic; starts nothing.
@@ -11,7 +12,7 @@ export class GraphRun {
   private readonly nodes: readonly RunNode[];
   private readonly maxParallel: number;
   private readonly dependents: number[][];
-  private readonly letters: Letter[];
+  private readonly states: NodeState[];
   private readonly causes = new Map<number, number>();
   /** Needs of each node that are not over yet. */
   private readonly missing: number[];
@@ -25,7 +26,7 @@ export class GraphRun {
   private busyCount = 0;
   private runningCount = 0;
   private failedCount = 0;
-  private openInFirstPhase = 0;
+  private openBeforeLast = 0;
 
   constructor(nodes: readonly RunNode[], options: { readonly maxParallel: number; readonly state?: GraphState }) {
     this.nodes = nodes;
@@ -35,10 +36,10 @@ export class GraphRun {
       for (const need of new Set(node.needs)) this.dependentsOf(need).push(index);
     });
     this.order = this.topological();
-    this.letters = nodes.map((node, index) => initialLetter(node, options.state?.letters[index]));
+    this.states = options.state === undefined ? nodes.map(initialState) : statesOf(options.state);
     for (const [index, cause] of Object.entries(options.state?.causes ?? {})) this.causes.set(Number(index), cause);
     this.missing = nodes.map(() => 0);
-    this.returning = this.letters.flatMap((letter, index) => (letter === 'q' ? [index] : []));
+    this.returning = this.states.flatMap((state, index) => (state === 'returning' ? [index] : []));
     this.recount();
     if (options.state === undefined) this.settleKept();
   }
@@ -51,8 +52,8 @@ export class GraphRun {
     const chosen: number[] = [];
     const later: number[] = [];
     for (const index of this.ready) {
-      if (this.letterOf(index) !== 'p') continue;
-      if (chosen.length < free && this.phaseOpen(index)) chosen.push(index);
+      if (this.stateOf(index) !== 'pending') continue;
+      if (chosen.length < free && this.mayRun(index)) chosen.push(index);
       else later.push(index);
     }
     this.ready = later;
@@ -60,30 +61,30 @@ export class GraphRun {
   }
 
   start(index: number): void {
-    this.expect(index, ['p']);
-    this.set(index, 'r');
+    this.expect(index, ['pending']);
+    this.set(index, 'running');
   }
 
   /** True when `wait` would be taken. */
   canWait(index: number): boolean {
-    return this.letterOf(index) === 'r';
+    return this.stateOf(index) === 'running';
   }
 
   /** The node waits for somebody, and gives its place to others. */
   wait(index: number): void {
-    this.expect(index, ['r']);
-    this.set(index, 'w');
+    this.expect(index, ['running']);
+    this.set(index, 'waiting');
   }
 
   /** True when `ask` would be taken. */
   canAsk(index: number): boolean {
-    return this.letterOf(index) === 'w';
+    return this.stateOf(index) === 'waiting';
   }
 
   /** The node could go on, and wants a place for it. */
   ask(index: number): void {
-    this.expect(index, ['w']);
-    this.set(index, 'q');
+    this.expect(index, ['waiting']);
+    this.set(index, 'returning');
     this.returning.push(index);
   }
 
@@ -93,39 +94,39 @@ export class GraphRun {
   }
 
   proceed(index: number): void {
-    this.expect(index, ['q']);
-    this.set(index, 'r');
+    this.expect(index, ['returning']);
+    this.set(index, 'running');
   }
 
   succeed(index: number, changedOutputs: boolean): void {
     this.expect(index, begun);
-    this.set(index, changedOutputs ? 's' : 'u');
+    this.set(index, changedOutputs ? 'succeeded' : 'unchanged');
     this.satisfyDependents(index);
   }
 
   fail(index: number): void {
     this.expect(index, begun);
-    this.set(index, 'f');
+    this.set(index, 'failed');
     this.skipDependents(index);
   }
 
   /** The node was stopped or refused; its dependents cannot run. */
   cancel(index: number): void {
     this.expect(index, begun);
-    this.set(index, 'c');
+    this.set(index, 'cancelled');
     this.skipDependents(index);
   }
 
   /** True when `retry` would be taken. */
   canRetry(index: number): boolean {
-    const letter = this.letterOf(index);
-    return letter === 'f' || letter === 'c';
+    const state = this.stateOf(index);
+    return state === 'failed' || state === 'cancelled';
   }
 
   /** A failed or cancelled node runs again; what was skipped or held back because of it waits for it again. */
   retry(index: number): void {
-    this.expect(index, ['f', 'c']);
-    this.set(index, 'p');
+    this.expect(index, ['failed', 'cancelled']);
+    this.set(index, 'pending');
     this.updates.push({ index, status: 'pending' });
     this.releaseHeld();
     this.reviveSkipped();
@@ -133,24 +134,24 @@ export class GraphRun {
 
   /** True when `skip` would be taken. */
   canSkip(index: number): boolean {
-    return ['f', 'c', 'p'].includes(this.letterOf(index));
+    return ['failed', 'cancelled', 'pending'].includes(this.stateOf(index));
   }
 
   /** Leaves a node out by a person's word: what waits for it proceeds as if it had succeeded. */
   skip(index: number, by: string): void {
-    this.expect(index, ['f', 'c', 'p']);
-    this.set(index, 'z');
+    this.expect(index, ['failed', 'cancelled', 'pending']);
+    this.set(index, 'leftOut');
     this.updates.push({ index, status: 'skipped', reason: { kind: 'skippedByUser', message: `left out by ${by}` } });
-    this.holdSecondPhase(index);
+    this.holdLast(index);
     this.releaseHeld();
     this.reviveSkipped();
   }
 
   /** Nothing that is still pending will run, unless a failed node is retried or left out. */
   holdPending(reason: SkipReason): void {
-    this.letters.forEach((letter, index) => {
-      if (letter !== 'p') return;
-      this.set(index, 'h');
+    this.states.forEach((state, index) => {
+      if (state !== 'pending') return;
+      this.set(index, 'held');
       this.updates.push({ index, status: reason.kind === 'stopped' ? 'cancelled' : 'skipped', reason });
     });
     this.ready = [];
@@ -178,34 +179,34 @@ export class GraphRun {
 
   /** Nothing runs and nothing can start any more. */
   get finished(): boolean {
-    return this.runningCount === 0 && !this.letters.includes('p');
+    return this.runningCount === 0 && !this.states.includes('pending');
   }
 
   runningIndexes(): number[] {
-    return this.letters.flatMap((letter, index) => (begun.has(letter) ? [index] : []));
+    return this.states.flatMap((state, index) => (begun.has(state) ? [index] : []));
   }
 
   counts(): GraphCounts {
-    const count = (...wanted: Letter[]): number => this.letters.filter((letter) => wanted.includes(letter)).length;
+    const count = (...wanted: NodeState[]): number => this.states.filter((state) => wanted.includes(state)).length;
     return {
-      total: this.letters.length,
-      succeeded: count('s', 'u'),
-      failed: count('f'),
-      cancelled: count('c', 'h'),
-      skipped: count('d', 'k', 'x', 'z'),
-      running: count('r', 'w', 'q'),
-      pending: count('p'),
+      total: this.states.length,
+      succeeded: count('succeeded', 'unchanged'),
+      failed: count('failed'),
+      cancelled: count('cancelled', 'held'),
+      skipped: count('skipped', 'kept', 'absent', 'leftOut'),
+      running: count('running', 'waiting', 'returning'),
+      pending: count('pending'),
     };
   }
 
   state(): GraphState {
-    return { letters: this.letters.join(''), causes: Object.fromEntries(this.causes) };
+    return { letters: encodeStates(this.states), causes: Object.fromEntries(this.causes) };
   }
 
-  private letterOf(index: number): Letter {
-    const letter = this.letters[index];
-    if (letter === undefined) throw new RangeError(`the graph has no node ${index}`);
-    return letter;
+  private stateOf(index: number): NodeState {
+    const state = this.states[index];
+    if (state === undefined) throw new RangeError(`the graph has no node ${index}`);
+    return state;
   }
 
   private nodeOf(index: number): RunNode {
@@ -220,62 +221,62 @@ export class GraphRun {
     return list;
   }
 
-  private expect(index: number, expected: Iterable<Letter>): void {
-    const letter = this.letterOf(index);
-    const letters = [...expected];
-    if (!letters.includes(letter)) {
-      throw new RangeError(`"${this.nodeOf(index).alias}" is at ${letter}, not at ${letters.join(' or ')}`);
+  private expect(index: number, expected: Iterable<NodeState>): void {
+    const state = this.stateOf(index);
+    const states = [...expected];
+    if (!states.includes(state)) {
+      throw new RangeError(`"${this.nodeOf(index).alias}" is at ${state}, not at ${states.join(' or ')}`);
     }
   }
 
-  private set(index: number, letter: Letter): void {
-    const before = this.letterOf(index);
-    if (before === 'r') this.busyCount--;
-    if (letter === 'r') this.busyCount++;
+  private set(index: number, state: NodeState): void {
+    const before = this.stateOf(index);
+    if (before === 'running') this.busyCount--;
+    if (state === 'running') this.busyCount++;
     if (begun.has(before)) this.runningCount--;
-    if (begun.has(letter)) this.runningCount++;
-    if (before === 'q') this.returning = this.returning.filter((other) => other !== index);
-    if (before === 'f') this.failedCount--;
-    if (letter === 'f') this.failedCount++;
-    if (this.nodeOf(index).phase !== 1) {
-      if (isOpen(before)) this.openInFirstPhase--;
-      if (isOpen(letter)) this.openInFirstPhase++;
+    if (begun.has(state)) this.runningCount++;
+    if (before === 'returning') this.returning = this.returning.filter((other) => other !== index);
+    if (before === 'failed') this.failedCount--;
+    if (state === 'failed') this.failedCount++;
+    if (!isLast(this.nodeOf(index))) {
+      if (isOpen(before)) this.openBeforeLast--;
+      if (isOpen(state)) this.openBeforeLast++;
     }
-    this.letters[index] = letter;
+    this.states[index] = state;
     this.causes.delete(index);
   }
 
   /** Nodes of the second phase wait for all of the first, and run only when none of them went wrong. */
-  private phaseOpen(index: number): boolean {
-    return this.nodeOf(index).phase !== 1 || this.openInFirstPhase === 0;
+  private mayRun(index: number): boolean {
+    return !isLast(this.nodeOf(index)) || this.openBeforeLast === 0;
   }
 
   private recount(): void {
     this.busyCount = 0;
     this.runningCount = 0;
     this.failedCount = 0;
-    this.openInFirstPhase = 0;
+    this.openBeforeLast = 0;
     this.ready = [];
-    this.letters.forEach((letter, index) => {
-      if (letter === 'r') this.busyCount++;
-      if (begun.has(letter)) this.runningCount++;
-      if (letter === 'f') this.failedCount++;
-      if (this.nodeOf(index).phase !== 1 && isOpen(letter)) this.openInFirstPhase++;
+    this.states.forEach((state, index) => {
+      if (state === 'running') this.busyCount++;
+      if (begun.has(state)) this.runningCount++;
+      if (state === 'failed') this.failedCount++;
+      if (!isLast(this.nodeOf(index)) && isOpen(state)) this.openBeforeLast++;
     });
     for (const index of this.order) {
       let missing = 0;
       for (const need of new Set(this.nodeOf(index).needs)) if (!this.isOver(need)) missing++;
       this.missing[index] = missing;
     }
-    this.letters.forEach((letter, index) => {
-      if (letter === 'p' && this.missing[index] === 0) this.ready.push(index);
+    this.states.forEach((state, index) => {
+      if (state === 'pending' && this.missing[index] === 0) this.ready.push(index);
     });
   }
 
   /** Nobody has to wait for it any longer; needs what it needs to be counted already. */
   private isOver(index: number): boolean {
-    const letter = this.letterOf(index);
-    return letter === 's' || letter === 'u' || (passed.has(letter) && this.missing[index] === 0);
+    const state = this.stateOf(index);
+    return state === 'succeeded' || state === 'unchanged' || (passed.has(state) && this.missing[index] === 0);
   }
 
   /** Records why kept nodes are kept, and what that means for those that need them. */
@@ -289,7 +290,7 @@ export class GraphRun {
       });
       if (node.satisfied !== true) this.skipDependents(index);
     });
-    this.ready = this.ready.filter((index) => this.letterOf(index) === 'p');
+    this.ready = this.ready.filter((index) => this.stateOf(index) === 'pending');
     for (const index of [...this.ready]) if (this.leaveOutUnchanged(index)) this.satisfyDependents(index);
   }
 
@@ -300,9 +301,9 @@ export class GraphRun {
         const missing = (this.missing[dependent] ?? 0) - 1;
         this.missing[dependent] = missing;
         if (missing !== 0) continue;
-        const letter = this.letterOf(dependent);
-        if (letter === 'p') this.ready.push(dependent);
-        if (passed.has(letter) || (letter === 'p' && this.leaveOutUnchanged(dependent))) waiting.push(dependent);
+        const state = this.stateOf(dependent);
+        if (state === 'pending') this.ready.push(dependent);
+        if (passed.has(state) || (state === 'pending' && this.leaveOutUnchanged(dependent))) waiting.push(dependent);
       }
     }
   }
@@ -311,8 +312,8 @@ export class GraphRun {
   private leaveOutUnchanged(index: number): boolean {
     const node = this.nodeOf(index);
     if (node.onlyOnChange !== true) return false;
-    if ([...node.needs, ...(node.reads ?? [])].some((need) => this.letterOf(need) === 's')) return false;
-    this.set(index, 'k');
+    if ([...node.needs, ...(node.reads ?? [])].some((need) => this.stateOf(need) === 'succeeded')) return false;
+    this.set(index, 'kept');
     this.updates.push({
       index,
       status: 'skipped',
@@ -328,60 +329,41 @@ export class GraphRun {
     for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
       for (const dependent of this.dependentsOf(next)) {
         if (seen.has(dependent)) continue;
-        const letter = this.letterOf(dependent);
+        const state = this.stateOf(dependent);
         // What is deployed carries its dependents, though something it was made with is not there.
-        if (letter !== 'p' && (!passed.has(letter) || (next === index && this.letterOf(index) === 'x'))) continue;
+        if (state !== 'pending' && (!passed.has(state) || (next === index && this.stateOf(index) === 'absent')))
+          continue;
         seen.add(dependent);
-        if (letter === 'p') this.setSkipped(dependent, index);
+        if (state === 'pending') this.setSkipped(dependent, index);
         waiting.push(dependent);
       }
     }
-    this.holdSecondPhase(index);
+    this.holdLast(index);
   }
 
   private setSkipped(index: number, cause: number): void {
-    this.set(index, 'd');
+    this.set(index, 'skipped');
     this.causes.set(index, cause);
-    this.updates.push({ index, status: 'skipped', reason: this.skipReason(index, cause) });
-  }
-
-  /** Removed nodes are destroyed only after every deploy succeeded. */
-  private holdSecondPhase(cause: number): void {
-    if (this.nodeOf(cause).phase === 1 || this.letterOf(cause) === 'x') return;
-    this.nodes.forEach((node, index) => {
-      if (node.phase === 1 && this.letterOf(index) === 'p') this.setSkipped(index, cause);
+    this.updates.push({
+      index,
+      status: 'skipped',
+      reason: skipReason(this.nodeOf(index).action, this.nodeOf(cause).alias, this.stateOf(cause)),
     });
   }
 
-  private skipReason(index: number, cause: number): SkipReason {
-    const alias = this.nodeOf(cause).alias;
-    if (this.nodeOf(index).action === 'destroy') {
-      const why = { c: 'was stopped', z: 'was left out and may still need it' }[this.letterOf(cause) as string];
-      return {
-        kind: 'keptAlive',
-        alias,
-        message: `kept, because "${alias}" ${why ?? 'could not be brought to its end'}`,
-      };
-    }
-    switch (this.letterOf(cause)) {
-      case 'x':
-        return {
-          kind: 'disabledAncestor',
-          alias,
-          message: `needs "${alias}", which is not deployed and not part of this run`,
-        };
-      case 'c':
-        return { kind: 'stopped', alias, message: `needs "${alias}", which was stopped` };
-      default:
-        return { kind: 'failedAncestor', alias, message: `needs "${alias}", which failed` };
-    }
+  /** Removed nodes are destroyed only after every deploy succeeded. */
+  private holdLast(cause: number): void {
+    if (isLast(this.nodeOf(cause)) || this.stateOf(cause) === 'absent') return;
+    this.nodes.forEach((node, index) => {
+      if (isLast(node) && this.stateOf(index) === 'pending') this.setSkipped(index, cause);
+    });
   }
 
   /** What the first failure held back; whether it is held again is decided anew. */
   private releaseHeld(): void {
-    this.letters.forEach((letter, index) => {
-      if (letter !== 'h') return;
-      this.set(index, 'p');
+    this.states.forEach((state, index) => {
+      if (state !== 'held') return;
+      this.set(index, 'pending');
       this.updates.push({ index, status: 'pending' });
     });
   }
@@ -392,21 +374,21 @@ export class GraphRun {
     const causes = new Map<number, number>();
     const goneWrong = this.firstGoneWrong();
     for (const index of this.order) {
-      const letter = this.letterOf(index);
-      if (blocking.has(letter) && letter !== 'd') causes.set(index, index);
-      if (letter !== 'd' && !passed.has(letter)) continue;
+      const state = this.stateOf(index);
+      if (blocking.has(state) && state !== 'skipped') causes.set(index, index);
+      if (state !== 'skipped' && !passed.has(state)) continue;
       const node = this.nodeOf(index);
       const inherited = node.needs.flatMap((need) => causes.get(need) ?? [])[0];
-      if (letter !== 'd') {
+      if (state !== 'skipped') {
         if (inherited !== undefined) causes.set(index, inherited);
         continue;
       }
       const cause =
-        node.needs.find((need) => this.letterOf(need) === 'x') ??
+        node.needs.find((need) => this.stateOf(need) === 'absent') ??
         inherited ??
-        (node.phase === 1 ? goneWrong : undefined);
+        (isLast(node) ? goneWrong : undefined);
       if (cause === undefined) {
-        this.set(index, 'p');
+        this.set(index, 'pending');
         this.updates.push({ index, status: 'pending' });
         continue;
       }
@@ -419,8 +401,8 @@ export class GraphRun {
 
   /** A node of the first phase that keeps removed nodes from being destroyed. */
   private firstGoneWrong(): number | undefined {
-    const found = this.letters.findIndex(
-      (letter, index) => this.nodeOf(index).phase !== 1 && ['f', 'c', 'h', 'z'].includes(letter),
+    const found = this.states.findIndex(
+      (state, index) => !isLast(this.nodeOf(index)) && ['failed', 'cancelled', 'held', 'leftOut'].includes(state),
     );
     return found === -1 ? undefined : found;
   }
@@ -437,4 +419,10 @@ export class GraphRun {
     }
     return order;
   }
+}
+
+function statesOf({ letters }: GraphState): NodeState[] {
+  const states = decodeStates(letters);
+  if (states === null) throw new RangeError('the states of a graph cannot be read');
+  return states;
 }

@@ -21,7 +21,8 @@ export type { NodeTally } from './environment-status.ts';
 export { diffGraphs } from './graph-diff.ts';
 export type { DiffNode, GraphDiff, Rename } from './graph-diff.ts';
 export { GraphRun } from './graph-run.ts';
-export type { GraphCounts } from './graph-letters.ts';
+export { decodeStates, isLast } from './node-states.ts';
+export type { GraphCounts, NodeState } from './node-states.ts';
 export {
   areUpstream,
   dedupeNeeds,

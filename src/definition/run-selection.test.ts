@@ -23,7 +23,7 @@ test('removed nodes are destroyed in the order they need each other through node
     removed: graph('a c:b'),
     others: graph('a b:a c:b'),
   });
-  expect(nodes.filter((node) => node.phase === 1).map(({ alias, needs }) => [alias, needs])).toEqual([
+  expect(nodes.filter((node) => node.last === true).map(({ alias, needs }) => [alias, needs])).toEqual([
     ['a', [2]],
     ['c', []],
   ]);
@@ -56,11 +56,11 @@ test('a plan begins with what a deploy would take away, and keeps the needs of t
 
 test('the plan of a rollback takes away first, too', () => {
   const { nodes } = selectForDeploy(graph('a b:a'), { removed: graph('c') });
-  expect(
-    asPlan(nodes).map(({ alias, action, removal, phase, needs }) => [alias, action, removal, phase, needs]),
-  ).toEqual([
-    ['c', 'plan', 'destroy', undefined, []],
-    ['a', 'plan', undefined, undefined, []],
-    ['b', 'plan', undefined, undefined, [1]],
-  ]);
+  expect(asPlan(nodes).map(({ alias, action, removal, last, needs }) => [alias, action, removal, last, needs])).toEqual(
+    [
+      ['c', 'plan', 'destroy', undefined, []],
+      ['a', 'plan', undefined, undefined, []],
+      ['b', 'plan', undefined, undefined, [1]],
+    ],
+  );
 });

@@ -157,7 +157,7 @@ export function asPlan(nodes: readonly RunNode[]): RunNode[] {
   return places.flatMap((index): RunNode[] => {
     const node = nodes[index];
     if (node === undefined) return [];
-    const { phase: _phase, onlyOnChange: _onChange, reads: _reads, ...rest } = node;
+    const { last: _last, onlyOnChange: _onChange, reads: _reads, ...rest } = node;
     if (node.removal === 'destroy') return [{ ...rest, needs: [], action: 'plan' }];
     const needs = node.needs.flatMap((need) => place.get(need) ?? []);
     return [{ ...rest, needs, action: node.action === 'keep' ? 'keep' : 'plan' }];
@@ -199,7 +199,7 @@ function selectRemoved(removed: readonly SelectableNode[], offset: number): RunN
     alias: removed[position]?.alias ?? '',
     needs: dependents.map((dependent) => dependent + offset),
     action: 'destroy',
-    phase: 1,
+    last: true,
     removal: 'destroy',
   }));
 }

@@ -127,8 +127,8 @@ export interface RunNode {
   readonly action: NodeAction;
   /** For `keep`: dependents may run, because it is deployed. */
   readonly satisfied?: boolean;
-  /** Runs after every node of phase 0 has succeeded: removed nodes. */
-  readonly phase?: 1;
+  /** Runs after all others have succeeded: removed nodes. */
+  readonly last?: true;
   /** What a deploy does to a node that is no longer wanted. In a plan it is only shown. */
   readonly removal?: Removal;
   /** Runs only when a node it needs or reads changed its outputs in this run. */
@@ -170,7 +170,7 @@ export interface DeploymentState {
   readonly compensating: boolean;
 }
 
-/** The engine's view of a graph, compact: one letter per node (see definition/graph-run.ts). */
+/** The engine's view of a graph, compact: one letter per node (see definition/node-states.ts). */
 export interface GraphState {
   readonly letters: string;
   /** Index of the failed node that caused a skip, by skipped index. */

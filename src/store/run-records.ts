@@ -137,6 +137,10 @@ export interface NodeClaim {
   readonly scheduledAtMs: number;
 }
 
+/** As `isLast` of definition/node-states.ts; `phase` is what versions before called it. */
+const isLastSql = (row: 'g' | 'n'): RawBuilder<boolean> =>
+  sql`COALESCE(${sql.ref(`${row}.engine`)} ->> 'last', ${sql.ref(`${row}.engine`)} ->> 'phase') IS NOT NULL`;
+
 /** A call that was on its way when its run was paused goes on. */
 const pauseSlackSeconds = 10;
 
@@ -149,8 +153,8 @@ function heldBack(claim: NodeClaim | null, attempt: number, mode: 'run' | 'apply
   const unmet = sql`EXISTS (SELECT 1 FROM jsonb_array_elements_text(g.needs) AS need(index)
       JOIN node_runs n ON n.deployment_id = g.deployment_id AND n.index = need.index::int AND n.compensation = g.compensation
       WHERE n.action <> 'keep' AND n.status NOT IN ('succeeded', 'skipped'))
-    OR (g.engine ->> 'phase' = '1' AND EXISTS (SELECT 1 FROM node_runs n WHERE n.deployment_id = g.deployment_id
-      AND NOT n.compensation AND n.engine ->> 'phase' IS NULL AND n.action <> 'keep' AND n.status NOT IN ('succeeded', 'skipped')))`;
+    OR (${isLastSql('g')} AND EXISTS (SELECT 1 FROM node_runs n WHERE n.deployment_id = g.deployment_id
+      AND NOT n.compensation AND NOT ${isLastSql('n')} AND n.action <> 'keep' AND n.status NOT IN ('succeeded', 'skipped')))`;
   const pausedBefore = sql`d.paused AND to_timestamp(${claim.scheduledAtMs / 1000}) > (
       SELECT max(c.settled_at) + make_interval(secs => ${pauseSlackSeconds}) FROM control_requests c
       WHERE c.deployment_id = d.id AND c.kind = 'pause' AND c.status = 'taken')`;

@@ -53,7 +53,7 @@ export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResu
     taskQueue: taskQueues.run,
     startToCloseTimeout: `${(input.timeoutSeconds ?? defaultTimeoutSeconds) + ladderSeconds} seconds`,
     // A dead worker is noticed after this; the workers send heartbeats far more often.
-    heartbeatTimeout: '15 seconds',
+    heartbeatTimeout: '12 seconds',
     // Temporal would otherwise let go of the tool while it is still writing its state.
     cancellationType: 'WAIT_CANCELLATION_COMPLETED',
     retry: { initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '15 seconds' },
