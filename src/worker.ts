@@ -105,7 +105,7 @@ export async function startWorkers(parts: WorkerParts): Promise<RunningWorkers> 
   const orchestration = await create({
     ...workflows,
     taskQueue: taskQueues.orchestration,
-    activities: { ...createOrchestrationActivities(deps) },
+    activities: { ...createOrchestrationActivities(deps), ...createRunActivities(deps) },
     maxCachedWorkflows: parts.cachedWorkflows ?? 400,
     maxConcurrentWorkflowTaskExecutions: 40,
     maxConcurrentActivityTaskExecutions: 50,

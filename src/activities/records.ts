@@ -275,7 +275,8 @@ async function environmentStatus(tx: Tx, run: RunRow, ending: DeploymentStatus):
       count(*) FILTER (WHERE status = 'failed')::int AS failed,
       count(*) FILTER (WHERE status = 'inactive')::int AS destroyed,
       count(*) FILTER (WHERE status IN ('inactive', 'neverDeployed') AND NOT expected)::int AS unwanted
-    FROM environments WHERE parent_id = ${run.environment_id} AND NOT detached AND NOT archived`.execute(tx);
+    FROM environments WHERE parent_id = ${run.environment_id} AND NOT detached AND NOT archived
+      AND COALESCE(inline_template ->> 'type', '') <> 'approval'`.execute(tx);
   const nodes = rows[0];
   if (nodes === undefined || nodes.total === 0) return singleStatus(tx, run);
   // What failed and was taken back altogether is as it was before the run.

@@ -1,7 +1,8 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Problem, ResolvedRun, ResolveInput, RunError, RunNode } from '../model/index.ts';
-import { messageOf, untilAborted, WindlassError } from '../model/index.ts';
+import { kindOf, messageOf, taskQueues, untilAborted, WindlassError } from '../model/index.ts';
+import { performers } from './kinds/index.ts';
 import type { Db } from '../store/index.ts';
 import { isDatabaseUnavailable } from '../store/index.ts';
 import type { ActivityDeps, ResolveDeps } from './deps.ts';
@@ -32,7 +33,7 @@ import {
   setEnvironmentStatus,
   setRunStatus,
 } from './run-store.ts';
-import type { RunDefinition, RunRow } from './run-store.ts';
+import type { NewNode, RunDefinition, RunRow } from './run-store.ts';
 
 /** Reading files takes minutes at most; what takes longer hangs, such as a network file system that is away. */
 const longestTryMs = 20 * 60_000;
@@ -108,6 +109,7 @@ async function resolveOnce(deps: ActivityDeps, input: ResolveInput, caller: Call
   await begin(deps, run);
   const resolution = await resolve(deps, run);
   refuseUnconfirmed(run, resolution);
+  const nodes = resolution.nodes.map((node) => ({ ...node, run: routed(node) }));
   await deps.db.transaction(async (tx) => {
     const kept = await tx
       .updateTable('deployments')
@@ -122,13 +124,19 @@ async function resolveOnce(deps: ActivityDeps, input: ResolveInput, caller: Call
       .executeTakeFirst();
     // It was stopped meanwhile: nothing of it may be left open.
     if (kept.numUpdatedRows === 0n) throw endedBefore(run.id);
-    await insertNodes(tx, run.id, resolution.nodes);
+    await insertNodes(tx, run.id, nodes);
   });
   return answer(
     run,
     resolution.definition,
-    resolution.nodes.map((node) => node.run),
+    nodes.map((node) => node.run),
   );
+}
+
+/** What needs no tool is done where records are kept. */
+function routed({ run, snapshot }: NewNode): RunNode {
+  const queue = snapshot === null ? undefined : performers[kindOf(snapshot.type)] && taskQueues.orchestration;
+  return queue === undefined || run.action === 'keep' ? run : { ...run, taskQueue: queue };
 }
 
 function endedBefore(deploymentId: string): ApplicationFailure {

@@ -6,7 +6,7 @@ import { Masker } from '../access/index.ts';
 import { openLog } from '../artifacts/index.ts';
 import type { LogWriter } from '../artifacts/index.ts';
 import type { NodeOutcome, NodeSnapshot, RunNodeInput, Stage, VariableLevel } from '../model/index.ts';
-import { WindlassError } from '../model/index.ts';
+import { kindOf, WindlassError } from '../model/index.ts';
 import { forgetOutput, LeftRunningError, ToolError } from '../runners/index.ts';
 import type { PlanResult, StackRun, StopReason } from '../runners/index.ts';
 import { announceProgress, endNode, enterStage, isDatabaseUnavailable } from '../store/index.ts';
@@ -20,6 +20,7 @@ import { fail, succeed, unchangedHash } from './node-ending.ts';
 import { resolveNodeValues, takesDown } from './node-inputs.ts';
 import { approvalReason, requestApproval, takeApprovedPlan } from './node-approval.ts';
 import { openFlow } from './node-hooks.ts';
+import { performers } from './kinds/index.ts';
 import { toolEnvironment } from './node-environment.ts';
 import { paceKey, paceLeftMs } from './pacing.ts';
 import { recoverNode } from './node-recovery.ts';
@@ -92,6 +93,10 @@ async function execute(
     return { status: 'aborted', message, changedState: begin.began_change };
   }
 
+  const perform = begin.snapshot === null ? undefined : performers[kindOf(begin.snapshot.type)];
+  if (perform !== undefined && begin.snapshot !== null)
+    return perform({ deps, input, key, begin, snapshot: begin.snapshot });
+
   const masker = new Masker();
   const log = openLog({
     db: deps.db,
@@ -107,7 +112,7 @@ async function execute(
     const opened = await openCall(deps, input, key, begin, { masker, log, ...control });
     if (opened.status === 'over') return opened.outcome;
     call = opened.call;
-    const outcome = await perform(call);
+    const outcome = await performStack(call);
     await tidyUp(call);
     return outcome;
   } catch (caught) {
@@ -285,7 +290,7 @@ function chooseWorkDirectory(deps: ActivityDeps, begin: NodeBegin, name: string)
   return left && existsSync(journal.workDirectory) ? journal.workDirectory : join(deps.workDirectory, name);
 }
 
-async function perform(call: NodeCall): Promise<NodeOutcome> {
+async function performStack(call: NodeCall): Promise<NodeOutcome> {
   const { input, begin, run, runner } = call;
   const recovered = await recoverNode(call);
   if (recovered.kind === 'over') return recovered.outcome;

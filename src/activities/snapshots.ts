@@ -4,10 +4,10 @@ import type {
   DeploymentRequest,
   NodeDefinition,
   NodeSnapshot,
+  NodeType,
   RetryRule,
   Source,
   TemplateConfig,
-  TemplateType,
   VariableValue,
 } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
@@ -17,7 +17,7 @@ import { secretContexts } from '../store/index.ts';
 export interface NodeTemplate {
   readonly id: string | null;
   readonly name: string;
-  readonly type: TemplateType;
+  readonly type: NodeType;
   readonly source: Source;
   readonly config: TemplateConfig;
   readonly retryOnDeploy: RetryRule | null;

@@ -43,6 +43,7 @@ export function compensationGraph(nodes: readonly RunNode[], undo: ReadonlyMap<n
       needs: undoneFirst(index, dependents, undo),
       action,
       ...(node.timeoutSeconds === undefined ? {} : { timeoutSeconds: node.timeoutSeconds }),
+      ...(node.taskQueue === undefined ? {} : { taskQueue: node.taskQueue }),
     };
   });
 }

@@ -1,4 +1,5 @@
-import type { Problem, TemplateType, WorkflowDefinition } from '../model/index.ts';
+import type { NodeType, Problem, TemplateType, WorkflowDefinition } from '../model/index.ts';
+import { kindOf } from '../model/index.ts';
 import { positionOf } from './positions.ts';
 import { makeProblemList } from './problems.ts';
 import { listed, nearest, quote } from './text.ts';
@@ -32,7 +33,8 @@ export function checkAgainstProject(
     const { templateName, inline } = node;
     const of = `sub-environment ${quote(node.alias)}`;
     // What is disabled is left as it is.
-    const cannotRun = (type: TemplateType): boolean => !node.disabled && !options.runnable.includes(type);
+    const cannotRun = (type: NodeType): boolean =>
+      !node.disabled && kindOf(type) !== 'approval' && !(options.runnable as readonly NodeType[]).includes(type);
     const runs = `it runs ${listed(options.runnable, 'and')}`;
     if (inline !== undefined && cannotRun(inline.type)) {
       problems.add(

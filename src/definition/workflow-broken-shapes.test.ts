@@ -181,7 +181,7 @@ const brokenShapes: readonly (readonly [string, readonly BrokenFile[]])[] = [
         file: 'shop.workflow.yml',
         text: ['environments:', '  db:', '    templateName: DB', '    colour: red'],
         printed: [
-          'shop.workflow.yml:4:5  error  unknown key "colour" in sub-environment "db"; known are name, templateName, vcs, needs, revision, workspace, requiresApproval, disabled, variables, inputs, redeploy, timeout, retry, ttl and barriers',
+          'shop.workflow.yml:4:5  error  unknown key "colour" in sub-environment "db"; known are name, templateName, vcs, needs, revision, workspace, requiresApproval, disabled, approval, variables, inputs, redeploy, timeout, retry, ttl and barriers',
         ],
       },
       {
@@ -209,6 +209,43 @@ const brokenShapes: readonly (readonly [string, readonly BrokenFile[]])[] = [
         file: 'shop.workflow.yml',
         text: ['environments:', '  db:', '    templateName: DB', '    vcs: {type: shell}'],
         printed: ['shop.workflow.yml:4:5  error  sub-environment "db" has both templateName and vcs; keep one'],
+      },
+      {
+        it: 'an approval that is a stack, too',
+        file: 'shop.workflow.yml',
+        text: ['environments:', '  go:', '    approval: Go on?', '    templateName: DB'],
+        printed: ['shop.workflow.yml:4:5  error  sub-environment "go" has both templateName and approval; keep one'],
+      },
+      {
+        it: 'an approval with what only a stack can have',
+        file: 'shop.workflow.yml',
+        text: ['environments:', '  go: {approval: {mesage: Go on?, required: 0}, retry: 2}'],
+        printed: [
+          'shop.workflow.yml:2:19  error  unknown key "mesage" in approval of sub-environment "go"; did you mean "message"?',
+          'shop.workflow.yml:2:45  error  required in approval of sub-environment "go" is 0; it has to be between 1 and 20',
+          'shop.workflow.yml:2:49  error  sub-environment "go" is an approval and cannot have "retry"; it takes name, needs and disabled',
+        ],
+      },
+      {
+        it: 'an input that reads an approval',
+        file: 'shop.workflow.yml',
+        text: [
+          'environments:',
+          '  go: {approval: Go on?}',
+          '  db: {templateName: DB, needs: [go], inputs: {x: "${environments.go.outputs.x}"}}',
+        ],
+        printed: [
+          'shop.workflow.yml:3:51  error  input "x" reads environments.go, which is an approval and has no outputs',
+        ],
+      },
+      {
+        it: 'an approval in the format that has none',
+        file: 'env0.workflow.yml',
+        text: ['environments:', '  go: {name: Go, approval: Go on?}'],
+        printed: [
+          'env0.workflow.yml:2:3  error  sub-environment "go" says nothing to deploy; give it a templateName or vcs',
+          'env0.workflow.yml:2:18  error  unknown key "approval" in sub-environment "go"; only windlass.workflow.yml has it',
+        ],
       },
       {
         it: 'an alias of 201 letters',

@@ -66,6 +66,8 @@ function checkInputs(
         if (alias === definition.alias) problems.add(input.position, `${reads}, which is the sub-environment itself`);
         else if (!known.has(alias))
           problems.add(input.position, `${reads}, which does not exist${problems.suggest(alias, known.keys())}`);
+        else if (known.get(alias)?.definition.inline?.type === 'approval')
+          problems.add(input.position, `${reads}, which is an approval and has no outputs`);
         else {
           const say = (): void =>
             problems.add(

@@ -263,7 +263,7 @@ describe('a file of Windlass', () => {
       ['constructor', 'toString', ['__proto__']],
     ]);
     expect(problemsOf('environments:\n  a: {templateName: T, __proto__: {x: 1}, needs: [hasOwnProperty]}')).toEqual([
-      'w.yml:2:24  error  unknown key "__proto__" in sub-environment "a"; known are name, templateName, vcs, needs, revision, workspace, requiresApproval, disabled, variables, inputs, redeploy, timeout, retry, ttl and barriers',
+      'w.yml:2:24  error  unknown key "__proto__" in sub-environment "a"; known are name, templateName, vcs, needs, revision, workspace, requiresApproval, disabled, approval, variables, inputs, redeploy, timeout, retry, ttl and barriers',
       'w.yml:2:51  error  unknown sub-environment "hasOwnProperty" in needs; the file has "a"',
     ]);
   });

@@ -7,6 +7,7 @@ import { neverRetried } from './retry.ts';
 import { listed, quote } from './text.ts';
 import type { FileContext } from './workflow-context.ts';
 import { checkCollisions, checkSteering, readInputs, readVariables } from './workflow-variables.ts';
+import { readApproval } from './workflow-approval.ts';
 import { readVcs } from './workflow-vcs.ts';
 import type { Fields, TextItem } from './yaml-reader.ts';
 import {
@@ -25,7 +26,19 @@ import type { YamlEntry, YamlNode } from './yaml-tree.ts';
 import { describeNode } from './yaml-tree.ts';
 
 const env0Keys = ['name', 'templateName', 'vcs', 'needs', 'revision', 'workspace', 'requiresApproval', 'disabled'];
-const windlassKeys = [...env0Keys, 'variables', 'inputs', 'redeploy', 'timeout', 'retry', 'ttl', 'barriers'];
+const windlassKeys = [
+  ...env0Keys,
+  'approval',
+  'variables',
+  'inputs',
+  'redeploy',
+  'timeout',
+  'retry',
+  'ttl',
+  'barriers',
+];
+/** Exactly one of them says what a node is. */
+const whatItIs = ['templateName', 'vcs', 'approval'];
 const longestAlias = 200;
 const longestTimeout = 604_800;
 const longestTtl = 87_600 * 3600;
@@ -69,7 +82,8 @@ export function readNode(context: FileContext, entry: YamlEntry): ReadNode {
   const templateName = text('templateName', 200);
   const vcs = fields.get('vcs');
   checkTemplate(context, fields, { of, entry });
-  const inline = vcs === undefined ? undefined : (readVcs(context, vcs.value, of) ?? undefined);
+  const gate = fields.get('approval');
+  const inline = (vcs && readVcs(context, vcs.value, of)) ?? (gate && readApproval(context, fields, of)) ?? undefined;
   const needsEntry = fields.get('needs');
   const needs =
     needsEntry === undefined ? [] : readTexts(context, needsEntry.value, { what: `needs of ${of}`, example: '[vpc]' });
@@ -157,11 +171,14 @@ function readName(context: FileContext, fields: Fields, { of, entry }: NodePlace
 function checkTemplate(context: FileContext, fields: Fields, { of, entry }: NodePlace): void {
   const template = fields.get('templateName');
   const vcs = fields.get('vcs');
-  if (template === undefined && vcs === undefined)
+  if (template === undefined && vcs === undefined && !fields.has('approval'))
     context.problems.add(entry.keyPosition, `${of} says nothing to deploy; give it a templateName or vcs`);
-  if (template === undefined || vcs === undefined) return;
-  const second = vcs.keyPosition.line >= template.keyPosition.line ? vcs : template;
-  context.problems.add(second.keyPosition, `${of} has both templateName and vcs; keep one`);
+  const [first, second] = [template, vcs, fields.get('approval')]
+    .filter((field) => field !== undefined)
+    .toSorted((a, b) => a.keyPosition.line - b.keyPosition.line);
+  if (first === undefined || second === undefined) return;
+  const [one, other] = whatItIs.filter((key) => [first.key, second.key].includes(key));
+  context.problems.add(second.keyPosition, `${of} has both ${one} and ${other}; keep one`);
 }
 
 function keyPositions(node: YamlNode | undefined): ReadonlyMap<string, Position> {

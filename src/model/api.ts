@@ -21,7 +21,7 @@ import {
   ttlSchema,
 } from './environment.ts';
 import { errorClasses } from './errors.ts';
-import { retryRuleSchema, sourceSchema, templateConfigSchema, templateTypeSchema } from './template.ts';
+import { nodeTypeSchema, retryRuleSchema, sourceSchema, templateConfigSchema, templateTypeSchema } from './template.ts';
 import {
   variableKindSchema,
   variableLevels,
@@ -139,7 +139,7 @@ export const environmentSchema = z
     parentId: z.string().nullable(),
     alias: z.string().nullable(),
     name: z.string(),
-    type: templateTypeSchema,
+    type: nodeTypeSchema,
     templateId: z.string().nullable(),
     templateName: z.string().nullable(),
     workspace: z.string().nullable(),
@@ -193,7 +193,7 @@ export const nodeRunSchema = z
     ran: z.boolean().describe('False when it was recognized as unchanged'),
     approvalId: z.string().nullable().describe('The decision it waits for'),
     templateName: z.string().nullable(),
-    type: templateTypeSchema.nullable(),
+    type: nodeTypeSchema.nullable(),
     commit: z.string().nullable(),
     startedAt: timestamp.nullable(),
     finishedAt: timestamp.nullable(),
@@ -254,6 +254,9 @@ export const approvalSchema = z
     requestedBy: z.string().describe('Who asked for the run'),
     status: z.enum(['pending', 'approved', 'rejected', 'expired', 'superseded']),
     reason: z.string().describe('Why a person is asked'),
+    about: z
+      .enum(['plan', 'gate'])
+      .describe('A plan of changes, or an approval node of the file, which changes nothing'),
     required: z.number().int(),
     forbidRequester: z.boolean(),
     counts: changeCountsSchema,
@@ -369,7 +372,7 @@ export const graphNodeSchema = z.object({
   drift: z.enum(driftStatuses),
   stateUnverified: stateUnverifiedSchema.nullable(),
   templateName: z.string().nullable(),
-  type: templateTypeSchema.nullable(),
+  type: nodeTypeSchema.nullable(),
 });
 
 export const graphSchema = z.object({ nodes: z.array(graphNodeSchema) }).meta({ id: 'Graph' });

@@ -1,5 +1,5 @@
 import type { VariableKind, VariableType, VariableValue } from './variable.ts';
-import type { RetryRule, Source, TemplateConfig, TemplateType } from './template.ts';
+import type { NodeType, RetryRule, Source, TemplateConfig } from './template.ts';
 
 /** What happens to sub-environments that the new file no longer lists. */
 export const removalStrategies = ['detach', 'destroy'] as const;
@@ -84,7 +84,7 @@ export interface OwnSource {
 
 /** The `vcs` block of a node: a template that exists only in the file. Without `repository` it is beside the file. */
 export interface InlineTemplate {
-  readonly type: TemplateType;
+  readonly type: NodeType;
   readonly source: Source | OwnSource;
   readonly config: TemplateConfig;
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { ErrorClass, RunError } from './errors.ts';
 import { failurePolicies, redeployPolicies, trickleDowns } from './definition.ts';
-import { retryRuleSchema, sourceSchema, templateConfigSchema, templateTypeSchema } from './template.ts';
+import { retryRuleSchema, sourceSchema, templateConfigSchema, nodeTypeSchema } from './template.ts';
 import { variableInputSchema, variableKindSchema, variableTypeSchema } from './variable.ts';
 
 export const deploymentTypes = ['deploy', 'destroy', 'plan', 'drift', 'rollback'] as const;
@@ -178,7 +178,7 @@ export type DeploymentRequest = z.infer<typeof deploymentRequestSchema>;
  * Holds names of sensitive variables, never their values.
  */
 export const nodeSnapshotSchema = z.strictObject({
-  type: templateTypeSchema,
+  type: nodeTypeSchema,
   templateId: z.string().nullable(),
   templateName: z.string(),
   source: sourceSchema,

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { sourceSchema, templateConfigSchema, templateTypeSchema } from './template.ts';
+import { sourceSchema, templateConfigSchema, nodeTypeSchema } from './template.ts';
 
 /** Waiting for approval, queued, drifted, locked and state-unverified are shown beside the status, not instead of it. */
 export const environmentStatuses = [
@@ -91,7 +91,7 @@ export type EnvironmentSettings = z.infer<typeof environmentSettingsSchema>;
 
 /** A template that lives only inside its environment (`vcs` in a workflow file). */
 export const inlineTemplateSchema = z.strictObject({
-  type: templateTypeSchema,
+  type: nodeTypeSchema,
   source: sourceSchema,
   config: templateConfigSchema,
 });

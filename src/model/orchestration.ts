@@ -138,6 +138,8 @@ export interface RunNode {
   /** Reason recorded when it is kept. */
   readonly keptBecause?: SkipReason;
   readonly timeoutSeconds?: number;
+  /** Where its calls are done, when not where tools are run. */
+  readonly taskQueue?: string;
 }
 
 export interface ResolvedRun {
@@ -225,6 +227,8 @@ export interface NodeWorkflowInput {
   /** Undoes what the run did to the node. */
   readonly compensation?: true;
   readonly timeoutSeconds?: number;
+  /** Where its calls are done; absent: where tools are run. */
+  readonly taskQueue?: string;
 }
 
 export interface Decision {

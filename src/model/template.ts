@@ -17,6 +17,28 @@ export const templateTypes = [
 export const templateTypeSchema = z.enum(templateTypes);
 export type TemplateType = z.infer<typeof templateTypeSchema>;
 
+/** What a node of a graph can be: what a template makes, or one of those that only a workflow file makes. */
+export const nodeTypes = [...templateTypes, 'approval'] as const;
+export const nodeTypeSchema = z.enum(nodeTypes);
+export type NodeType = z.infer<typeof nodeTypeSchema>;
+
+/** How a node is run: each kind has one performer and one task queue; see docs/architecture.md, "Kinds of nodes". */
+export const nodeKinds = ['stack', 'approval', 'environment', 'release'] as const;
+export type NodeKind = (typeof nodeKinds)[number];
+
+export function kindOf(type: NodeType): NodeKind {
+  switch (type) {
+    case 'approval':
+      return 'approval';
+    case 'workflow':
+      return 'environment';
+    case 'release':
+      return 'release';
+    default:
+      return 'stack';
+  }
+}
+
 export const gitSourceSchema = z
   .strictObject({
     kind: z.literal('git'),
@@ -59,6 +81,22 @@ export const retryRuleSchema = z
   .meta({ id: 'RetryRule' });
 export type RetryRule = z.infer<typeof retryRuleSchema>;
 
+/** A decision between nodes, which no tool runs for. */
+export const approvalGateSchema = z
+  .strictObject({
+    message: z.string().min(1).max(2000).optional().describe('What is to be decided, for those who are asked'),
+    required: z
+      .number()
+      .int()
+      .min(1)
+      .max(20)
+      .optional()
+      .describe('People who have to approve; the setting when absent'),
+    expiresSeconds: z.number().int().min(60).max(31_536_000).optional().describe('The setting when absent'),
+  })
+  .meta({ id: 'ApprovalGate' });
+export type ApprovalGate = z.infer<typeof approvalGateSchema>;
+
 /** Settings of a template that depend on its type. Unused ones are ignored by the runners of other types. */
 export const templateConfigSchema = z
   .strictObject({
@@ -73,6 +111,7 @@ export const templateConfigSchema = z
     planScript: z.string().max(20_000).optional().describe('shell: exit 0 nothing to do, 2 changes'),
     driftScript: z.string().max(20_000).optional(),
     timeoutSeconds: z.number().int().min(1).max(604_800).optional().describe('Ceiling of one try of the tool'),
+    approval: approvalGateSchema.optional().describe('approval: what is asked'),
     /** Further keys a type may take, kept for its runner. */
     extra: z.record(z.string(), z.json()).optional(),
   })

@@ -10,7 +10,7 @@ import type {
   OutputDto,
   Page,
 } from '../model/index.ts';
-import { WindlassError, templateTypeSchema } from '../model/index.ts';
+import { WindlassError, nodeTypeSchema } from '../model/index.ts';
 import {
   createEnvironment as insertEnvironment,
   findEnvironment,
@@ -46,7 +46,7 @@ const graphRowSchema = z.object({
   environment_id: z.string(),
   needs: z.array(z.string()).nullable(),
   template_name: z.string().nullable(),
-  type: templateTypeSchema.nullable(),
+  type: nodeTypeSchema.nullable(),
   disabled: z.boolean().nullable(),
 });
 

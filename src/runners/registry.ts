@@ -1,5 +1,5 @@
 import { WindlassError } from '../model/index.ts';
-import type { TemplateType } from '../model/index.ts';
+import type { NodeType, TemplateType } from '../model/index.ts';
 import { createOpenTofuRunner } from './opentofu/runner.ts';
 import type { RunnerOptions } from './options.ts';
 import type { StackRunner } from './runner.ts';
@@ -7,7 +7,7 @@ import { createShellRunner } from './shell/runner.ts';
 
 export interface RunnerRegistry {
   /** The runner of a type. Throws a WindlassError of class `definition` that lists the supported types. */
-  get(type: TemplateType): StackRunner;
+  get(type: NodeType): StackRunner;
   supported(): TemplateType[];
 }
 
@@ -15,11 +15,12 @@ export interface RunnerRegistry {
 export const runnableTypes: readonly TemplateType[] = ['opentofu', 'terraform', 'shell'];
 
 export function createRunners(options: RunnerOptions): RunnerRegistry {
-  const runners = new Map<TemplateType, StackRunner>();
-  for (const runner of [createOpenTofuRunner(options), createShellRunner(options)]) {
+  const runners = new Map<NodeType, StackRunner>();
+  const all = [createOpenTofuRunner(options), createShellRunner(options)];
+  for (const runner of all) {
     for (const type of runner.types) runners.set(type, runner);
   }
-  const supported = () => [...runners.keys()];
+  const supported = (): TemplateType[] => all.flatMap(({ types }) => types);
   return {
     get(type) {
       const runner = runners.get(type);

@@ -1,5 +1,5 @@
 import type { ErrorClass, Plan, RunError, Stage } from '../model/index.ts';
-import type { NodeSnapshot, TemplateType, VariableType, VariableValue } from '../model/index.ts';
+import type { NodeSnapshot, NodeType, TemplateType, VariableType, VariableValue } from '../model/index.ts';
 
 /** A tool's way to a state that Windlass keeps. Absent when the stack brings its own backend, or the tool has no state. */
 export interface ManagedState {
@@ -34,7 +34,7 @@ export interface StackRun {
   /** `<deployment>/<index>`; for messages only. */
   readonly id: string;
   readonly environmentId: string;
-  readonly type: TemplateType;
+  readonly type: NodeType;
   /** Nothing of it is ever applied, so it takes no lock: it neither waits for others nor makes them wait. */
   readonly onlyReads?: boolean;
   /** Root of the pinned, read-only source. */

@@ -48,6 +48,7 @@ export const identityOf = (actor: Actor): string => `${actor.kind}:${actor.id}`;
 /** An approval with all that its DTO shows beside it. */
 interface FullApprovalRow extends ApprovalRow {
   readonly alias: string | null;
+  readonly node_type: string | null;
   readonly deployment_number: number;
   readonly deployment_type: string;
   readonly requested_by: unknown;
@@ -71,6 +72,7 @@ function toApproval(row: FullApprovalRow): Approval {
     requestedBy: fromJson(actorSchema, row.requested_by, place).name,
     status: fromJson(approvalSchema.shape.status, row.status, place),
     reason: row.reason,
+    about: row.node_type === 'approval' ? 'gate' : 'plan',
     required: row.required,
     forbidRequester: row.forbid_requester,
     counts: plan.counts,
@@ -180,6 +182,7 @@ const selectApprovals = (db: Db) =>
     .selectAll('approvals')
     .select([
       'node_runs.alias',
+      sql<string | null>`node_runs.snapshot ->> 'type'`.as('node_type'),
       'deployments.number as deployment_number',
       'deployments.type as deployment_type',
       'deployments.requested_by',

@@ -104,6 +104,7 @@ export class NodeChildren {
       action: node.action,
       ...(this.options.compensation ? { compensation: true as const } : {}),
       ...(node.timeoutSeconds === undefined ? {} : { timeoutSeconds: node.timeoutSeconds }),
+      ...(node.taskQueue === undefined ? {} : { taskQueue: node.taskQueue }),
     };
     this.starting.add(index);
     try {

@@ -50,7 +50,7 @@ interface Waiting {
  */
 export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResult> {
   const { runNode } = proxyActivities<RunActivities>({
-    taskQueue: taskQueues.run,
+    taskQueue: input.taskQueue ?? taskQueues.run,
     startToCloseTimeout: `${(input.timeoutSeconds ?? defaultTimeoutSeconds) + ladderSeconds} seconds`,
     // A dead worker is noticed after this; the workers send heartbeats far more often.
     heartbeatTimeout: '12 seconds',

@@ -19,12 +19,15 @@ export function approvalLines(
 ): string[] {
   const { colors, glyphs } = style;
   const dot = ` ${glyphs.dot} `;
-  const changes = approval?.counts ?? counts;
+  const gate = approval?.about === 'gate';
+  const changes = gate ? null : (approval?.counts ?? counts);
   const gone = (approval?.resources ?? [])
     .filter(({ action }) => action === 'delete' || action === 'replace')
     .map(({ address }) => oneLine(address));
-  const what = changes ? `: ${describeCounts(changes)}${gone.length > 0 ? ` (${someOf(gone, 3)})` : ''}` : '';
-  const commands = [`windlass plan show ${ref}`, `windlass approve ${ref} --comment "…"`, `windlass reject ${ref}`];
+  const asked = gate ? `: ${oneLine(approval.reason)}` : '';
+  const what = changes ? `: ${describeCounts(changes)}${gone.length > 0 ? ` (${someOf(gone, 3)})` : ''}` : asked;
+  const look = gate ? [] : [`windlass plan show ${ref}`];
+  const commands = [...look, `windlass approve ${ref} --comment "…"`, `windlass reject ${ref}`];
   return [
     `${colors.yellow(glyphs.approval)} ${colors.yellow(`${oneLine(name)} needs approval`)}${what}`,
     ...[commands, approval ? termsOf(approval, nowMs) : []].flatMap((parts) =>
@@ -41,6 +44,6 @@ function termsOf(approval: Approval, nowMs: number): string[] {
     `expires in ${formatDuration(Date.parse(approval.expiresAt) - nowMs)}`,
     `asked for by ${asker}${approval.forbidRequester ? ', who may not approve it' : ''}`,
     ...(approval.required > 1 ? [`${given} of ${approval.required} approvals given`] : []),
-    ...(approval.reason ? [oneLine(approval.reason)] : []),
+    ...(approval.reason && approval.about === 'plan' ? [oneLine(approval.reason)] : []),
   ];
 }

@@ -117,6 +117,7 @@ export function makeApproval(changes: Partial<Approval> = {}): Approval {
     requestedBy: 'administrator',
     status: 'pending',
     reason: '',
+    about: 'plan',
     required: 1,
     forbidRequester: false,
     counts: { add: 1, change: 2, destroy: 1 },
