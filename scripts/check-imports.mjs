@@ -12,7 +12,9 @@ const longestTest = 1000;
 /** A room may import rooms that stand on a lower level, and the ones named below. */
 const levels = {
   model: 0,
+  contract: 1,
   definition: 1,
+  client: 2,
   store: 2,
   access: 2,
   artifacts: 3,
@@ -42,6 +44,12 @@ const files = {
 
 /** Sideways, by name. Keys and the audit are records, so `access` keeps them in `store`. */
 const sideways = new Set(['access -> store']);
+
+/** Rooms that are used without the rest of the code, and all that they may import. */
+const standsOn = { contract: ['model'], client: ['contract', 'model'] };
+
+/** Who must not know of whom, although it stands below: the command line speaks to servers through the client. */
+const strangers = new Set(['cli -> api']);
 
 /** What may be imported by file, and by whom: the doors bring zod, which the workflow bundle must not carry. */
 const byFileAllowed = { workflows: /^src\/(model|definition)\/[^/]+\.ts$/, definition: /^src\/model\/[^/]+\.ts$/ };
@@ -147,6 +155,13 @@ function checkImport(file, { from, line }) {
   if (isTest(file) || own === null) return;
   if (other.level >= own.level && !sideways.has(`${own.name} -> ${other.name}`)) {
     problems.push(`${here}: ${own.name} imports ${other.name}, which does not stand below it`);
+  }
+  const only = standsOn[own.name];
+  if (only && !only.includes(other.name)) {
+    problems.push(`${here}: ${own.name} imports ${other.name}; it stands on ${only.join(' and ')} alone`);
+  }
+  if (strangers.has(`${own.name} -> ${other.name}`)) {
+    problems.push(`${here}: ${own.name} imports ${other.name}; it goes through the client`);
   }
 }
 

@@ -1,4 +1,5 @@
-import { allows, checkGrant, permissions, requirePermission, systemPrincipal, visibleProjects } from './permissions.ts';
+import { permissions } from '../model/index.ts';
+import { allows, checkGrant, requirePermission, systemPrincipal, visibleProjects } from './permissions.ts';
 import type { Principal } from './permissions.ts';
 
 const holding = (...granted: string[]): Principal => ({

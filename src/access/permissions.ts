@@ -1,18 +1,5 @@
-import type { Actor, Scope } from '../model/index.ts';
-import { WindlassError } from '../model/index.ts';
-
-/** What somebody may do. `execute` is deploy, destroy and what belongs to it. */
-export const permissions = [
-  'organization.manage',
-  'project.manage',
-  'view',
-  'plan',
-  'execute',
-  'approve',
-  'abort',
-  'rollback',
-] as const;
-export type Permission = (typeof permissions)[number];
+import type { Actor, Permission, Scope } from '../model/index.ts';
+import { permissions, WindlassError } from '../model/index.ts';
 
 /** An actor with what was granted to it: `*`, a permission, or a permission in one project (`execute@prj_x`). */
 export interface Principal extends Actor {

@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import { z } from 'zod';
 import type { SecretBox } from '../access/index.ts';
 import type { Artifacts } from '../artifacts/index.ts';
+import { apiBase, contract, describeApi } from '../contract/index.ts';
 import { WindlassError } from '../model/index.ts';
 import type { Operations, TemporalGateway } from '../operations/index.ts';
 import { stateRouter } from '../state/index.ts';
@@ -13,13 +14,11 @@ import type { StateStore } from '../state/index.ts';
 import type { Database } from '../store/index.ts';
 import { listenToDatabase } from './announcements.ts';
 import { createAuthentication } from './authentication.ts';
-import { apiBase } from './constants.ts';
 import { healthRouter } from './health.ts';
 import type { ReadinessCheck } from './health.ts';
 import { checkHost } from './hosts.ts';
 import { createIdempotencyStore } from './idempotency.ts';
 import { nearRoutes } from './near-routes.ts';
-import { describeApi } from './openapi.ts';
 import { pagesRouter, securityHeaders } from './pages.ts';
 import { answerTo, HttpProblem, reasonOf } from './problems.ts';
 import { logRequests, requestIdOf } from './request-log.ts';
@@ -142,8 +141,8 @@ export function createApi(options: ApiOptions): Express {
   app.use(pagesRouter());
 
   let document: string | null = null;
-  app.get(`${apiBase}/openapi.json`, (_request, response) => {
-    document ??= JSON.stringify(describeApi(routes, version));
+  app.get(`${apiBase}/openapi.json`, async (_request, response) => {
+    document ??= JSON.stringify(await describeApi(contract, version));
     response.type('application/json').send(document);
   });
   app.use(apiBase, (_request, response, next) => {

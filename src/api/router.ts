@@ -3,11 +3,12 @@ import type { NextFunction, Request, RequestHandler, Response, Router } from 'ex
 import { z } from 'zod';
 import { WindlassError } from '../model/index.ts';
 import type { Principal } from '../access/index.ts';
-import { defaultBodyLimit, idempotencyHeader, idempotencyKeySchema } from './constants.ts';
+import { defaultBodyLimit, idempotencyHeader, idempotencyKeySchema, statusOf } from '../contract/index.ts';
+import type { Method } from '../contract/index.ts';
 import { parseJsonBody, requireJson } from './json-body.ts';
 import { HttpProblem, parseInput } from './problems.ts';
 import { Reply } from './route.ts';
-import type { Method, Route } from './route.ts';
+import type { Route } from './route.ts';
 import { requestIdOf } from './request-log.ts';
 
 /** What a repeated call gets again. */
@@ -117,17 +118,19 @@ function readKey(request: Request): string | undefined {
   );
 }
 
-async function answer(
-  route: Route,
-  call: Parameters<Route['run']>[0],
-): Promise<{ answer: StoredAnswer; headers: Readonly<Record<string, string>> }> {
-  const result = await route.run(call);
-  const reply = result instanceof Reply ? result : new Reply(result);
-  const status = reply.status ?? route.status;
-  if (status === 204) return { answer: { status, body: null }, headers: reply.headers };
+interface Answer extends StoredAnswer {
+  readonly headers: Readonly<Record<string, string>>;
+  /** The body that is kept for repeats. */
+  readonly stored: unknown;
+}
+
+async function answer(route: Route, call: Parameters<Route['handle']>[0]): Promise<Answer> {
+  const result = await route.handle(call);
+  const { body, stored, headers } = result instanceof Reply ? result : new Reply(result);
+  const status = statusOf(route);
+  if (!route.response) return { status, body: null, stored: null, headers };
   // Parsing what goes out drops what the schema does not name: nothing secret slips through by accident.
-  const body = route.response ? route.response.parse(reply.body) : reply.body;
-  return { answer: { status, body }, headers: reply.headers };
+  return { status, body: route.response.parse(body), stored: route.response.parse(stored), headers };
 }
 
 function send(response: Response, { status, body }: StoredAnswer, headers: Readonly<Record<string, string>>): void {
@@ -157,12 +160,12 @@ function handlerOf(route: Route, options: RouterOptions): RequestHandler {
     if (route.media) {
       // A stream has no end that could be measured.
       if (request.method === 'HEAD') response.status(200).end();
-      else await route.run(call);
+      else await route.handle(call);
       return;
     }
     if (idempotencyKey === undefined) {
       const done = await answer(route, call);
-      send(response, done.answer, done.headers);
+      send(response, done, done.headers);
       return;
     }
     const asked: IdempotencyRequest = {
@@ -177,15 +180,15 @@ function handlerOf(route: Route, options: RouterOptions): RequestHandler {
       send(response, stored, { 'Idempotency-Replayed': 'true' });
       return;
     }
-    let done: Awaited<ReturnType<typeof answer>>;
+    let done: Answer;
     try {
       done = await answer(route, call);
     } catch (thrown) {
       await options.idempotency.release(asked).catch(() => undefined);
       throw thrown;
     }
-    await options.idempotency.complete(asked, { status: done.answer.status, body: route.stored(done.answer.body) });
-    send(response, done.answer, done.headers);
+    await options.idempotency.complete(asked, { status: done.status, body: done.stored });
+    send(response, done, done.headers);
   };
 }
 

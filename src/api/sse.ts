@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import type { Response } from 'express';
-import { heartbeatMs } from './constants.ts';
 
 export interface ServerSentEvent {
   readonly id?: number;
@@ -9,6 +8,8 @@ export interface ServerSentEvent {
   readonly data: unknown;
 }
 
+/** Between comments that keep an idle stream open through proxies. */
+const heartbeatMs = 15_000;
 /** A client that takes nothing for this long is dropped; it resumes with `Last-Event-ID`. */
 const stalledMs = 30_000;
 

@@ -8,6 +8,7 @@ export * from './errors.ts';
 export * from './events.ts';
 export * from './ids.ts';
 export * from './orchestration.ts';
+export * from './permission.ts';
 export * from './preview.ts';
 export * from './scope.ts';
 export * from './status.ts';

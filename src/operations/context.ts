@@ -1,7 +1,7 @@
 import { requirePermission, systemPrincipal, visibleProjects } from '../access/index.ts';
-import type { Permission, Principal, SecretBox } from '../access/index.ts';
+import type { Principal, SecretBox } from '../access/index.ts';
 import type { Artifacts } from '../artifacts/index.ts';
-import type { Actor, Scope } from '../model/index.ts';
+import type { Actor, Permission, Scope } from '../model/index.ts';
 import { WindlassError, within } from '../model/index.ts';
 import type { StateStore } from '../state/index.ts';
 import { findProject, insertAuditEntry } from '../store/index.ts';

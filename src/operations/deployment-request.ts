@@ -6,13 +6,14 @@ import type {
   DeploymentType,
   Environment,
   PartialRun,
+  Permission,
   Problem,
   Trigger,
 } from '../model/index.ts';
 import { WindlassError, assertNever, deploymentRequestSchema, isTerminalDeployment } from '../model/index.ts';
 import { findDeployment, listSubEnvironments } from '../store/index.ts';
 import type { Db } from '../store/index.ts';
-import type { Permission } from '../access/index.ts';
+
 import { mayApprove, waiverProblem, withoutWaivers } from './approval-waivers.ts';
 import { authorize } from './context.ts';
 import type { Place } from './places.ts';

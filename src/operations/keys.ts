@@ -3,12 +3,11 @@ import {
   checkGrant,
   createKey as makeKey,
   listKeys as readKeys,
-  permissions,
   revokeKey as endKey,
 } from '../access/index.ts';
-import type { KeyRecord, Permission, Principal } from '../access/index.ts';
-import { WindlassError } from '../model/index.ts';
-import type { Actor, Page } from '../model/index.ts';
+import type { KeyRecord, Principal } from '../access/index.ts';
+import { permissions, WindlassError } from '../model/index.ts';
+import type { Actor, Page, Permission } from '../model/index.ts';
 import { findProject, listAuditEntries } from '../store/index.ts';
 import type { AuditEntry, Db, PageRequest } from '../store/index.ts';
 import { audit, authorize, namedScope, principalOf, scopeOf } from './context.ts';

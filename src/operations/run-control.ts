@@ -1,4 +1,4 @@
-import type { Actor, ControlRequest, Deployment, StopMode } from '../model/index.ts';
+import type { Actor, ControlRequest, Deployment, Permission, StopMode } from '../model/index.ts';
 import { WindlassError, assertNever, isTerminalDeployment, messageOf } from '../model/index.ts';
 import {
   findDeployment,
@@ -9,7 +9,7 @@ import {
   readDeploymentRequest,
   settleControlRequest,
 } from '../store/index.ts';
-import type { Permission } from '../access/index.ts';
+
 import { audit, plainActor, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
 import { authorizeAny, lastSuccessBefore } from './deployment-request.ts';

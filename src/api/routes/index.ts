@@ -1,30 +1,33 @@
+import { bindRoutes } from '../route.ts';
 import type { Route } from '../route.ts';
-import { accessRoutes } from './access.ts';
-import { approvalRoutes } from './approvals.ts';
-import { catalogueRoutes } from './catalogue.ts';
-import { deploymentRoutes } from './deployments.ts';
-import { encryptionRoutes } from './encryption.ts';
-import { environmentRoutes } from './environments.ts';
-import { installationRoutes } from './installation.ts';
+import { auditHandlers, encryptionHandlers, keysHandlers } from './access.ts';
+import { approvalsHandlers } from './approvals.ts';
+import { organizationsHandlers, projectsHandlers, templatesHandlers } from './catalogue.ts';
+import { deploymentsHandlers } from './deployments.ts';
+import { environmentsHandlers } from './environments.ts';
+import { driftHandlers, schedulesHandlers } from './life.ts';
 import type { RouteDeps } from './shared.ts';
-import { stateRoutes } from './state.ts';
-import { streamRoutes } from './streams.ts';
-import { toolRoutes } from './tools.ts';
-import { variableRoutes } from './variables.ts';
+import { stateHandlers } from './state.ts';
+import { installationHandlers, toolsHandlers } from './tools.ts';
+import { variablesHandlers } from './variables.ts';
 
-/** Every route of the API: the router and the OpenAPI document are both made from this. */
+/** Every route of the contract with its handler. */
 export function apiRoutes(deps: RouteDeps): Route[] {
-  return [
-    ...accessRoutes(deps),
-    ...encryptionRoutes(deps),
-    ...catalogueRoutes(deps),
-    ...environmentRoutes(deps),
-    ...deploymentRoutes(deps),
-    ...streamRoutes(deps),
-    ...approvalRoutes(deps),
-    ...stateRoutes(deps),
-    ...variableRoutes(deps),
-    ...toolRoutes(deps),
-    ...installationRoutes(deps),
-  ];
+  return bindRoutes({
+    keys: keysHandlers(deps),
+    audit: auditHandlers(deps),
+    encryption: encryptionHandlers(deps),
+    organizations: organizationsHandlers(deps),
+    projects: projectsHandlers(deps),
+    templates: templatesHandlers(deps),
+    environments: environmentsHandlers(deps),
+    schedules: schedulesHandlers(deps),
+    drift: driftHandlers(deps),
+    deployments: deploymentsHandlers(deps),
+    approvals: approvalsHandlers(deps),
+    state: stateHandlers(deps),
+    variables: variablesHandlers(deps),
+    tools: toolsHandlers(deps),
+    installation: installationHandlers(deps),
+  });
 }

@@ -1,37 +1,19 @@
 import type { Request, Response } from 'express';
-import { z } from 'zod';
 import type { Deployment, DeploymentStatus, Event, LogChunk, NodeRun } from '../../model/index.ts';
-import { eventSchema, isTerminalDeployment, logChunkSchema, pageOf, stages, WindlassError } from '../../model/index.ts';
+import { isTerminalDeployment, WindlassError } from '../../model/index.ts';
 import { getDeployment, getEnvironment, latestEventId, listNodeRuns, readEvents, readLog } from '../../store/index.ts';
+import { eventId } from '../../contract/index.ts';
+import type { Contract } from '../../contract/index.ts';
 import { HttpProblem } from '../problems.ts';
-import { streamRoute } from '../route.ts';
-import type { Call, Route } from '../route.ts';
+import type { CallOf, HandlersOf } from '../route.ts';
 import { followTable, openStream } from '../sse.ts';
 import type { SseStream } from '../sse.ts';
 import type { Waker } from '../waker.ts';
 import type { Growth, Progress } from '../announcements.ts';
-import { flag, refParams } from './shared.ts';
 import type { RouteDeps } from './shared.ts';
 
-const eventId = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
-const after = eventId.optional().describe('Id of the last one seen; what came after it is sent');
-const limit = z.coerce.number().int().min(1).max(1000).optional();
-const cursor = z
-  .string()
-  .regex(/^\d{1,15}$/, 'the cursor is not one of this list')
-  .transform(Number)
-  .optional();
-
-const eventQuery = z.strictObject({ after, limit, cursor });
-const logQuery = z.strictObject({
-  node: z.string().min(1).max(300).optional().describe('Alias'),
-  stage: z.enum(stages).optional(),
-  after,
-  cursor,
-  limit,
-  follow: flag.describe('Stay until the run is over; server-sent events'),
-  format: z.enum(['json', 'text']).default('json').describe('`text`: all of it, one node after the other'),
-});
+type EventCall = CallOf<Contract['deployments' | 'environments']['events']>;
+type LogCall = CallOf<Contract['deployments']['logs']>;
 
 const pageSize = 500;
 
@@ -96,11 +78,7 @@ function forwardProgress(waker: Waker<Progress>, deploymentId: string, stream: S
 const newestEvent = ({ db, shared }: RouteDeps): Promise<number> =>
   shared.read('newest event', () => latestEventId(db.sql));
 
-async function streamDeployment(
-  deps: RouteDeps,
-  call: Call<unknown, z.output<typeof eventQuery>, unknown>,
-  deployment: Deployment,
-): Promise<void> {
+async function streamDeployment(deps: RouteDeps, call: EventCall, deployment: Deployment): Promise<void> {
   const { db, announcements, shared } = deps;
   const { id, temporalUrl } = deployment;
   const resume = resumeAfter(call.request, call.query);
@@ -147,7 +125,7 @@ async function streamDeployment(
 
 async function streamEnvironment(
   deps: RouteDeps,
-  call: Call<unknown, z.output<typeof eventQuery>, unknown>,
+  call: EventCall,
   environmentId: string,
   rootId: string,
 ): Promise<void> {
@@ -177,11 +155,7 @@ async function streamEnvironment(
   }
 }
 
-async function streamLogs(
-  deps: RouteDeps,
-  call: Call<unknown, z.output<typeof logQuery>, unknown>,
-  deployment: Deployment,
-): Promise<void> {
+async function streamLogs(deps: RouteDeps, call: LogCall, deployment: Deployment): Promise<void> {
   const { db, announcements, shared } = deps;
   const { id } = deployment;
   const { node, stage } = call.query;
@@ -218,11 +192,7 @@ async function streamLogs(
 }
 
 /** Everything as plain text, one node after the other in the order in which they began. */
-async function writeLogText(
-  deps: RouteDeps,
-  call: Call<unknown, z.output<typeof logQuery>, unknown>,
-  deployment: Deployment,
-): Promise<void> {
+async function writeLogText(deps: RouteDeps, call: LogCall, deployment: Deployment): Promise<void> {
   const { db } = deps;
   const { node, stage } = call.query;
   const { response, gone } = call;
@@ -253,90 +223,59 @@ async function writeLogText(
   response.end();
 }
 
-export function streamRoutes(deps: RouteDeps): Route[] {
+export function deploymentEvents(deps: RouteDeps): HandlersOf<'deployments'>['events'] {
   const { operations, db, shared } = deps;
-  return [
-    streamRoute({
-      method: 'get',
-      path: '/deployments/:ref/events',
-      tag: 'Deployments',
-      summary: 'Follow a deployment',
-      description:
-        'Server-sent events: first `snapshot` with the deployment and its nodes, then what happens, `progress` of running tools (not kept), and `end`. `Last-Event-ID` or `after` goes on where a stream was cut. As JSON: a page of events.',
-      params: refParams,
-      query: eventQuery,
-      media: { 'text/event-stream': eventSchema, 'application/json': pageOf(eventSchema) },
-      stream: async (call) => {
-        const media = chooseMedia(call.request, ['stream', 'json']);
-        const deployment = await shared.readAlone(() =>
-          operations.getDeployment({ actor: call.caller, ref: call.params.ref }),
-        );
-        if (media === 'stream') return streamDeployment(deps, call, deployment);
-        const asked = call.query.limit ?? 200;
-        const afterId = call.query.cursor ?? call.query.after ?? 0;
-        return sendPage(
-          call.response,
-          await readEvents(db.sql, { deploymentId: deployment.id, afterId, limit: asked }),
-          asked,
-        );
-      },
-    }),
-    streamRoute({
-      method: 'get',
-      path: '/environments/:ref/events',
-      tag: 'Environments',
-      summary: 'Follow an environment and its nodes',
-      description:
-        'Server-sent events: first `snapshot` with the environment, then what happens. As JSON: a page of events, oldest first.',
-      params: refParams,
-      query: eventQuery,
-      media: { 'text/event-stream': eventSchema, 'application/json': pageOf(eventSchema) },
-      stream: async (call) => {
-        const media = chooseMedia(call.request, ['stream', 'json']);
-        const environment = await shared.readAlone(() =>
-          operations.getEnvironment({ actor: call.caller, ref: call.params.ref }),
-        );
-        if (media === 'stream')
-          return streamEnvironment(deps, call, environment.id, environment.parentId ?? environment.id);
-        const asked = call.query.limit ?? 200;
-        const afterId = call.query.cursor ?? call.query.after ?? 0;
-        return sendPage(
-          call.response,
-          await readEvents(db.sql, { environmentId: environment.id, afterId, limit: asked }),
-          asked,
-        );
-      },
-    }),
-    streamRoute({
-      method: 'get',
-      path: '/deployments/:ref/logs',
-      tag: 'Deployments',
-      summary: 'Read the log of a deployment, of one node or one stage',
-      description:
-        'JSON pages, server-sent events (`log`, then `end`), or plain text grouped by node. Values of secrets are masked.',
-      params: refParams,
-      query: logQuery,
-      media: {
-        'application/json': pageOf(logChunkSchema),
-        'text/event-stream': logChunkSchema,
-        'text/plain': z.string(),
-      },
-      stream: async (call) => {
-        const media = call.query.format === 'text' ? 'text' : chooseMedia(call.request, ['json', 'stream', 'text']);
-        const deployment = await shared.readAlone(() =>
-          operations.getDeployment({ actor: call.caller, ref: call.params.ref }),
-        );
-        if (media === 'text') return writeLogText(deps, call, deployment);
-        if (media === 'stream') return streamLogs(deps, call, deployment);
-        const asked = call.query.limit ?? 200;
-        const afterId = call.query.cursor ?? call.query.after ?? 0;
-        const { node: alias, stage } = call.query;
-        return sendPage(
-          call.response,
-          await readLog(db.sql, { deploymentId: deployment.id, alias, stage, afterId, limit: asked }),
-          asked,
-        );
-      },
-    }),
-  ];
+  return async (call) => {
+    const media = chooseMedia(call.request, ['stream', 'json']);
+    const deployment = await shared.readAlone(() =>
+      operations.getDeployment({ actor: call.caller, ref: call.params.ref }),
+    );
+    if (media === 'stream') return streamDeployment(deps, call, deployment);
+    const asked = call.query.limit ?? 200;
+    const afterId = call.query.cursor ?? call.query.after ?? 0;
+    return sendPage(
+      call.response,
+      await readEvents(db.sql, { deploymentId: deployment.id, afterId, limit: asked }),
+      asked,
+    );
+  };
+}
+
+export function environmentEvents(deps: RouteDeps): HandlersOf<'environments'>['events'] {
+  const { operations, db, shared } = deps;
+  return async (call) => {
+    const media = chooseMedia(call.request, ['stream', 'json']);
+    const environment = await shared.readAlone(() =>
+      operations.getEnvironment({ actor: call.caller, ref: call.params.ref }),
+    );
+    if (media === 'stream')
+      return streamEnvironment(deps, call, environment.id, environment.parentId ?? environment.id);
+    const asked = call.query.limit ?? 200;
+    const afterId = call.query.cursor ?? call.query.after ?? 0;
+    return sendPage(
+      call.response,
+      await readEvents(db.sql, { environmentId: environment.id, afterId, limit: asked }),
+      asked,
+    );
+  };
+}
+
+export function deploymentLogs(deps: RouteDeps): HandlersOf<'deployments'>['logs'] {
+  const { operations, db, shared } = deps;
+  return async (call) => {
+    const media = call.query.format === 'text' ? 'text' : chooseMedia(call.request, ['json', 'stream', 'text']);
+    const deployment = await shared.readAlone(() =>
+      operations.getDeployment({ actor: call.caller, ref: call.params.ref }),
+    );
+    if (media === 'text') return writeLogText(deps, call, deployment);
+    if (media === 'stream') return streamLogs(deps, call, deployment);
+    const asked = call.query.limit ?? 200;
+    const afterId = call.query.cursor ?? call.query.after ?? 0;
+    const { node: alias, stage } = call.query;
+    return sendPage(
+      call.response,
+      await readLog(db.sql, { deploymentId: deployment.id, alias, stage, afterId, limit: asked }),
+      asked,
+    );
+  };
 }

@@ -1,48 +1,55 @@
-import { z } from 'zod';
-import { graphSchema, problemSchema } from '../../model/index.ts';
-import { validateBodyLimit } from '../constants.ts';
-import { route } from '../route.ts';
-import type { Route } from '../route.ts';
-import { reference } from './shared.ts';
+import { createReadStream } from 'node:fs';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { writeBackup } from '../../backup/index.ts';
+import type { HandlersOf } from '../route.ts';
 import type { RouteDeps } from './shared.ts';
 
-const validateSchema = z
-  .strictObject({
-    text: z.string().max(validateBodyLimit),
-    fileName: z.string().min(1).max(300).default('windlass.workflow.yml').describe('Decides which format the file has'),
-    directory: z
-      .string()
-      .max(1000)
-      .optional()
-      .describe('Of the file inside its source; code beside it may lie as far up as the root of the source'),
-    project: reference.optional().describe('Checks templates and variables of this project too'),
-  })
-  .meta({ id: 'ValidateInput' });
+export function toolsHandlers({ operations, version, temporalUrl }: RouteDeps): HandlersOf<'tools'> {
+  return {
+    validate: async ({ caller, body }) => {
+      const { problems, graph } = await operations.validate({ actor: caller, ...body });
+      return { problems: problems.map((problem) => ({ ...problem })), graph };
+    },
+    version: () => ({ version, node: process.versions.node, temporalUiUrl: temporalUrl }),
+  };
+}
 
-export function toolRoutes({ operations, version, temporalUrl }: RouteDeps): Route[] {
-  return [
-    route({
-      method: 'post',
-      path: '/validate',
-      tag: 'Tools',
-      summary: 'Check a workflow file without running anything',
-      body: validateSchema,
-      bodyLimit: validateBodyLimit,
-      status: 200,
-      response: z.object({ problems: z.array(problemSchema), graph: graphSchema.nullable() }),
-      handle: async ({ caller, body }) => {
-        const { problems, graph } = await operations.validate({ actor: caller, ...body });
-        return { problems: problems.map((problem) => ({ ...problem })), graph };
-      },
-    }),
-    route({
-      method: 'get',
-      path: '/version',
-      tag: 'Tools',
-      summary: 'Show what runs here',
-      status: 200,
-      response: z.object({ version: z.string(), node: z.string(), temporalUiUrl: z.string().nullable() }),
-      handle: () => ({ version, node: process.versions.node, temporalUiUrl: temporalUrl }),
-    }),
-  ];
+export function installationHandlers({
+  operations,
+  db,
+  version,
+  encryptionKeys,
+  backupDirectory,
+}: RouteDeps): HandlersOf<'installation'> {
+  return {
+    get: async ({ caller }) => {
+      const { hold, openRuns } = await operations.getInstallation({ actor: caller });
+      return { hold, openRuns: [...openRuns] };
+    },
+    hold: async ({ caller, body }) => {
+      const { hold, openRuns } = await operations.holdRuns({ actor: caller, reason: body.reason });
+      return { hold, openRuns: [...openRuns] };
+    },
+    release: async ({ caller }) => {
+      await operations.releaseRuns({ actor: caller });
+    },
+    backup: async ({ caller, body, response }) => {
+      operations.authorizeBackup({ actor: caller });
+      // Into a file first: a slow client must not hold the transaction, and with it an embedded database, open.
+      const directory = await mkdtemp(join(backupDirectory, 'backup-'));
+      try {
+        const file = join(directory, 'backup');
+        await writeBackup({ db, keys: encryptionKeys(), passphrase: body.passphrase, version, file });
+        response.status(200).set({
+          'Content-Type': 'application/octet-stream',
+          'Content-Length': String((await stat(file)).size),
+        });
+        await pipeline(createReadStream(file), response);
+      } finally {
+        await rm(directory, { recursive: true, force: true });
+      }
+    },
+  };
 }

@@ -1,10 +1,9 @@
 import { z } from 'zod';
-import { createDocument } from 'zod-openapi';
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject, ZodOpenApiResponsesObject, oas31 } from 'zod-openapi';
 import { problemDetailsSchema } from '../model/index.ts';
 import { apiBase, idempotencyHeader, idempotencyKeySchema } from './constants.ts';
-import { tags } from './route.ts';
-import type { Route } from './route.ts';
+import { routesOf, statusOf, tags } from './route.ts';
+import type { RouteContract, RouteTable } from './route.ts';
 
 const problem = { 'application/problem+json': { schema: problemDetailsSchema } };
 
@@ -19,21 +18,15 @@ const failures: Readonly<Record<string, string>> = {
   '503': 'The database or Temporal is away; try again after `Retry-After` seconds',
 };
 
-function responsesOf(route: Route): ZodOpenApiResponsesObject {
-  const responses: ZodOpenApiResponsesObject = {};
-  if (route.media) {
-    responses['200'] = {
-      description: route.summary,
-      content: Object.fromEntries(Object.entries(route.media).map(([type, schema]) => [type, { schema }])),
-    };
-  } else {
-    responses[String(route.status) as '200'] = {
-      description: route.summary,
-      ...(route.response && route.status !== 204
-        ? { content: { 'application/json': { schema: route.response } } }
-        : {}),
-    };
-  }
+function responsesOf(route: RouteContract): ZodOpenApiResponsesObject {
+  const media = route.media ?? (route.response ? { 'application/json': route.response } : null);
+  const answer = {
+    description: route.summary,
+    ...(media
+      ? { content: Object.fromEntries(Object.entries(media).map(([type, schema]) => [type, { schema }])) }
+      : {}),
+  };
+  const responses: ZodOpenApiResponsesObject = { [String(statusOf(route)) as '200']: answer };
   const mutates = route.method !== 'get';
   for (const [status, description] of Object.entries(failures)) {
     if (!mutates && ['422', '423'].includes(status)) continue;
@@ -42,10 +35,10 @@ function responsesOf(route: Route): ZodOpenApiResponsesObject {
   return responses;
 }
 
-function operationOf(route: Route): ZodOpenApiOperationObject {
+function operationOf(route: RouteContract): ZodOpenApiOperationObject {
   const parameters: NonNullable<ZodOpenApiOperationObject['requestParams']> = {};
-  if (route.params instanceof z.ZodObject) parameters.path = route.params;
-  if (route.query instanceof z.ZodObject) parameters.query = route.query;
+  if (route.params) parameters.path = route.params;
+  if (route.query) parameters.query = route.query;
   if (route.method !== 'get') {
     parameters.header = z.object({ [idempotencyHeader]: idempotencyKeySchema.optional() });
   }
@@ -61,7 +54,7 @@ function operationOf(route: Route): ZodOpenApiOperationObject {
 }
 
 /** `GET /environments/:ref/graph` is `getEnvironmentsByRefGraph`. */
-export function operationId(route: Pick<Route, 'method' | 'path'>): string {
+function operationId(route: Pick<RouteContract, 'method' | 'path'>): string {
   const words = route.path
     .split('/')
     .filter(Boolean)
@@ -73,14 +66,16 @@ export function operationId(route: Pick<Route, 'method' | 'path'>): string {
 }
 
 /** `/environments/:ref` in OpenAPI's notation. */
-export function openApiPath(path: string): string {
+function openApiPath(path: string): string {
   return apiBase + path.replace(/:(\w+)/g, '{$1}');
 }
 
 /** The OpenAPI 3.1 document of a route table. */
-export function describeApi(routes: readonly Route[], version: string): oas31.OpenAPIObject {
+export async function describeApi(table: RouteTable, version: string): Promise<oas31.OpenAPIObject> {
+  // Clients have the contract too, and need no document.
+  const { createDocument } = await import('zod-openapi');
   const paths: ZodOpenApiPathsObject = {};
-  for (const route of routes) {
+  for (const { route } of routesOf(table)) {
     const path = openApiPath(route.path);
     paths[path] = { ...paths[path], [route.method]: operationOf(route) };
   }

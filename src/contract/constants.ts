@@ -15,6 +15,3 @@ export const idempotencyKeySchema = z
 export const defaultBodyLimit = 1024 * 1024;
 /** A file of 10,000 nodes fits. */
 export const validateBodyLimit = 2 * 1024 * 1024;
-
-/** Between comments that keep an idle stream open through proxies. */
-export const heartbeatMs = 15_000;
