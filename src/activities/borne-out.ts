@@ -1,5 +1,6 @@
 /** Whether the records bear out what the workflow of a run says about it. */
 import { sql } from 'kysely';
+import { isPassed } from '../model/index.ts';
 import type { DeploymentActivities, DeploymentStatus, NodeUpdate } from '../model/index.ts';
 import { hasTakenControl } from '../store/index.ts';
 import type { Db } from '../store/index.ts';
@@ -56,9 +57,7 @@ export function endingProblem(
   switch (ending) {
     case 'succeeded':
       if (run.definition === null && marks.length === 0) return 'it has not begun';
-      return of(false).every((mark) => mark.status === 'succeeded' || mark.status === 'skipped')
-        ? null
-        : 'not all of its nodes have succeeded';
+      return of(false).every((mark) => isPassed(mark.status)) ? null : 'not all of its nodes have succeeded';
     case 'failed':
       return run.status === 'queued' && !stopped ? 'it has not begun' : null;
     case 'aborted':

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { z } from 'zod';
 import type { ControlRequest, DeploymentActivities, StopMode, TakenControl } from '../model/index.ts';
-import { deploymentStatuses } from '../model/index.ts';
+import { deploymentStatuses, isReadOnly } from '../model/index.ts';
 import { recordEvent, lockControlRequest, settleControlRequest } from '../store/index.ts';
 import type { Db, RecordedControl } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -124,7 +124,7 @@ export async function makeWay(
 ): Promise<{ stop: boolean }> {
   const stop = await deps.db.transaction(async (tx) => {
     const run = await loadState(tx, deploymentId, true);
-    if (run === null || run.over || (run.type !== 'plan' && run.type !== 'drift')) return false;
+    if (run === null || run.over || !isReadOnly(run.type)) return false;
     if (run.stop_mode !== null) return true;
     const due = await tx
       .selectFrom('deployments')

@@ -1,6 +1,6 @@
 import { inputHash, retryDecision } from '../definition/index.ts';
 import type { EffectiveVariable, ErrorClass, NodeOutcome, NodeSnapshot, RunError } from '../model/index.ts';
-import { messageOf, WindlassError } from '../model/index.ts';
+import { isReadOnly, messageOf, WindlassError } from '../model/index.ts';
 import { ToolError } from '../runners/index.ts';
 import type { ApplyResult, HeldLock } from '../runners/index.ts';
 import { replaceOutputs } from '../store/index.ts';
@@ -90,7 +90,7 @@ export async function fail(call: FailingCall, thrown: unknown): Promise<NodeOutc
     return { status, message: masked.message, changedState };
   }
   // A run that only reads is asked for again; nobody should have to end it first.
-  const reads = input.action === 'plan' || input.action === 'drift';
+  const reads = isReadOnly(input.action);
   if (thrown instanceof ToolError && masked.class === 'credentials' && !reads && input.compensation !== true) {
     const hint = `Renew the credentials it runs with, then: windlass retry "${begin.parent_id === null ? begin.entity_name : `${begin.entity_name}/${begin.alias}`}"`;
     await endCall(call, { status: 'paused', error: { ...masked, hint }, environment });

@@ -6,7 +6,7 @@ import type {
   NodeAction,
   CompensationNode,
 } from '../model/index.ts';
-import { WindlassError } from '../model/index.ts';
+import { isReadOnly, mayHaveResources, WindlassError } from '../model/index.ts';
 import type { FileLife } from '../operations/index.ts';
 import { expiryAfterDeploy, listed, quote, restartsTtl, workflowStatus } from '../definition/index.ts';
 import type { NodeTally } from '../definition/index.ts';
@@ -208,7 +208,7 @@ async function recordEnding(
           ? 'its workflow ended without saying how; see the Temporal UI'
           : given.message,
     });
-    if (run.type === 'plan' || run.type === 'drift') return { status: input.status };
+    if (isReadOnly(run.type)) return { status: input.status };
     if (input.status === 'succeeded') await detach(tx, run);
     await forgetDrift(tx, run.environment_id);
     const status = await environmentStatus(tx, run, input.status);
@@ -320,7 +320,7 @@ function lastChange(tx: Tx, run: RunRow): Promise<LastNode | undefined> {
 
 /** The end as it was recorded; runs that only read leave it alone. */
 async function savedExpiry(tx: Tx, run: RunRow): Promise<{ expiresAtMs?: number | null }> {
-  if (run.type === 'plan' || run.type === 'drift') return {};
+  if (isReadOnly(run.type)) return {};
   const row = await tx
     .selectFrom('environments')
     .select('expires_at')
@@ -342,7 +342,7 @@ async function expiry(
   status: DeploymentStatus,
   environment: EnvironmentStatus,
 ): Promise<number | null | undefined> {
-  if (environment === 'inactive' || environment === 'neverDeployed') return null;
+  if (!mayHaveResources(environment)) return null;
   if (run.type === 'destroy')
     return run.trigger === 'ttl' && status !== 'succeeded' ? postponeExpiry(tx, run.environment_id) : undefined;
   // What may be there lives from its first deploy on, even if that failed; later ones begin the hours anew when they succeed.

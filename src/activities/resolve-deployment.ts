@@ -1,7 +1,7 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Problem, ResolvedRun, ResolveInput, RunError, RunNode } from '../model/index.ts';
-import { kindOf, messageOf, taskQueues, untilAborted, WindlassError } from '../model/index.ts';
+import { isReadOnly, kindOf, messageOf, taskQueues, untilAborted, WindlassError } from '../model/index.ts';
 import { performers } from './kinds/index.ts';
 import type { Db } from '../store/index.ts';
 import { isDatabaseUnavailable } from '../store/index.ts';
@@ -216,7 +216,7 @@ async function begin(deps: ActivityDeps, run: RunRow): Promise<void> {
 }
 
 async function otherRun(tx: Db, run: RunRow): Promise<string | null> {
-  if (run.type === 'plan' || run.type === 'drift') return null;
+  if (isReadOnly(run.type)) return null;
   await tx.selectFrom('environments').select('id').where('id', '=', run.environment_id).forUpdate().execute();
   return otherOpenRun(tx, run);
 }

@@ -6,7 +6,7 @@ import { Masker } from '../access/index.ts';
 import { openLog } from '../artifacts/index.ts';
 import type { LogWriter } from '../artifacts/index.ts';
 import type { NodeOutcome, NodeSnapshot, RunNodeInput, Stage, VariableLevel } from '../model/index.ts';
-import { kindOf, WindlassError } from '../model/index.ts';
+import { isReadOnly, kindOf, WindlassError } from '../model/index.ts';
 import { forgetOutput, LeftRunningError, ToolError } from '../runners/index.ts';
 import type { PlanResult, StackRun, StopReason } from '../runners/index.ts';
 import { announceProgress, endNode, enterStage, isDatabaseUnavailable } from '../store/index.ts';
@@ -169,7 +169,7 @@ async function openCall(
   const workDirectory = chooseWorkDirectory(
     deps,
     begin,
-    onlyReads(input) ? `${begin.environment_id}.${key.deploymentId}` : begin.environment_id,
+    isReadOnly(input.action) ? `${begin.environment_id}.${key.deploymentId}` : begin.environment_id,
   );
   const crash: CrashNotes = { cutOff: null };
   const journal = (stage: Stage, changes: boolean): Journal => ({
@@ -201,7 +201,7 @@ async function openCall(
     id: `${key.deploymentId}/${key.index}`,
     environmentId: begin.environment_id,
     type: snapshot.type,
-    onlyReads: onlyReads(input),
+    onlyReads: isReadOnly(input.action),
     sourceDirectory: source,
     path: snapshot.source.path,
     workDirectory,
@@ -271,11 +271,9 @@ async function refuseUnverified(
 /** Levels at which a value is meant for one stack or run. */
 const ownLevels: ReadonlySet<VariableLevel> = new Set(['node', 'file', 'deployment']);
 
-const onlyReads = ({ action }: RunNodeInput): boolean => action === 'plan' || action === 'drift';
-
 /** What the tools have printed is removed; of a read the whole directory, since nobody comes back to it. */
 async function tidyUp({ input, run }: NodeCall): Promise<void> {
-  if (onlyReads(input)) await rm(run.workDirectory, { recursive: true, force: true });
+  if (isReadOnly(input.action)) await rm(run.workDirectory, { recursive: true, force: true });
   else await forgetOutput(run.workDirectory);
 }
 

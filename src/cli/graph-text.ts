@@ -1,5 +1,5 @@
+import { environmentStatusWord } from '../model/index.ts';
 import type { EnvironmentStatus } from '../model/index.ts';
-import { environmentStatusWord } from './follow/words.ts';
 import { belowText, layoutTree } from './follow/tree.ts';
 import type { Style } from './text/style.ts';
 import { oneLine, padEnd, widthOf } from './text/width.ts';

@@ -1,8 +1,8 @@
 import type { Deployment, Environment, EnvironmentStatus, EnvironmentStatusReport, NodeState } from '../model/index.ts';
-import { assertNever } from '../model/index.ts';
+import { assertNever, deploymentStatusWord, environmentStatusWord } from '../model/index.ts';
 import { approvalLines } from './follow/approval-text.ts';
 import { belowText, layoutTree } from './follow/tree.ts';
-import { deploymentStatusWord, environmentStatusWord, glyphOf, kindOf, paintNode, wordOf } from './follow/words.ts';
+import { glyphOf, kindOf, paintNode, wordOf } from './follow/words.ts';
 import { describeCounts, formatDuration, formatRelative, plural, shellQuote, someOf } from './text/format.ts';
 import type { Colors, Glyphs, Style } from './text/style.ts';
 import { renderFields } from './text/table.ts';

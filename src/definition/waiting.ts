@@ -1,3 +1,4 @@
+import { isPassed } from '../model/index.ts';
 import type { Deployment, NodeRun } from '../model/index.ts';
 
 type WaitingNode = Pick<NodeRun, 'index' | 'alias' | 'action' | 'status' | 'needs' | 'compensation' | 'approvalId'>;
@@ -13,9 +14,7 @@ export function waitingTexts(run: WaitingRun, nodes: readonly WaitingNode[]): Ma
   if (run.status !== 'running') return texts;
   const forward = nodes.filter((node) => !node.compensation);
   const busy = forward.filter(({ status }) => status === 'running').length;
-  const unmet = new Set(
-    forward.filter(({ status }) => status !== 'succeeded' && status !== 'skipped').map(({ alias }) => alias),
-  );
+  const unmet = new Set(forward.filter(({ status }) => !isPassed(status)).map(({ alias }) => alias));
   const deploysGoOn =
     run.type === 'deploy' && forward.some((node) => node.action === 'deploy' && unmet.has(node.alias));
   const full = run.maxParallel !== null && busy >= run.maxParallel;

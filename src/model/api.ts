@@ -4,24 +4,17 @@ import {
   approvalEnvelopeSchema,
   changeCountsSchema,
   deploymentRequestSchema,
-  deploymentStatuses,
   deploymentTypes,
   nodeActions,
-  nodeStatuses,
   removals,
   resourceActions,
   stages,
   triggers,
 } from './deployment.ts';
-import {
-  driftStatuses,
-  environmentLockSchema,
-  environmentSettingsSchema,
-  environmentStatuses,
-  ttlSchema,
-} from './environment.ts';
+import { environmentLockSchema, environmentSettingsSchema, ttlSchema } from './environment.ts';
 import { errorClasses } from './errors.ts';
 import { nodeTypeSchema, retryRuleSchema, sourceSchema, templateConfigSchema, templateTypeSchema } from './template.ts';
+import { approvalStatuses, deploymentStatuses, driftStatuses, environmentStatuses, nodeStatuses } from './status.ts';
 import {
   variableKindSchema,
   variableLevels,
@@ -252,7 +245,7 @@ export const approvalSchema = z
     alias: z.string(),
     path: z.string().describe('What is decided on, as commands take it: `shop`, or `shop/eks`'),
     requestedBy: z.string().describe('Who asked for the run'),
-    status: z.enum(['pending', 'approved', 'rejected', 'expired', 'superseded']),
+    status: z.enum(approvalStatuses),
     reason: z.string().describe('Why a person is asked'),
     about: z
       .enum(['plan', 'gate'])

@@ -7,37 +7,6 @@ import { variableInputSchema, variableKindSchema, variableTypeSchema } from './v
 export const deploymentTypes = ['deploy', 'destroy', 'plan', 'drift', 'rollback'] as const;
 export type DeploymentType = (typeof deploymentTypes)[number];
 
-/**
- * `cancelled`, `aborted` and `rolledBack` are the endings of the three stopping verbs;
- * `rollbackFailed` is a rollback that could not undo everything.
- */
-export const deploymentStatuses = [
-  'queued',
-  'running',
-  'stopping',
-  'rollingBack',
-  'succeeded',
-  'failed',
-  'cancelled',
-  'aborted',
-  'rolledBack',
-  'rollbackFailed',
-] as const;
-export type DeploymentStatus = (typeof deploymentStatuses)[number];
-
-export const terminalDeploymentStatuses = [
-  'succeeded',
-  'failed',
-  'cancelled',
-  'aborted',
-  'rolledBack',
-  'rollbackFailed',
-] as const satisfies readonly DeploymentStatus[];
-
-export function isTerminalDeployment(status: DeploymentStatus): boolean {
-  return (terminalDeploymentStatuses as readonly string[]).includes(status);
-}
-
 export const triggers = ['user', 'api', 'schedule', 'ttl', 'drift', 'webhook', 'system'] as const;
 export type Trigger = (typeof triggers)[number];
 
@@ -48,25 +17,6 @@ export type NodeAction = (typeof nodeActions)[number];
 /** What becomes of a node that is no longer wanted: its resources go, or it lives on by itself. */
 export const removals = ['destroy', 'detach'] as const;
 export type Removal = (typeof removals)[number];
-
-export const nodeStatuses = [
-  'pending',
-  'running',
-  'waitingForApproval',
-  'retrying',
-  // Waits for somebody to mend something, such as expired credentials, and to say retry.
-  'paused',
-  'succeeded',
-  'failed',
-  'skipped',
-  'cancelled',
-  'aborted',
-] as const;
-export type NodeStatus = (typeof nodeStatuses)[number];
-
-export function isTerminalNode(status: NodeStatus): boolean {
-  return ['succeeded', 'failed', 'skipped', 'cancelled', 'aborted'].includes(status);
-}
 
 /** The stages of a node's run, each with its own log and time. */
 export const stages = [

@@ -1,22 +1,6 @@
 import { z } from 'zod';
 import { sourceSchema, templateConfigSchema, nodeTypeSchema } from './template.ts';
 
-/** Waiting for approval, queued, drifted, locked and state-unverified are shown beside the status, not instead of it. */
-export const environmentStatuses = [
-  'neverDeployed',
-  'deployInProgress',
-  'destroyInProgress',
-  'active',
-  /** Some nodes are deployed, others are not, and none failed. */
-  'partlyDeployed',
-  'inactive',
-  'failed',
-] as const;
-export type EnvironmentStatus = (typeof environmentStatuses)[number];
-
-export const driftStatuses = ['ok', 'drifted', 'error', 'neverRun'] as const;
-export type DriftStatus = (typeof driftStatuses)[number];
-
 /** When an environment destroys itself. Hours count from the end of the last successful deploy. */
 export const ttlSchema = z
   .discriminatedUnion('kind', [

@@ -11,6 +11,7 @@ export * from './orchestration.ts';
 export * from './permission.ts';
 export * from './preview.ts';
 export * from './scope.ts';
+export * from './status-report.ts';
 export * from './status.ts';
 export * from './template.ts';
 export * from './variable.ts';

@@ -3,16 +3,9 @@
  * Plain types only: this file is bundled into the workflow sandbox, which must not carry zod.
  */
 import type { FailurePolicy } from './definition.ts';
-import type {
-  DeploymentStatus,
-  DeploymentType,
-  NodeAction,
-  NodeResult,
-  NodeStatus,
-  Removal,
-  SkipReason,
-} from './deployment.ts';
+import type { DeploymentType, NodeAction, NodeResult, Removal, SkipReason } from './deployment.ts';
 import type { EnvironmentLock } from './environment.ts';
+import type { DeploymentStatus, NodeStatus } from './status.ts';
 
 export const taskQueues = {
   /** Workflow tasks and short activities on records. */

@@ -1,36 +1,123 @@
-import { z } from 'zod';
-import { approvalSchema, deploymentSchema, environmentSchema, graphNodeSchema, nodeRunSchema } from './api.ts';
-import { deploymentTypes } from './deployment.ts';
+/**
+ * The statuses that things pass through: their lists, which of them belong together, and their words for people. SQL and
+ * screens are built from these lists. Bundled into the workflow sandbox: no zod here.
+ */
 
-/** What the newest run that changed a node, or was to change it, has come to. */
-export const lastNodeRunSchema = nodeRunSchema
-  .omit({ needs: true })
-  .extend({
-    deploymentId: z.string(),
-    deploymentNumber: z.number().int(),
-    deploymentType: z.enum(deploymentTypes),
-  })
-  .meta({ id: 'LastNodeRun' });
-export type LastNodeRun = z.infer<typeof lastNodeRunSchema>;
+/**
+ * `cancelled`, `aborted` and `rolledBack` are the endings of the three stopping verbs;
+ * `rollbackFailed` is a rollback that could not undo everything.
+ */
+export const deploymentStatuses = [
+  'queued',
+  'running',
+  'stopping',
+  'rollingBack',
+  'succeeded',
+  'failed',
+  'cancelled',
+  'aborted',
+  'rolledBack',
+  'rollbackFailed',
+] as const;
+export type DeploymentStatus = (typeof deploymentStatuses)[number];
 
-export const nodeStateSchema = graphNodeSchema
-  .extend({ last: lastNodeRunSchema.nullable().describe('null while nothing was asked of it') })
-  .meta({ id: 'NodeState' });
-export type NodeState = z.infer<typeof nodeStateSchema>;
+/** It has left the queue and is not over. */
+export const activeDeploymentStatuses = ['running', 'stopping', 'rollingBack'] as const;
 
-/** How an environment is, with all that a page about it shows; of a node, its own part of its parent's runs. */
-export const environmentStatusReportSchema = z
-  .object({
-    environment: environmentSchema,
-    path: z.string().describe('As commands take it: `shop`, or `shop/eks` of a node'),
-    current: deploymentSchema.nullable().describe('The run in progress that changes something'),
-    last: deploymentSchema.nullable().describe('The newest finished run; plans and drift checks do not count'),
-    queued: z.array(deploymentSchema).describe('The first 20 that wait for their turn, next first'),
-    reading: z.array(deploymentSchema).describe('Plans and drift checks in progress'),
-    lastPlan: deploymentSchema.nullable(),
-    lastDriftCheck: deploymentSchema.nullable(),
-    approvals: z.array(approvalSchema).describe('Decisions that are waited for'),
-    nodes: z.array(nodeStateSchema),
-  })
-  .meta({ id: 'EnvironmentStatusReport' });
-export type EnvironmentStatusReport = z.infer<typeof environmentStatusReportSchema>;
+export const terminalDeploymentStatuses = deploymentStatuses.filter(
+  (status) => status !== 'queued' && !includes(activeDeploymentStatuses, status),
+);
+
+export function isTerminalDeployment(status: DeploymentStatus): boolean {
+  return includes(terminalDeploymentStatuses, status);
+}
+
+/** Runs of these types change nothing. */
+export const readOnlyTypes = ['plan', 'drift'] as const;
+
+/** Whether a run, or what is done to a node, changes nothing. */
+export function isReadOnly(what: string): what is (typeof readOnlyTypes)[number] {
+  return includes(readOnlyTypes, what);
+}
+
+export const nodeStatuses = [
+  'pending',
+  'running',
+  'waitingForApproval',
+  'retrying',
+  // Waits for somebody to mend something, such as expired credentials, and to say retry.
+  'paused',
+  'succeeded',
+  'failed',
+  'skipped',
+  'cancelled',
+  'aborted',
+] as const;
+export type NodeStatus = (typeof nodeStatuses)[number];
+
+/** It has begun and is not over. */
+export const activeNodeStatuses = ['running', 'waitingForApproval', 'retrying', 'paused'] as const;
+
+export const terminalNodeStatuses = nodeStatuses.filter(
+  (status) => status !== 'pending' && !includes(activeNodeStatuses, status),
+);
+
+export function isTerminalNode(status: NodeStatus): boolean {
+  return includes(terminalNodeStatuses, status);
+}
+
+/** What needs the node may go on. */
+export const passedNodeStatuses = ['succeeded', 'skipped'] as const;
+
+/** Whether what needs a node may go on, as far as the node is concerned. */
+export function isPassed(status: NodeStatus): boolean {
+  return includes(passedNodeStatuses, status);
+}
+
+/** Waiting for approval, queued, drifted, locked and state-unverified are shown beside the status, not instead of it. */
+export const environmentStatuses = [
+  'neverDeployed',
+  'deployInProgress',
+  'destroyInProgress',
+  'active',
+  /** Some nodes are deployed, others are not, and none failed. */
+  'partlyDeployed',
+  'inactive',
+  'failed',
+] as const;
+export type EnvironmentStatus = (typeof environmentStatuses)[number];
+
+export const environmentStatusesInProgress = ['deployInProgress', 'destroyInProgress'] as const;
+
+/** Nothing of it exists. */
+export const emptyEnvironmentStatuses = ['neverDeployed', 'inactive'] as const;
+
+/** Whether something of an environment may exist. */
+export function mayHaveResources(status: EnvironmentStatus): boolean {
+  return !includes(emptyEnvironmentStatuses, status);
+}
+
+export const driftStatuses = ['ok', 'drifted', 'error', 'neverRun'] as const;
+export type DriftStatus = (typeof driftStatuses)[number];
+
+export const approvalStatuses = ['pending', 'approved', 'rejected', 'expired', 'superseded'] as const;
+export type ApprovalStatus = (typeof approvalStatuses)[number];
+
+function includes(list: readonly string[], item: string): boolean {
+  return list.includes(item);
+}
+
+/** `rolling back`; the others are their own words. */
+export function deploymentStatusWord(status: DeploymentStatus): string {
+  return spaced(status);
+}
+
+/** `partly deployed`; the others are their own words. */
+export function environmentStatusWord(status: EnvironmentStatus): string {
+  return spaced(status);
+}
+
+/** `deployInProgress` as `deploy in progress`. */
+function spaced(status: string): string {
+  return status.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+}

@@ -1,7 +1,7 @@
 /** Requests that would do without an approval which the saved settings demand. */
 import { approvalSettings, waiverRefusal } from '../definition/index.ts';
 import type { Actor, DeploymentRequest, DeploymentType, Environment } from '../model/index.ts';
-import { WindlassError } from '../model/index.ts';
+import { isReadOnly, WindlassError } from '../model/index.ts';
 import { listSubEnvironments } from '../store/index.ts';
 import type { Db } from '../store/index.ts';
 import { allows } from '../access/index.ts';
@@ -57,7 +57,7 @@ function hasWaivers({ requiresApproval, nodeApprovals, envelope }: DeploymentReq
  */
 export async function waiverProblem(db: Db, ask: Ask): Promise<WindlassError | null> {
   const { actor, place, type, request } = ask;
-  if (type === 'plan' || type === 'drift' || !hasWaivers(request)) return null;
+  if (isReadOnly(type) || !hasWaivers(request)) return null;
   const allowed = mayApprove(actor, place.root.projectId);
   const nodes = await nodesOf(db, ask);
   // Nodes that the file will bring ask as the whole environment does.

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { DeploymentStatus, DeploymentType, Environment } from '../model/index.ts';
-import { WindlassError } from '../model/index.ts';
+import { mayHaveResources, WindlassError } from '../model/index.ts';
 import { archiveEnvironment as putAway, listSubEnvironments, setEnvironmentLock } from '../store/index.ts';
 import type { Db } from '../store/index.ts';
 import { audit, authorize, scopeOf } from './context.ts';
@@ -65,7 +65,7 @@ export function archiveOperations(context: Context) {
 
   async function requireNothingLive(environment: Environment): Promise<void> {
     const nodes = await listSubEnvironments(db.sql, environment.id);
-    const live = [environment, ...nodes].filter(mayHaveResources);
+    const live = [environment, ...nodes].filter(({ status }) => mayHaveResources(status));
     if (live.length === 0) return;
     const names = live.map((node) => `"${node.alias ?? node.name}" (${node.status})`);
     throw new WindlassError(
@@ -95,7 +95,7 @@ export function archiveOperations(context: Context) {
       if (running.length > 0) await endRuns({ actor }, environment);
       await forgetSchedules(context, environment);
       const nodes = await listSubEnvironments(db.sql, environment.id);
-      const live = [environment, ...nodes].filter(mayHaveResources);
+      const live = [environment, ...nodes].filter(({ status }) => mayHaveResources(status));
       await db.transaction(async (tx) => {
         await putAway(tx, environment.id);
         // From here on no run can be made for it; one that was made just before is not left open.
@@ -124,8 +124,4 @@ export function archiveOperations(context: Context) {
         await temporal.expiryChanged({ ...entityOf(environment), expiresAtMs: null }).catch(() => undefined);
     },
   };
-}
-
-function mayHaveResources({ status }: Environment): boolean {
-  return status !== 'inactive' && status !== 'neverDeployed';
 }

@@ -10,7 +10,13 @@ import type {
   Problem,
   Trigger,
 } from '../model/index.ts';
-import { WindlassError, assertNever, deploymentRequestSchema, isTerminalDeployment } from '../model/index.ts';
+import {
+  assertNever,
+  deploymentRequestSchema,
+  isReadOnly,
+  isTerminalDeployment,
+  WindlassError,
+} from '../model/index.ts';
 import { findDeployment, listSubEnvironments } from '../store/index.ts';
 import type { Db } from '../store/index.ts';
 
@@ -190,7 +196,7 @@ async function checkResume(db: Db, place: Place, request: DeploymentRequest): Pr
       hint: 'resume it without the refreshed file',
     });
   }
-  if (base.type === 'plan' || base.type === 'drift')
+  if (isReadOnly(base.type))
     throw new WindlassError('conflict', `A ${base.type} cannot be resumed`, { hint: 'ask for another' });
   return base;
 }
@@ -319,7 +325,7 @@ export async function checkDeploymentRequest(
   const resumed = await checkResume(db, place, request);
   // What is resumed stays what it is: the rest of a destroy is a destroy, not a deploy to go back to later.
   const type = resumed?.type ?? typeFor(request, partial);
-  if (type !== 'plan' && type !== 'drift') requireUnlocked(place);
+  if (!isReadOnly(type)) requireUnlocked(place);
   requireLiveTtl(place.root, type, ask.nowMs);
   requireScheduled(place.root, type, trigger);
   checkVariables(request.variables);

@@ -1,5 +1,5 @@
 import type { Deployment, DeploymentStatus, DeploymentType, Environment, NodeRun, Page } from '../model/index.ts';
-import { WindlassError } from '../model/index.ts';
+import { isReadOnly, WindlassError } from '../model/index.ts';
 import {
   findDeployment,
   findEnvironment,
@@ -100,7 +100,7 @@ function noPlanHint({ type, environmentName }: Deployment, { status, alias }: No
       return `the node ended as ${status}; why: windlass logs ${environmentName}/${alias}`;
     case 'waitingForApproval':
     case 'succeeded':
-      return type === 'plan' || type === 'drift'
+      return isReadOnly(type)
         ? `a ${type} keeps its plans for 90 days; ask for another: windlass plan`
         : 'a node that needs no approval is deployed without a plan of its own; ask for one: windlass plan';
   }

@@ -10,7 +10,7 @@ import type {
   OutputDto,
   Page,
 } from '../model/index.ts';
-import { WindlassError, nodeTypeSchema } from '../model/index.ts';
+import { mayHaveResources, nodeTypeSchema, WindlassError } from '../model/index.ts';
 import {
   createEnvironment as insertEnvironment,
   findEnvironment,
@@ -215,12 +215,7 @@ export function environmentOperations(context: Context) {
         : undefined;
       const template =
         patch.template === undefined ? undefined : await findTemplate(db.sql, patch.template, [environment.projectId]);
-      if (
-        template &&
-        template.type !== environment.type &&
-        environment.status !== 'neverDeployed' &&
-        environment.status !== 'inactive'
-      ) {
+      if (template && template.type !== environment.type && mayHaveResources(environment.status)) {
         throw new WindlassError(
           'conflict',
           `"${environment.name}" is deployed with ${environment.type}; a template of type ${template.type} cannot take it over`,

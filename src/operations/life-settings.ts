@@ -9,7 +9,7 @@ import type {
   Problem,
   Ttl,
 } from '../model/index.ts';
-import { WindlassError, messageOf } from '../model/index.ts';
+import { mayHaveResources, messageOf, WindlassError } from '../model/index.ts';
 import {
   findProject,
   getEnvironment,
@@ -76,7 +76,7 @@ export async function ttlLimits(
  * (`restartsTtl`), else of the first run that left something there. Null when nothing is deployed.
  */
 export async function deployedAt(context: Context, environment: Environment): Promise<number | null> {
-  if (environment.status === 'neverDeployed' || environment.status === 'inactive') return null;
+  if (!mayHaveResources(environment.status)) return null;
   const { rows } = await sql<{ finished_at: Date }>`
     WITH since AS (
       SELECT d.*, d.status = 'succeeded' AND d.type = 'deploy' AND d.trigger <> 'drift' AND d.request -> 'restoreNodes' IS NULL

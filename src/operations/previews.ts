@@ -10,7 +10,7 @@ import type {
   PreviewNode,
   Problem,
 } from '../model/index.ts';
-import { WindlassError, errorCodes, isTerminalDeployment } from '../model/index.ts';
+import { errorCodes, isReadOnly, isTerminalDeployment, WindlassError } from '../model/index.ts';
 import { findDeployment, getDeployment, getEnvironment } from '../store/index.ts';
 import type { Db } from '../store/index.ts';
 import type { Asked, Context } from './context.ts';
@@ -106,7 +106,7 @@ export async function checkOutlook(
 
 const actionOf = ({ action, removal }: OutlookNode): PreviewNode['action'] => {
   if (removal !== null) return removal;
-  return action === 'plan' || action === 'drift' ? 'keep' : action;
+  return isReadOnly(action) ? 'keep' : action;
 };
 
 async function nodesOf(

@@ -1,5 +1,5 @@
 import type { Actor, ControlRequest, Deployment, Permission, StopMode } from '../model/index.ts';
-import { WindlassError, assertNever, isTerminalDeployment, messageOf } from '../model/index.ts';
+import { assertNever, isReadOnly, isTerminalDeployment, messageOf, WindlassError } from '../model/index.ts';
 import {
   findDeployment,
   getDeployment,
@@ -223,7 +223,7 @@ export function controlOperations(context: Context) {
       // It is taken back already. A repeated call must not go back further.
       if (deployment.status === 'rolledBack') return { deployment: withUrl(context, deployment), warning: null };
       if (!isTerminalDeployment(deployment.status)) {
-        if (deployment.type === 'plan' || deployment.type === 'drift') {
+        if (isReadOnly(deployment.type)) {
           throw new WindlassError(
             'conflict',
             `A ${deployment.type} changes nothing, so there is nothing to take back`,

@@ -2,9 +2,10 @@ import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
 import { z } from 'zod';
 import type { Deployment, DeploymentRequest } from '../model/index.ts';
-import { actorSchema, deploymentRequestSchema, deploymentSchema } from '../model/index.ts';
+import { activeNodeStatuses, actorSchema, deploymentRequestSchema, deploymentSchema } from '../model/index.ts';
 import type { Db } from './database.ts';
 import { fromJson, iso, isoOrNull } from './json.ts';
+import { oneOf } from './lists.ts';
 import type { DeploymentRow } from './schema.ts';
 
 /** A deployment with all that its DTO shows beside it. */
@@ -42,7 +43,7 @@ export async function selectDeployments(
         count(*) FILTER (WHERE status = 'failed') AS failed,
         count(*) FILTER (WHERE status IN ('cancelled', 'aborted')) AS cancelled,
         count(*) FILTER (WHERE status = 'skipped') AS skipped,
-        count(*) FILTER (WHERE status IN ('running', 'waitingForApproval', 'retrying', 'paused')) AS running,
+        count(*) FILTER (WHERE ${oneOf(sql`status`, activeNodeStatuses)}) AS running,
         count(*) FILTER (WHERE status = 'pending') AS pending,
         count(*) FILTER (WHERE status = 'waitingForApproval') AS waiting_for_approval
       FROM node_runs WHERE deployment_id = d.id AND NOT compensation

@@ -1,9 +1,10 @@
 import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
 import type { Environment } from '../model/index.ts';
-import { environmentSchema, inlineTemplateSchema } from '../model/index.ts';
+import { environmentSchema, inlineTemplateSchema, readOnlyTypes } from '../model/index.ts';
 import type { Db } from './database.ts';
 import { fromJson, iso, isoOrNull } from './json.ts';
+import { oneOf } from './lists.ts';
 import type { EnvironmentRow } from './schema.ts';
 
 /** An environment with all that its DTO shows beside it. */
@@ -33,7 +34,7 @@ export async function selectEnvironments(
         WHERE d.environment_id = COALESCE(e.parent_id, e.id) AND d.finished_at IS NULL AND d.status <> 'queued'
           AND (e.parent_id IS NULL OR EXISTS (
             SELECT 1 FROM node_runs n WHERE n.deployment_id = d.id AND n.environment_id = e.id AND n.action <> 'keep'))
-        ORDER BY d.type IN ('plan', 'drift'), d.number DESC LIMIT 1) AS current_deployment,
+        ORDER BY ${oneOf(sql`d.type`, readOnlyTypes)}, d.number DESC LIMIT 1) AS current_deployment,
       CASE WHEN e.parent_id IS NULL
         THEN (SELECT d.id FROM deployments d WHERE d.environment_id = e.id ORDER BY d.number DESC LIMIT 1)
         ELSE (SELECT n.deployment_id FROM node_runs n WHERE n.environment_id = e.id ORDER BY n.deployment_id DESC LIMIT 1)

@@ -1,10 +1,11 @@
 import { sql } from 'kysely';
 import type { LogChunk, Stage } from '../model/index.ts';
-import { logChunkSchema } from '../model/index.ts';
+import { logChunkSchema, readOnlyTypes } from '../model/index.ts';
 import type { Db } from './database.ts';
 import { logChannel } from './events.ts';
 import { completeUpTo } from './growing-table.ts';
 import { fromJson, iso, toJson } from './json.ts';
+import { oneOf } from './lists.ts';
 
 export interface NewLogChunk {
   readonly stage: Stage;
@@ -87,7 +88,7 @@ export async function pruneReads(db: Db, before: Date, limit: number): Promise<n
   const oldRowsOf = (table: 'log_chunks' | 'artifacts') => sql`
     SELECT old.id FROM deployments d
     CROSS JOIN LATERAL (SELECT id FROM ${sql.table(table)} WHERE deployment_id = d.id LIMIT ${limit}) old
-    WHERE d.type IN ('plan', 'drift') AND d.finished_at < ${before} LIMIT ${limit}`;
+    WHERE ${oneOf(sql`d.type`, readOnlyTypes)} AND d.finished_at < ${before} LIMIT ${limit}`;
   const chunks = await sql`DELETE FROM log_chunks WHERE id IN (${oldRowsOf('log_chunks')})`.execute(db);
   const plans = await sql`DELETE FROM artifacts WHERE id IN (${oldRowsOf('artifacts')})`.execute(db);
   return Number(chunks.numAffectedRows ?? 0) + Number(plans.numAffectedRows ?? 0);

@@ -17,11 +17,15 @@ import type {
 import {
   actorSchema,
   deploymentRequestSchema,
-  nodeSnapshotSchema,
-  environmentSettingsSchema,
   environmentLockSchema,
+  environmentSettingsSchema,
+  isTerminalNode,
+  nodeActions,
+  nodeSnapshotSchema,
+  passedNodeStatuses,
   removals,
 } from '../model/index.ts';
+import { noneOf } from './lists.ts';
 import type { Schema } from './schema.ts';
 import { endGrants } from './state-grants.ts';
 
@@ -66,7 +70,7 @@ const beginRowSchema = z.object({
   alias: z.string(),
   name: z.string(),
   environment_id: z.string(),
-  action: z.enum(['deploy', 'destroy', 'plan', 'drift', 'keep']),
+  action: z.enum(nodeActions),
   removal: z.enum(removals).nullable(),
   status: z.string(),
   try: z.number(),
@@ -152,9 +156,9 @@ function heldBack(claim: NodeClaim | null, attempt: number, mode: 'run' | 'apply
   if (claim === null) return sql`NULL::text`;
   const unmet = sql`EXISTS (SELECT 1 FROM jsonb_array_elements_text(g.needs) AS need(index)
       JOIN node_runs n ON n.deployment_id = g.deployment_id AND n.index = need.index::int AND n.compensation = g.compensation
-      WHERE n.action <> 'keep' AND n.status NOT IN ('succeeded', 'skipped'))
+      WHERE n.action <> 'keep' AND ${noneOf(sql`n.status`, passedNodeStatuses)})
     OR (${isLastSql('g')} AND EXISTS (SELECT 1 FROM node_runs n WHERE n.deployment_id = g.deployment_id
-      AND NOT n.compensation AND NOT ${isLastSql('n')} AND n.action <> 'keep' AND n.status NOT IN ('succeeded', 'skipped')))`;
+      AND NOT n.compensation AND NOT ${isLastSql('n')} AND n.action <> 'keep' AND ${noneOf(sql`n.status`, passedNodeStatuses)}))`;
   const pausedBefore = sql`d.paused AND to_timestamp(${claim.scheduledAtMs / 1000}) > (
       SELECT max(c.settled_at) + make_interval(secs => ${pauseSlackSeconds}) FROM control_requests c
       WHERE c.deployment_id = d.id AND c.kind = 'pause' AND c.status = 'taken')`;
@@ -298,7 +302,7 @@ export async function endNode(db: Db, key: NodeKey, ending: NodeEnding): Promise
   const environment = ending.environment;
   const json = (value: unknown): string | null =>
     value === undefined || value === null ? null : JSON.stringify(value);
-  const over = ['succeeded', 'failed', 'skipped', 'cancelled', 'aborted'].includes(ending.status);
+  const over = isTerminalNode(ending.status);
   await sql`
     WITH r AS (
       UPDATE node_runs SET status = ${ending.status}, error = ${json(ending.error)}::jsonb, reason = ${json(ending.reason)}::jsonb,

@@ -1,9 +1,10 @@
 /** How the grants of the state backend end: within the statements that end the calls they were made for. */
 import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
-import { systemActor } from '../model/index.ts';
+import { systemActor, terminalNodeStatuses } from '../model/index.ts';
 import type { Db } from './database.ts';
 import { eventChannel } from './events.ts';
+import { oneOf } from './lists.ts';
 
 /** Frees a lock; both it and the statement's other parts see each other only through what they return. */
 function writeDownFreed(because: string): RawBuilder<unknown> {
@@ -67,7 +68,7 @@ export async function endLeftGrants(db: Db, limit: number): Promise<number> {
         SELECT o.id FROM state_grants o LEFT JOIN node_runs n
           ON n.deployment_id = o.deployment_id AND n.index = o.index AND n.compensation = o.compensation
         WHERE o.fenced_at IS NULL AND o.created_at < now() - make_interval(secs => ${leftOpenSeconds})
-          AND (n.deployment_id IS NULL OR (n.status IN ('succeeded', 'failed', 'skipped', 'cancelled', 'aborted')
+          AND (n.deployment_id IS NULL OR (${oneOf(sql`n.status`, terminalNodeStatuses)}
             AND COALESCE(n.finished_at, o.created_at) < now() - make_interval(secs => ${leftOpenSeconds})))
           AND NOT EXISTS (SELECT 1 FROM environments e WHERE e.id = o.environment_id AND e.state_unverified ->> 'deploymentId' = o.deployment_id)
         ORDER BY o.created_at LIMIT ${limit})`,

@@ -1,10 +1,11 @@
 import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
 import type { Deployment, LastNodeRun } from '../model/index.ts';
-import { deploymentSchema, isTerminalDeployment } from '../model/index.ts';
+import { deploymentSchema, isReadOnly, isTerminalDeployment, readOnlyTypes } from '../model/index.ts';
 import type { Db } from './database.ts';
 import { selectDeployments, toDeployment } from './deployment-dto.ts';
 import { fromJson } from './json.ts';
+import { noneOf } from './lists.ts';
 import { selectNodeRuns, toNodeRun } from './node-runs.ts';
 
 /** An environment, or one node of its parent's graph. */
@@ -26,8 +27,6 @@ export interface StatusRuns {
 
 const mostQueued = 20;
 
-const onlyReads = ({ type }: Deployment): boolean => type === 'plan' || type === 'drift';
-
 /** In one statement: all that is open, and the newest finished run of each kind. */
 export async function readStatusRuns(db: Db, { environmentId, rootId }: StatusScope): Promise<StatusRuns> {
   const mine =
@@ -41,7 +40,7 @@ export async function readStatusRuns(db: Db, { environmentId, rootId }: StatusSc
     where: sql<boolean>`d.environment_id = ${rootId} AND (
       d.id IN (SELECT d.id FROM deployments d
         WHERE d.environment_id = ${rootId} AND d.finished_at IS NULL AND ${mine} ORDER BY d.number LIMIT 100)
-      OR d.id IN (${newest(sql`d.type NOT IN ('plan', 'drift')`)}
+      OR d.id IN (${newest(noneOf(sql`d.type`, readOnlyTypes))}
         UNION ALL ${newest(sql`d.type = 'plan'`)} UNION ALL ${newest(sql`d.type = 'drift'`)}))`,
     orderBy: sql`d.number`,
   });
@@ -50,10 +49,10 @@ export async function readStatusRuns(db: Db, { environmentId, rootId }: StatusSc
   const over = all.filter(({ status }) => isTerminalDeployment(status));
   const running = open.filter(({ status }) => status !== 'queued');
   return {
-    current: running.find((run) => !onlyReads(run)) ?? null,
-    last: over.find((run) => !onlyReads(run)) ?? null,
+    current: running.find(({ type }) => !isReadOnly(type)) ?? null,
+    last: over.find(({ type }) => !isReadOnly(type)) ?? null,
     queued: open.filter(({ status }) => status === 'queued').slice(0, mostQueued),
-    reading: running.filter(onlyReads),
+    reading: running.filter(({ type }) => isReadOnly(type)),
     lastPlan: over.find(({ type }) => type === 'plan') ?? null,
     lastDriftCheck: over.find(({ type }) => type === 'drift') ?? null,
   };

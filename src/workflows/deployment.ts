@@ -18,7 +18,7 @@ import {
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import { compensationGraph } from '../definition/compensation-graph.ts';
 import { GraphRun } from '../definition/graph-run.ts';
-import type { DeploymentStatus } from '../model/deployment.ts';
+import type { DeploymentStatus } from '../model/status.ts';
 import type {
   ControlMessage,
   ControlRequest,

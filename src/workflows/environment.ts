@@ -28,6 +28,7 @@ import type {
   SubmitAnswer,
 } from '../model/orchestration.ts';
 import { deploymentMessages, environmentMessages, taskQueues, workflowIds } from '../model/orchestration.ts';
+import { isReadOnly } from '../model/status.ts';
 import { actsByRecord } from './by-record.ts';
 import type { deployment } from './deployment.ts';
 import { records } from './proxies.ts';
@@ -110,7 +111,7 @@ class EnvironmentEntity {
   }
 
   validateSubmit(run: QueuedRun): void {
-    if (this.lock !== null && !onlyReads(run) && !this.accepted.includes(run.deploymentId)) {
+    if (this.lock !== null && !isReadOnly(run.type) && !this.accepted.includes(run.deploymentId)) {
       throw ApplicationFailure.nonRetryable(
         `the environment is locked by ${this.lock.by}: ${this.lock.reason}`,
         'locked',
@@ -216,7 +217,9 @@ class EnvironmentEntity {
   }
 
   private positionOf(deploymentId: string): number {
-    const position = this.queue.filter((run) => !onlyReads(run)).findIndex((run) => run.deploymentId === deploymentId);
+    const position = this.queue
+      .filter((run) => !isReadOnly(run.type))
+      .findIndex((run) => run.deploymentId === deploymentId);
     return position < 0 ? 0 : position + (this.current === null ? 0 : 1);
   }
 
@@ -229,15 +232,15 @@ class EnvironmentEntity {
   }
 
   private startNext(): void {
-    for (const run of this.queue.filter(onlyReads)) {
+    for (const run of this.queue.filter(({ type }) => isReadOnly(type))) {
       // Something that changes the environment goes first; a read beside it would see half of it.
-      if (this.current !== null || this.queue.some((other) => !onlyReads(other))) continue;
+      if (this.current !== null || this.queue.some((other) => !isReadOnly(other.type))) continue;
       this.queue.splice(this.queue.indexOf(run), 1);
       this.beside.set(run.deploymentId, run);
       void this.execute(run);
     }
     if (this.current !== null) return;
-    const next = this.queue.find((run) => !onlyReads(run));
+    const next = this.queue.find((run) => !isReadOnly(run.type));
     if (next === undefined) return;
     if (this.beside.size > 0) {
       for (const run of this.beside.values()) this.preempt(run, next);
@@ -393,8 +396,4 @@ interface LifeMessage {
 
 function isRefusal(error: unknown): boolean {
   return error instanceof ApplicationFailure && error.type === 'refused';
-}
-
-function onlyReads(run: QueuedRun): boolean {
-  return run.type === 'plan' || run.type === 'drift';
 }

@@ -24,6 +24,7 @@ import type {
   StopMode,
 } from '../model/orchestration.ts';
 import { deploymentMessages, nodeMessages, taskQueues, workflowIds } from '../model/orchestration.ts';
+import { isReadOnly } from '../model/status.ts';
 import { actsByRecord } from './by-record.ts';
 import { records } from './proxies.ts';
 
@@ -66,7 +67,7 @@ export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResu
   let resumed = false;
   let admitted = false;
   const interruption = new CancellationScope({ cancellable: true });
-  const onlyReads = input.action === 'plan' || input.action === 'drift';
+  const onlyReads = isReadOnly(input.action);
 
   const stopBy = (mode: StopMode): void => {
     if (stop === null || mode !== 'cancel') stop = mode;

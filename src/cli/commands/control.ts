@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { deploymentSchema, environmentStatusReportSchema, previewSchema } from '../../model/index.ts';
+import { deploymentSchema, environmentStatusReportSchema, isReadOnly, previewSchema } from '../../model/index.ts';
 import type { Deployment, DeploymentStatus, Environment } from '../../model/index.ts';
 import { ref } from '../client/api-client.ts';
 import type { ApiClient } from '../client/api-client.ts';
@@ -284,7 +284,7 @@ export async function lastDeployment({ client }: Session, reference: string): Pr
   const { root } = await findPlace(client, reference);
   const { items } = await client.list('deployments', deploymentSchema, { query: { environment: root.id }, limit: 50 });
   // Plans and drift checks leave nothing to resume.
-  const last = items.find(({ type }) => type !== 'plan' && type !== 'drift');
+  const last = items.find(({ type }) => !isReadOnly(type));
   if (last) return last.id;
   return neverRun(root);
 }

@@ -1,11 +1,10 @@
 import { z } from 'zod';
 import { topologicalOrder } from '../../definition/index.ts';
-import { graphSchema } from '../../model/index.ts';
+import { environmentStatusWord, graphSchema, mayHaveResources } from '../../model/index.ts';
 import type { Environment } from '../../model/index.ts';
 import { ref } from '../client/api-client.ts';
 import type { Registry } from '../cli.ts';
 import { usageError } from '../exit.ts';
-import { environmentStatusWord } from '../follow/words.ts';
 import { plural, shellQuote, someOf } from '../text/format.ts';
 import { directoryFlags, directoryOptions, findOrMakePlace } from './deploy-directory.ts';
 import { addPlanShow } from './plan-show.ts';
@@ -93,7 +92,7 @@ async function listDoomed(session: Session, { root, environment, alias }: NodePl
   const place = new Map((order ?? []).map((name, index) => [name, index]));
   return nodes
     .toSorted((a, b) => (place.get(a.alias) ?? 0) - (place.get(b.alias) ?? 0))
-    .filter((node) => node.status !== 'neverDeployed' && node.status !== 'inactive')
+    .filter((node) => mayHaveResources(node.status))
     .toReversed()
     .map((node) => `${oneLine(node.name)} (${environmentStatusWord(node.status)})`);
 }

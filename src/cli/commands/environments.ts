@@ -4,6 +4,7 @@ import {
   environmentSchema,
   environmentSettingsSchema,
   environmentStatuses,
+  environmentStatusWord,
   eventSchema,
   outputSchema,
 } from '../../model/index.ts';
@@ -12,7 +13,6 @@ import { ref } from '../client/api-client.ts';
 import type { Invocation, Registry } from '../cli.ts';
 import { noOptions } from '../cli.ts';
 import { usageError } from '../exit.ts';
-import { environmentStatusWord } from '../follow/words.ts';
 import { sentenceOf } from '../text/event.ts';
 import { formatRelative, shellQuote } from '../text/format.ts';
 import { renderTable } from '../text/table.ts';

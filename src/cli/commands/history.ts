@@ -4,6 +4,7 @@ import {
   auditEntrySchema,
   deploymentSchema,
   deploymentStatuses,
+  deploymentStatusWord,
   deploymentTypes,
   nodeRunSchema,
 } from '../../model/index.ts';
@@ -15,7 +16,7 @@ import { noOptions } from '../cli.ts';
 import { renderFinal } from '../follow/render.ts';
 import { renderSummary } from '../follow/summary.ts';
 import { createView } from '../follow/view.ts';
-import { deploymentStatusWord, kindOf, wordOf } from '../follow/words.ts';
+import { kindOf, wordOf } from '../follow/words.ts';
 import { describeCounts, formatCounts, formatDuration, shellQuote } from '../text/format.ts';
 import { renderTable } from '../text/table.ts';
 import { oneLine } from '../text/width.ts';

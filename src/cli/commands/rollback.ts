@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isTerminalDeployment, previewSchema } from '../../model/index.ts';
+import { isReadOnly, isTerminalDeployment, previewSchema } from '../../model/index.ts';
 import type { Deployment, Preview } from '../../model/index.ts';
 import { ref } from '../client/api-client.ts';
 import type { Invocation, Registry } from '../cli.ts';
@@ -77,7 +77,7 @@ async function look({ options, argument }: RollbackCall, session: Session): Prom
   const { status } = deployment;
   const open = !isTerminalDeployment(status);
   if (status === 'queued' || status === 'rollingBack' || status === 'rolledBack') return { deployment, preview: null };
-  if (open && (deployment.type === 'plan' || deployment.type === 'drift')) return { deployment, preview: null };
+  if (open && isReadOnly(deployment.type)) return { deployment, preview: null };
   return { deployment, preview: await client.get(`deployments/${ref(deployment.id)}/rollback`, previewSchema) };
 }
 

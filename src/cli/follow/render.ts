@@ -1,3 +1,4 @@
+import { terminalNodeStatuses } from '../../model/index.ts';
 import type { NodeRun } from '../../model/index.ts';
 import { waitingTexts } from '../../definition/index.ts';
 import { formatCounts, formatDuration, formatNumber, plural, shellQuote, someOf } from '../text/format.ts';
@@ -231,7 +232,7 @@ export function renderProgress(view: RunView, { nowMs, frame, style }: RenderOpt
   const nodes = view.nodes.filter((node) => !isKept(node));
   const count = (...statuses: readonly NodeRun['status'][]): number =>
     nodes.filter((node) => statuses.includes(node.status)).length;
-  const over = count('succeeded', 'failed', 'skipped', 'cancelled', 'aborted');
+  const over = count(...terminalNodeStatuses);
   const optional = (value: number, word: string): string[] => (value > 0 ? [`${formatNumber(value)} ${word}`] : []);
   const since = deployment.startedAt ?? deployment.queuedAt;
   return [

@@ -1,5 +1,11 @@
 import type { DeploymentType, EnvironmentStatus, NodeRun } from '../../model/index.ts';
-import { assertNever, isTerminalDeployment } from '../../model/index.ts';
+import {
+  assertNever,
+  deploymentStatusWord,
+  environmentStatusWord,
+  isReadOnly,
+  isTerminalDeployment,
+} from '../../model/index.ts';
 import { driftLine } from '../text/drift.ts';
 import { formatCounts, formatDuration, formatNumber, someOf } from '../text/format.ts';
 import type { Style } from '../text/style.ts';
@@ -9,7 +15,7 @@ import { renderPlanTotals } from './plan-totals.ts';
 import { renderRepair } from './repair.ts';
 import { isSingle, refOf } from './render.ts';
 import type { RunView } from './view.ts';
-import { capitalize, deploymentStatusWord, environmentStatusWord, isKept, wordOf } from './words.ts';
+import { capitalize, isKept, wordOf } from './words.ts';
 
 /** What a run has come to: one line, then what failed and why, and the commands that come next. */
 export function renderSummary(view: RunView, style: Style): string[] {
@@ -90,7 +96,7 @@ function outcomeWord(view: RunView): string {
 
 /** What the environment is when the run went well and did not make it whole or gone, such as a run of one node. */
 function unusualStatus({ deployment, environmentStatus }: RunView): EnvironmentStatus | null {
-  if (deployment.status !== 'succeeded' || deployment.type === 'plan' || deployment.type === 'drift') return null;
+  if (deployment.status !== 'succeeded' || isReadOnly(deployment.type)) return null;
   if (environmentStatus === null || environmentStatus.endsWith('InProgress')) return null;
   // Destroying one node is a deploy that keeps the rest.
   const expected = [usual(deployment.type), ...(deployment.type === 'deploy' ? ['inactive'] : [])];
@@ -211,7 +217,7 @@ function renderNext(view: RunView, { glyphs }: Style): string[] {
     case 'rollbackFailed':
     case 'aborted':
     case 'cancelled':
-      return deployment.type === 'plan' || deployment.type === 'drift' ? [] : renderRepair(view);
+      return isReadOnly(deployment.type) ? [] : renderRepair(view);
     case 'rolledBack':
       return next(`windlass status ${ref}`, `windlass deploy ${ref}`);
     case 'queued':

@@ -5,7 +5,9 @@ import {
   deploymentSchema,
   deploymentStatuses,
   environmentStatuses,
+  isPassed,
   isTerminalDeployment,
+  isTerminalNode,
   nodeActions,
   nodeRunSchema,
   nodeStatuses,
@@ -264,7 +266,7 @@ function applyNodeStatus(view: RunView, event: Event): Change[] {
   const at = nodeFor(view, event, data.index, data.compensation ?? false);
   const known = view.nodes[at];
   if (!known || (known.status !== data.status && isStale(known, event))) return [];
-  const over = ['succeeded', 'failed', 'skipped', 'cancelled', 'aborted'].includes(data.status);
+  const over = isTerminalNode(data.status);
   const waits = data.status === 'waitingForApproval';
   const node: NodeRun = {
     ...known,
@@ -346,18 +348,16 @@ export function waitsFor(view: RunView, node: NodeRun, byAlias = indexByAlias(vi
   // What is no longer wanted goes only after every deploy.
   const first =
     node.removal === 'destroy' && node.action === 'destroy'
-      ? view.nodes.filter(({ removal, compensation, status }) => removal === null && !compensation && isOpen(status))
+      ? view.nodes.filter(({ removal, compensation, status }) => removal === null && !compensation && !isPassed(status))
       : [];
   const names = first.map(({ name }) => name);
   return names.concat(
     node.needs.flatMap((alias) => {
       const need = byAlias.get(alias);
-      return need && isOpen(need.status) ? [need.name] : [];
+      return need && !isPassed(need.status) ? [need.name] : [];
     }),
   );
 }
-
-const isOpen = (status: NodeRun['status']): boolean => status !== 'succeeded' && status !== 'skipped';
 
 export function indexByAlias(view: RunView, compensation: boolean): Map<string, NodeRun> {
   return new Map(view.nodes.filter((node) => node.compensation === compensation).map((node) => [node.alias, node]));

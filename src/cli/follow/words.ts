@@ -1,4 +1,4 @@
-import type { Deployment, DeploymentStatus, DeploymentType, EnvironmentStatus, NodeRun } from '../../model/index.ts';
+import type { Deployment, DeploymentType, NodeRun } from '../../model/index.ts';
 import { assertNever } from '../../model/index.ts';
 import type { Colors, Glyphs } from '../text/style.ts';
 import { oneLine } from '../text/width.ts';
@@ -135,46 +135,6 @@ function verbOf(type: DeploymentType): string {
       return 'Rolling back';
     default:
       return assertNever(type, 'deployment type');
-  }
-}
-
-export function deploymentStatusWord(status: DeploymentStatus): string {
-  switch (status) {
-    case 'rollingBack':
-      return 'rolling back';
-    case 'rolledBack':
-      return 'rolled back';
-    case 'rollbackFailed':
-      return 'rollback failed';
-    case 'queued':
-    case 'running':
-    case 'stopping':
-    case 'succeeded':
-    case 'failed':
-    case 'cancelled':
-    case 'aborted':
-      return status;
-    default:
-      return assertNever(status, 'deployment status');
-  }
-}
-
-export function environmentStatusWord(status: EnvironmentStatus): string {
-  switch (status) {
-    case 'neverDeployed':
-      return 'never deployed';
-    case 'deployInProgress':
-      return 'deploy in progress';
-    case 'destroyInProgress':
-      return 'destroy in progress';
-    case 'partlyDeployed':
-      return 'partly deployed';
-    case 'active':
-    case 'inactive':
-    case 'failed':
-      return status;
-    default:
-      return assertNever(status, 'environment status');
   }
 }
 

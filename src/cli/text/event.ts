@@ -1,8 +1,14 @@
 import { z } from 'zod';
-import { changeCountsSchema, deploymentStatuses, environmentStatuses, nodeStatuses } from '../../model/index.ts';
+import {
+  changeCountsSchema,
+  deploymentStatuses,
+  deploymentStatusWord,
+  environmentStatuses,
+  environmentStatusWord,
+  nodeStatuses,
+} from '../../model/index.ts';
 import type { Event } from '../../model/index.ts';
 import { assertNever } from '../../model/index.ts';
-import { deploymentStatusWord, environmentStatusWord } from '../follow/words.ts';
 import { describeCounts, formatRelative, plural } from './format.ts';
 import { oneLine } from './width.ts';
 
