@@ -37,10 +37,11 @@ export const performApproval: PerformNode = async (node) => {
 
 const settingsOf = ({ begin }: BegunNode) => approvalSettings(begin.environment_settings, begin.entity_settings);
 
-/** The request names this very node, and may decide in advance. */
+/** The request asks for no decisions, and may decide in advance. */
 function isWaived(node: BegunNode): boolean {
   const { request, alias, may_waive_approval } = node.begin;
-  return request.nodeApprovals?.[alias] === false && waiverRefusal(may_waive_approval, settingsOf(node)) === null;
+  const asked = request.nodeApprovals?.[alias] ?? request.requiresApproval;
+  return asked === false && waiverRefusal(may_waive_approval, settingsOf(node)) === null;
 }
 
 async function pass({ deps, key, snapshot }: BegunNode): Promise<NodeOutcome> {
