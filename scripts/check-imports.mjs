@@ -15,6 +15,7 @@ const levels = {
   contract: 1,
   definition: 1,
   client: 2,
+  masking: 1,
   store: 2,
   access: 2,
   artifacts: 3,
@@ -22,6 +23,7 @@ const levels = {
   sources: 3,
   runners: 3,
   notify: 3,
+  node: 3.1,
   backup: 3,
   targets: 3,
   operations: 4,
@@ -50,6 +52,8 @@ const standsOn = { contract: ['model'], client: ['contract', 'model'] };
 
 /** Who must not know of whom, although it stands below: the command line speaks to servers through the client. */
 const strangers = new Set(['cli -> api']);
+/** Rooms that stand below and are closed all the same: whoever runs a node may have no database. */
+const closed = { node: new Set(['store', 'access', 'artifacts', 'state']) };
 
 /** What may be imported by file, and by whom: the doors bring zod, which the workflow bundle must not carry. */
 const byFileAllowed = { workflows: /^src\/(model|definition)\/[^/]+\.ts$/, definition: /^src\/model\/[^/]+\.ts$/ };
@@ -153,6 +157,7 @@ function checkImport(file, { from, line }) {
   if (!byDoor && !byFile) problems.push(`${here}: reaches into ${other.name}; import ${other.door} instead of ${to}`);
   // Tests put rooms together as they need them.
   if (isTest(file) || own === null) return;
+  if (closed[own.name]?.has(other.name)) problems.push(`${here}: ${own.name} is closed to ${other.name}`);
   if (other.level >= own.level && !sideways.has(`${own.name} -> ${other.name}`)) {
     problems.push(`${here}: ${own.name} imports ${other.name}, which does not stand below it`);
   }

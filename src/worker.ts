@@ -5,8 +5,9 @@ import type { Client } from '@temporalio/client';
 import type { WorkerOptions } from '@temporalio/worker';
 import { NativeConnection, TransportError, Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
-import type { ActivityDeps, WorkerIdentity } from './activities/index.ts';
-import { createOrchestrationActivities, createRunActivities, tidyDisk } from './activities/index.ts';
+import type { ActivityDeps } from './activities/index.ts';
+import type { WorkerIdentity } from './node/index.ts';
+import { createOrchestrationActivities, createToolActivities, tidyDisk } from './activities/index.ts';
 import type { Config } from './config.ts';
 import { messageOf, newId, taskQueues, WindlassError } from './model/index.ts';
 import type { Operations } from './operations/index.ts';
@@ -105,14 +106,14 @@ export async function startWorkers(parts: WorkerParts): Promise<RunningWorkers> 
   const orchestration = await create({
     ...workflows,
     taskQueue: taskQueues.orchestration,
-    activities: { ...createOrchestrationActivities(deps), ...createRunActivities(deps) },
+    activities: { ...createOrchestrationActivities(deps), ...createToolActivities(deps) },
     maxCachedWorkflows: parts.cachedWorkflows ?? 400,
     maxConcurrentWorkflowTaskExecutions: 40,
     maxConcurrentActivityTaskExecutions: 50,
   });
   const run = await create({
     taskQueue: taskQueues.run,
-    activities: { ...createRunActivities(deps) },
+    activities: { ...createToolActivities(deps) },
     maxConcurrentActivityTaskExecutions: config.run.slots,
   });
   const workers = [orchestration, run];

@@ -2,8 +2,6 @@ export { administratorKeyFile, provideAdministratorKey } from './administrator-k
 export type { AdministratorKey } from './administrator-key.ts';
 export { authenticate, createKey, listKeys, revokeKey } from './keys.ts';
 export type { KeyRecord } from './keys.ts';
-export { Masker } from './masker.ts';
-export type { MaskStream } from './masker.ts';
 export { allows, checkGrant, requirePermission, systemPrincipal, visibleProjects } from './permissions.ts';
 export type { Principal } from './permissions.ts';
 export { confirmKeys, followCurrentKey, recordOfKey } from './key-check.ts';

@@ -7,7 +7,7 @@ import type { Db } from '../store/index.ts';
 import type { NodeMark } from './carried-state.ts';
 import type { ActivityDeps } from './deps.ts';
 import { auditRefusal } from './refusals.ts';
-import type { Caller } from './refusals.ts';
+import type { Caller } from '../node/index.ts';
 import type { RunRow } from './run-store.ts';
 
 /** Why a run may not change to a status on its way; null when it may. How it ends is another matter. */

@@ -8,7 +8,7 @@ import { recordEvent, lockControlRequest, settleControlRequest } from '../store/
 import type { Db, RecordedControl } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
 import { auditRefusal } from './refusals.ts';
-import type { Caller } from './refusals.ts';
+import type { Caller } from '../node/index.ts';
 import { setRunStatus } from './run-store.ts';
 
 const stopModeSchema = z.enum(['cancel', 'abort', 'rollback']).nullable();

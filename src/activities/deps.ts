@@ -2,18 +2,12 @@ import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
 import type { SecretBox } from '../access/index.ts';
 import type { Artifacts } from '../artifacts/index.ts';
+import type { WorkerIdentity } from '../node/index.ts';
 import type { Operations } from '../operations/index.ts';
 import type { RunnerRegistry } from '../runners/index.ts';
 import type { Sources } from '../sources/index.ts';
 import type { StateStore } from '../state/index.ts';
 import type { Database } from '../store/index.ts';
-
-/** Who runs activities here; what a later try needs to prove that this one is over. */
-export interface WorkerIdentity {
-  readonly id: string;
-  readonly host: string;
-  readonly bootId: string;
-}
 
 /** What it takes to work out what a run does; nothing of it is begun. */
 export type ResolveDeps = Pick<ActivityDeps, 'db' | 'secrets' | 'sources' | 'runners'>;

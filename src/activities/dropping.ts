@@ -9,7 +9,7 @@ import type { ActivityDeps } from './deps.ts';
 import { postponeExpiry } from './lifecycle.ts';
 import { stopOrphans } from './orphans.ts';
 import { auditRefusal, requireCaller } from './refusals.ts';
-import type { Caller } from './refusals.ts';
+import type { Caller } from '../node/index.ts';
 import { closeNodes, loadRun, setEnvironmentStatus, setRunStatus } from './run-store.ts';
 import type { RunRow } from './run-store.ts';
 

@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
 import { createSecretBox } from '../access/index.ts';
 import { newId } from '../model/index.ts';
-import type { NodeStatus } from '../model/index.ts';
+import type { NodeKey, NodeStatus } from '../model/index.ts';
 import { createStateStore } from '../state/index.ts';
 import type { Grant, StateStore } from '../state/index.ts';
 import { endLeftGrants, endNode, ensureDefaults, findProject, listAuditEntries, openDatabase } from '../store/index.ts';
-import type { Database, NodeKey } from '../store/index.ts';
+import type { Database } from '../store/index.ts';
 import { closeNodes } from './run-store.ts';
 
 let db: Database;

@@ -2,7 +2,6 @@ import { Context } from '@temporalio/activity';
 import type { OrchestrationActivities, RunActivities } from '../model/index.ts';
 import { workflowIds } from '../model/index.ts';
 import type { ActivityDeps } from './deps.ts';
-import { forHistory } from './history.ts';
 import { finishDeployment, planCompensation, recordNodes, setDeploymentStatus } from './records.ts';
 import { keepHouse } from './housekeeping.ts';
 import { reconcile } from './reconcile.ts';
@@ -10,29 +9,19 @@ import { makeWay, recordedStop, takeControl } from './control.ts';
 import { recordCancelled } from './dropping.ts';
 import { readLife, requestExpiry, requestScheduled, warnExpiry } from './lifecycle.ts';
 import { requireCaller } from './refusals.ts';
-import type { Caller } from './refusals.ts';
+import { callerOf, createRunActivities, forHistory } from '../node/index.ts';
+import type { Caller } from '../node/index.ts';
+import { isDatabaseUnavailable } from '../store/index.ts';
 import { resolveDeployment } from './resolve-deployment.ts';
-import { runNode } from './run-node.ts';
+import { createDirectHost } from './node-host/index.ts';
 import { watchNodes } from './watch-nodes.ts';
 
-export type { ActivityDeps, WorkerIdentity } from './deps.ts';
+export type { ActivityDeps } from './deps.ts';
 export { createRunResolver } from './outlook.ts';
 export { tidyDisk } from './tidy-disk.ts';
 
 /** How often Temporal hears that this worker lives; it gives up after 15 s. */
 const heartbeatEveryMs = 4000;
-
-/** Who called, as the Temporal server has it: that much cannot be made up by whoever starts a workflow. */
-function callerOf({ info }: Context): Caller {
-  const { workflowExecution, activityId, attempt, scheduledTimestampMs, currentAttemptScheduledTimestampMs } = info;
-  return {
-    workflowId: workflowExecution?.workflowId ?? '',
-    callId: `${workflowExecution?.runId ?? ''}/${activityId}`,
-    attempt,
-    scheduledAtMs: scheduledTimestampMs,
-    nowMs: Math.max(Date.now(), currentAttemptScheduledTimestampMs),
-  };
-}
 
 /** Says that this worker lives for as long as the call takes, so that another one soon makes it again when it dies. */
 function alive<I, O>({ log }: ActivityDeps, work: (input: I, caller: Caller) => Promise<O>): (input: I) => Promise<O> {
@@ -42,7 +31,7 @@ function alive<I, O>({ log }: ActivityDeps, work: (input: I, caller: Caller) => 
     try {
       return await work(input, callerOf(context));
     } catch (error) {
-      throw forHistory(error, context.info.activityType, log);
+      throw forHistory(error, { activity: context.info.activityType, log, isAway: isDatabaseUnavailable });
     } finally {
       clearInterval(beating);
     }
@@ -99,6 +88,6 @@ export function createOrchestrationActivities(deps: ActivityDeps): Orchestration
 }
 
 /** Activities of the run queue: they run tools. */
-export function createRunActivities(deps: ActivityDeps): RunActivities {
-  return { runNode: (input) => runNode(deps, input, callerOf(Context.current())) };
+export function createToolActivities(deps: ActivityDeps): RunActivities {
+  return createRunActivities(deps, createDirectHost(deps));
 }

@@ -5,7 +5,7 @@ import { recordEvent } from '../store/index.ts';
 import type { Db } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
 import { auditRefusal } from './refusals.ts';
-import type { Caller } from './refusals.ts';
+import type { Caller } from '../node/index.ts';
 
 /** A destroy at the end of a time to live that did not succeed is tried again after this long. */
 export const expiryRetryMs = 3600_000;

@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import { parseWorkflowFile, resolveVariables, textsOf } from '../definition/index.ts';
 import type { GitCredentials } from '../sources/index.ts';
-import { readTextFile, resolvePath } from '../sources/index.ts';
+import { credentialsOf, readTextFile, resolvePath } from '../sources/index.ts';
 import type { EffectiveVariable, Source, VariableInput, VariableValue, WorkflowDefinition } from '../model/index.ts';
 import { inlineTemplateSchema, WindlassError } from '../model/index.ts';
 import { findTemplateById, loadVariableLayers, secretContexts } from '../store/index.ts';
@@ -54,7 +54,7 @@ export async function readDefinition(
   template: NodeTemplate,
 ): Promise<DefinitionAtCommit> {
   const variables = await environmentVariables(deps, run);
-  const credentialsFor = (source: Source): GitCredentials | undefined => findCredentials(source, variables);
+  const credentialsFor = (source: Source): GitCredentials | undefined => credentialsOf(source, variables);
   const revision = run.request.revision ?? run.revision;
   const { commit } = await deps.sources.resolve(template.source, {
     revision,
@@ -190,22 +190,5 @@ export async function sourceCredentials(
   run: RunRow,
 ): Promise<(source: Source) => GitCredentials | undefined> {
   const variables = await environmentVariables(deps, run);
-  return (source) => findCredentials(source, variables);
-}
-
-/** The credentials that a source names, out of the environment variables in force. Throws class `credentials` when they are not set. */
-export function findCredentials(source: Source, variables: readonly EffectiveVariable[]): GitCredentials | undefined {
-  if (source.kind !== 'git' || source.credentials === undefined) return undefined;
-  const value = variables.find((variable) => variable.name === source.credentials)?.value;
-  if (typeof value !== 'string' || value === '') {
-    throw new WindlassError(
-      'invalidInput',
-      `the repository ${source.repository} names the credentials "${source.credentials}", but no environment variable has that name`,
-      {
-        class: 'credentials',
-        hint: `set it: windlass variable set ${source.credentials} --kind environment --sensitive`,
-      },
-    );
-  }
-  return value.includes('PRIVATE KEY') ? { kind: 'sshKey', privateKey: value } : { kind: 'token', token: value };
+  return (source) => credentialsOf(source, variables);
 }

@@ -16,7 +16,7 @@ import type { Database } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
 import { finishDeployment, recordNodes } from './records.ts';
 import { resolveDeployment } from './resolve-deployment.ts';
-import type { Caller } from './refusals.ts';
+import type { Caller } from '../node/index.ts';
 import { setRunStatus } from './run-store.ts';
 
 let db: Database;

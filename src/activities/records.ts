@@ -21,7 +21,7 @@ import { loadNodeMarks } from './carried-state.ts';
 import { recordStop } from './control.ts';
 import { postponeExpiry } from './lifecycle.ts';
 import { refuseCall } from './refusals.ts';
-import type { Caller } from './refusals.ts';
+import type { Caller } from '../node/index.ts';
 import { closeNodes, loadRun, nodeStatusesOf, setEnvironmentStatus, setRunStatus } from './run-store.ts';
 import type { RunRow } from './run-store.ts';
 

@@ -5,21 +5,9 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import type { Logger } from 'pino';
 import type { Actor } from '../model/index.ts';
+import type { Caller } from '../node/index.ts';
 import { insertAuditEntry } from '../store/index.ts';
 import type { Database } from '../store/index.ts';
-
-/** The workflow that an activity was called by, as the Temporal server has it. */
-export interface Caller {
-  readonly workflowId: string;
-  /** The same for each try of one call. */
-  readonly callId: string;
-  /** 1 unless an earlier try has failed or was lost. */
-  readonly attempt: number;
-  /** Temporal's time of the first try, epoch milliseconds. */
-  readonly scheduledAtMs: number;
-  /** The time of this try, epoch milliseconds: Temporal's, when that is ahead. */
-  readonly nowMs: number;
-}
 
 export interface Refusal {
   /** Such as `control abort`. */

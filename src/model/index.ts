@@ -7,6 +7,7 @@ export * from './environment.ts';
 export * from './errors.ts';
 export * from './events.ts';
 export * from './ids.ts';
+export * from './node-call.ts';
 export * from './orchestration.ts';
 export * from './permission.ts';
 export * from './preview.ts';

@@ -1,26 +1,11 @@
 import { sql } from 'kysely';
-import type { LogChunk, Stage } from '../model/index.ts';
+import type { LogChunk, LogOwner, NewLogChunk, Stage } from '../model/index.ts';
 import { logChunkSchema, readOnlyTypes } from '../model/index.ts';
 import type { Db } from './database.ts';
 import { logChannel } from './events.ts';
 import { completeUpTo } from './growing-table.ts';
 import { fromJson, iso, toJson } from './json.ts';
 import { oneOf } from './lists.ts';
-
-export interface NewLogChunk {
-  readonly stage: Stage;
-  /** Already masked. */
-  readonly text: string;
-  /** When it was said; now when absent. */
-  readonly at?: Date | undefined;
-}
-
-export interface LogOwner {
-  readonly deploymentId: string;
-  readonly index: number;
-  readonly compensation: boolean;
-  readonly try: number;
-}
 
 /** Writes chunks of one node's log in their order and announces them, in one statement. */
 export async function appendLog(db: Db, owner: LogOwner, chunks: readonly NewLogChunk[]): Promise<void> {

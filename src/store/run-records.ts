@@ -6,117 +6,22 @@ import { sql } from 'kysely';
 import type { Kysely, RawBuilder } from 'kysely';
 import { z } from 'zod';
 import type {
-  EnvironmentStatus,
+  Journal,
+  NodeBegin,
+  NodeEnding,
+  NodeKey,
   NodeStatus,
-  Plan,
   RunError,
   SkipReason,
   Stage,
   StateUnverified,
 } from '../model/index.ts';
-import {
-  actorSchema,
-  deploymentRequestSchema,
-  environmentLockSchema,
-  environmentSettingsSchema,
-  isTerminalNode,
-  nodeActions,
-  nodeSnapshotSchema,
-  passedNodeStatuses,
-  removals,
-} from '../model/index.ts';
+import { isTerminalNode, nodeBeginSchema, passedNodeStatuses } from '../model/index.ts';
 import { noneOf } from './lists.ts';
 import type { Schema } from './schema.ts';
 import { endGrants } from './state-grants.ts';
 
 type Db = Kysely<Schema>;
-
-export interface NodeKey {
-  readonly deploymentId: string;
-  readonly index: number;
-  readonly compensation: boolean;
-}
-
-/** Evidence about the call of a tool, written before the tool starts; see docs/architecture.md, "Recovery". */
-export const journalSchema = z.object({
-  open: z.boolean(),
-  stage: z.string(),
-  changes: z.boolean(),
-  workerId: z.string(),
-  host: z.string(),
-  bootId: z.string(),
-  workDirectory: z.string(),
-  grantId: z.string().nullable(),
-  /** Stage of an earlier change that was cut off and has not been planned over yet. */
-  cutOff: z.string().nullish(),
-});
-export type Journal = z.infer<typeof journalSchema>;
-
-const heldReasonSchema = z.enum([
-  'over',
-  'other',
-  'notRollingBack',
-  'stopping',
-  'idle',
-  'paused',
-  'runPaused',
-  'notYet',
-]);
-/** Why a node is left as it is, whoever calls. */
-export type HeldReason = z.infer<typeof heldReasonSchema>;
-
-const beginRowSchema = z.object({
-  held: heldReasonSchema.nullable(),
-  alias: z.string(),
-  name: z.string(),
-  environment_id: z.string(),
-  action: z.enum(nodeActions),
-  removal: z.enum(removals).nullable(),
-  status: z.string(),
-  try: z.number(),
-  snapshot: nodeSnapshotSchema.nullable(),
-  journal: journalSchema.nullable(),
-  plan: z.unknown(),
-  error: z.unknown(),
-  changed_outputs: z.boolean(),
-  ran: z.boolean(),
-  began_change: z.boolean(),
-  request: deploymentRequestSchema,
-  deployment_type: z.string(),
-  trigger: z.string(),
-  requested_by: actorSchema,
-  /** They could approve when they asked. */
-  may_waive_approval: z.boolean(),
-  entity_id: z.string(),
-  entity_name: z.string(),
-  project_id: z.string(),
-  organization_id: z.string(),
-  parent_id: z.string().nullable(),
-  parent_template_id: z.string().nullable(),
-  environment_status: z.string(),
-  environment_settings: environmentSettingsSchema,
-  /** Of the workflow environment it belongs to. */
-  entity_settings: environmentSettingsSchema.nullable(),
-  input_hash: z.string().nullable(),
-  state_unverified: z.object({ reason: z.string() }).nullable(),
-  deployed_snapshot: nodeSnapshotSchema.nullable(),
-  lock: environmentLockSchema.nullable(),
-  /** The question that an earlier call has asked and nobody has heard the answer of. */
-  asked_approval: z
-    .object({
-      id: z.string(),
-      status: z.string(),
-      /** Who decided last, and what they said. */
-      by: z.string().nullable(),
-      comment: z.string().nullable(),
-      expiresInMs: z.number(),
-    })
-    .nullable(),
-  approval_decided: z.string().nullable(),
-  /** Who approved its plan, when that was done. */
-  reviewers: z.string().nullable(),
-});
-export type NodeBegin = z.infer<typeof beginRowSchema>;
 
 function announce(type: string, data: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`e AS (
@@ -237,7 +142,7 @@ export async function beginNode(
       LEFT JOIN environments parent ON parent.id = env.parent_id
       LEFT JOIN n ON true`.execute(db);
   const row = result.rows[0];
-  return row === undefined ? null : beginRowSchema.parse(row);
+  return row === undefined ? null : nodeBeginSchema.parse(row);
 }
 
 /** Makes a stage and its evidence durable before the stage's first process starts. */
@@ -269,29 +174,6 @@ export async function announceProgress(
   await (
     keep ? sql`WITH r AS (UPDATE node_runs SET progress = ${progress} WHERE ${where(key)}) ${notify}` : notify
   ).execute(db);
-}
-
-export interface NodeEnding {
-  readonly status: NodeStatus;
-  readonly error?: RunError | undefined;
-  readonly reason?: SkipReason | undefined;
-  readonly plan?: Plan | null | undefined;
-  readonly changedOutputs?: boolean | undefined;
-  /** False when it was recognized as unchanged. */
-  readonly ran?: boolean | undefined;
-  /** The grant of the call that ends; absent when it had none yet. Of a later call of the node, which has taken over, nothing is ended. */
-  readonly grantId?: string | undefined;
-  /** The grant of an earlier call that nobody can prove over; it stays until a person has decided. */
-  readonly openGrantId?: string | null | undefined;
-  /** What becomes of the node's environment; undefined leaves it. */
-  readonly environment?:
-    | {
-        readonly status?: EnvironmentStatus | undefined;
-        readonly snapshot?: unknown;
-        readonly inputHash?: string | null | undefined;
-        readonly stateUnverified?: unknown;
-      }
-    | undefined;
 }
 
 /**
@@ -397,4 +279,16 @@ export async function changeNodeStatuses(
       sql`jsonb_strip_nulls(jsonb_build_object('index', r.index, 'status', r.status, 'compensation', r.compensation, 'reason', r.reason, 'error', r.error, 'action', r.action))`,
     )}
     SELECT (SELECT count(*) FROM n), (SELECT count(*) FROM a)`.execute(db);
+}
+
+/** How an open run is being stopped; null when it is not. */
+export async function stopOfRun(db: Db, deploymentId: string): Promise<'cancel' | 'abort' | 'rollback' | null> {
+  const row = await db
+    .selectFrom('deployments')
+    .select('stop_mode')
+    .where('id', '=', deploymentId)
+    .where('status', '=', 'stopping')
+    .executeTakeFirst();
+  if (row === undefined) return null;
+  return z.enum(['cancel', 'abort', 'rollback']).catch('abort').parse(row.stop_mode);
 }

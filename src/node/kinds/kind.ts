@@ -1,14 +1,11 @@
-import type { NodeOutcome, NodeSnapshot, RunNodeInput } from '../../model/index.ts';
-import type { NodeBegin, NodeKey } from '../../store/index.ts';
-import type { ActivityDeps } from '../deps.ts';
+import type { NodeBegin, NodeOutcome, RunNodeInput } from '../../model/index.ts';
+import type { NodeRecords } from '../host.ts';
 
 /** A node whose records have been begun: nothing is left to be recovered, and it is not over. */
 export interface BegunNode {
-  readonly deps: ActivityDeps;
   readonly input: RunNodeInput;
-  readonly key: NodeKey;
   readonly begin: NodeBegin;
-  readonly snapshot: NodeSnapshot;
+  readonly records: NodeRecords;
 }
 
 /**

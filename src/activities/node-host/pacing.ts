@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { NodeSnapshot, RunError } from '../model/index.ts';
-import { readPaces, strikePace } from '../store/index.ts';
-import type { Database } from '../store/index.ts';
-import type { NodeValues } from './node-inputs.ts';
+import type { NodeSnapshot, RunError } from '../../model/index.ts';
+import { readPaces, strikePace } from '../../store/index.ts';
+import type { Database } from '../../store/index.ts';
+import type { NodeValues } from '../../node/index.ts';
 
 /** Environment variables that say which account a tool works in; the first that is set counts. */
 const accountVariables = [

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { z } from 'zod';
-import type { Masker } from '../access/index.ts';
+import type { Masker } from '../masking/index.ts';
 import { parseCustomFlow } from '../definition/index.ts';
 import type { CustomFlow, CustomFlowFile, HookCommand, HookStep } from '../definition/index.ts';
 import type { NodeAction, NodeSnapshot } from '../model/index.ts';

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { Masker } from '../access/index.ts';
-import { openDatabase } from '../store/index.ts';
+import { Masker } from '../masking/index.ts';
+import { appendLog, logChannel, openDatabase } from '../store/index.ts';
 import type { Database } from '../store/index.ts';
 import { WindlassError } from '../model/index.ts';
-import { logChannel, openLog } from './index.ts';
-import type { LogOptions } from './index.ts';
+import { openLog } from './log-writer.ts';
+import type { LogOptions } from './log-writer.ts';
 
 let db: Database;
 beforeAll(async () => {
@@ -16,10 +16,11 @@ afterAll(() => db.close());
 // another prefix each time, since the database may be a server that is kept
 const prefix = randomBytes(4).toString('hex');
 let counter = 0;
-function setup(options: Partial<LogOptions> = {}) {
+function setup({ db: of = db, ...options }: Partial<LogOptions> & { readonly db?: Pick<Database, 'sql'> } = {}) {
   const deploymentId = `dep_${prefix}_${counter++}`;
   const masker = new Masker();
-  const log = openLog({ db, masker, deploymentId, index: 1, compensation: false, try: 1, ...options });
+  const owner = { deploymentId, index: 1, compensation: false, try: 1 };
+  const log = openLog({ masker, append: (chunks) => appendLog(of.sql, owner, chunks), ...options });
   const stored = async () =>
     db.sql.selectFrom('log_chunks').selectAll().where('deployment_id', '=', deploymentId).orderBy('id').execute();
   const text = async () => (await stored()).map((row) => row.text).join('');
@@ -178,7 +179,10 @@ test('closing gives up in bounded time when the database stays away', async () =
 test('many writers at once keep their own order', async () => {
   const deploymentId = `dep_${randomBytes(4).toString('hex')}`;
   const logs = Array.from({ length: 20 }, (_, index) =>
-    openLog({ db, masker: new Masker(), deploymentId, index, compensation: false, try: 1 }),
+    openLog({
+      masker: new Masker(),
+      append: (chunks) => appendLog(db.sql, { deploymentId, index, compensation: false, try: 1 }, chunks),
+    }),
   );
   for (let line = 0; line < 200; line++) for (const log of logs) log.write('apply', `${line}\n`);
   await Promise.all(logs.map((log) => log.close()));

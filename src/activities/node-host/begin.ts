@@ -1,27 +1,20 @@
 /** Whether a node may begin, by the records: whoever reaches Temporal can call for any node with any input. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { NodeOutcome, RunError, RunNodeInput } from '../model/index.ts';
-import { workflowIds } from '../model/index.ts';
-import { beginNode } from '../store/index.ts';
-import type { HeldReason, NodeBegin, NodeKey } from '../store/index.ts';
-import type { ActivityDeps } from './deps.ts';
-import { historyMessage } from './history.ts';
-import { auditRefusal, refuseCall, requireCaller } from './refusals.ts';
-import type { Caller } from './refusals.ts';
+import type { HeldReason, NodeBegin, NodeOutcome, RunError, RunNodeInput } from '../../model/index.ts';
+import { workflowIds } from '../../model/index.ts';
+import { historyMessage, nodeKeyOf } from '../../node/index.ts';
+import type { BegunCall, Caller } from '../../node/index.ts';
+import { beginNode } from '../../store/index.ts';
+import type { ActivityDeps } from '../deps.ts';
+import { auditRefusal, refuseCall, requireCaller } from '../refusals.ts';
+import { openRecords } from './records.ts';
 
 /** What a run writes down about other nodes may come a moment after the call of those that follow them. */
 const turnWithinMs = 20_000;
 const lookEveryMs = 250;
 
-type Begun =
-  { readonly status: 'begun'; readonly begin: NodeBegin } | { readonly status: 'over'; readonly outcome: NodeOutcome };
-
-export function nodeKeyOf({ deploymentId, index, compensation }: RunNodeInput): NodeKey {
-  return { deploymentId, index, compensation: compensation ?? false };
-}
-
 /** Begins a node, or answers how it has ended or why it does not begin. */
-export async function beginBorneOut(deps: ActivityDeps, input: RunNodeInput, caller: Caller): Promise<Begun> {
+export async function beginBorneOut(deps: ActivityDeps, input: RunNodeInput, caller: Caller): Promise<BegunCall> {
   const { deploymentId, alias, action } = input;
   const key = nodeKeyOf(input);
   const refusal = {
@@ -39,7 +32,9 @@ export async function beginBorneOut(deps: ActivityDeps, input: RunNodeInput, cal
       if (begin.status === 'waitingForApproval' && input.mode === 'apply' && caller.attempt === 1)
         await auditUndecided(deps, caller, refusal, begin);
       const outcome = endedBefore(begin, input.mode);
-      return outcome === null ? { status: 'begun', begin } : { status: 'over', outcome };
+      return outcome === null
+        ? { status: 'begun', begin, records: openRecords(deps, key, begin) }
+        : { status: 'over', outcome };
     }
     if (begin.held === 'notYet' && Date.now() < deadline) continue;
     const because = reasonOf(begin.held);

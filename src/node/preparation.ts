@@ -1,5 +1,4 @@
 import type { StopReason } from '../runners/index.ts';
-import type { ActivityDeps } from './deps.ts';
 
 /** The part of a call before its tool may change anything. */
 export interface Preparation {
@@ -16,20 +15,10 @@ const askEveryMs = 2000;
  * prepares itself, such as a clone, a tool that is being built or a plan, ends as soon as the run is recorded as stopping.
  */
 export function watchPreparation(
-  deps: Pick<ActivityDeps, 'db'>,
-  deploymentId: string,
+  stopReason: () => Promise<StopReason | null>,
   stop: (reason: StopReason) => void,
 ): Preparation {
   let preparing = true;
-  const stopReason = async (): Promise<StopReason | null> => {
-    const row = await deps.db.sql
-      .selectFrom('deployments')
-      .select(['status', 'stop_mode'])
-      .where('id', '=', deploymentId)
-      .executeTakeFirst();
-    if (row?.status !== 'stopping') return null;
-    return row.stop_mode === 'cancel' ? 'cancel' : 'abort';
-  };
   const timer = setInterval(() => {
     stopReason().then(
       (reason) => {

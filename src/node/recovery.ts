@@ -1,9 +1,7 @@
-import type { NodeOutcome, StateUnverified } from '../model/index.ts';
+import type { Journal, NodeOutcome, StateUnverified } from '../model/index.ts';
 import type { ApplyResult } from '../runners/index.ts';
-import { findWorker, markUnverified } from '../store/index.ts';
-import type { Journal } from '../store/index.ts';
-import { endCall } from './node-call.ts';
-import type { NodeCall } from './node-call.ts';
+import { endCall } from './call.ts';
+import type { NodeCall } from './call.ts';
 
 /** Longer without a sign than any worker that lives: it gives one every five seconds. */
 const deadAfterMs = 20_000;
@@ -22,7 +20,7 @@ export type Recovered =
 export async function recoverNode(call: NodeCall): Promise<Recovered> {
   const { journal } = call.begin;
   if (journal === null || !journal.open) return { kind: 'clean' };
-  const { deps, key, begin, run, runner } = call;
+  const { deps, records, begin, run, runner } = call;
   const sameHost = journal.host === deps.worker.host && journal.bootId === deps.worker.bootId;
   const workerDead = journal.workerId === deps.worker.id || (await isDead(call, journal, sameHost));
   run.log(
@@ -47,7 +45,7 @@ export async function recoverNode(call: NodeCall): Promise<Recovered> {
       return { kind: 'finished', result: recovery.result };
     case 'interrupted':
       // Until the node is whole again: what the tool made last may be in no state.
-      await markUnverified(deps.db.sql, key, unverified(call, recovery));
+      await records.markUnverified(unverified(call, recovery));
       await freeLock(call, journal, recovery.detail);
       call.crash.cutOff = journal.stage;
       run.log(
@@ -92,15 +90,9 @@ function unverified(
 
 /** Its power to write ends first; only then is the lock it may hold given back. */
 async function freeLock(call: NodeCall, journal: Journal, because: string): Promise<void> {
-  const { deps, begin, run } = call;
   if (journal.grantId === null) return;
-  await deps.state.fenceGrant(journal.grantId);
-  const lock = await deps.state.lockOf(begin.environment_id);
-  if (lock !== null && lock.grantId === journal.grantId) {
-    const { lockId } = lock;
-    if (await deps.state.releaseLock({ environmentId: begin.environment_id, lockId, because }))
-      run.log(`Freed the lock ${lockId}, which that call had taken.\n`);
-  }
+  const lockId = await call.records.freeLock(journal.grantId, because);
+  if (lockId !== null) call.run.log(`Freed the lock ${lockId}, which that call had taken.\n`);
 }
 
 /**
@@ -108,14 +100,15 @@ async function freeLock(call: NodeCall, journal: Journal, because: string): Prom
  * until the worker has either given a sign or been silent for too long.
  */
 async function isDead(call: NodeCall, journal: Journal, sameHost: boolean): Promise<boolean> {
-  const first = await findWorker(call.deps.db.sql, journal.workerId);
+  const { records, run } = call;
+  const first = await records.workerSigns(journal.workerId);
   if (first === null) return false;
   const begunMs = performance.now();
-  for (let now = first; ; now = (await findWorker(call.deps.db.sql, journal.workerId)) ?? first) {
-    if (now.stoppedAt !== null) return true;
-    if (now.seenAt.getTime() !== first.seenAt.getTime()) return false;
+  for (let now = first; ; now = (await records.workerSigns(journal.workerId)) ?? first) {
+    if (now.stopped) return true;
+    if (now.seenAt !== first.seenAt) return false;
     if (now.silentMs > deadAfterMs && (sameHost || performance.now() - begunMs > watchAtLeastMs)) return true;
-    if (sameHost || call.run.signal.aborted) return false;
+    if (sameHost || run.signal.aborted) return false;
     await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
   }
 }

@@ -1,6 +1,6 @@
-import { openDatabase, readPaces, strikePace } from '../store/index.ts';
-import type { Database } from '../store/index.ts';
-import type { EffectiveVariable, Source } from '../model/index.ts';
+import { openDatabase, readPaces, strikePace } from '../../store/index.ts';
+import type { Database } from '../../store/index.ts';
+import type { EffectiveVariable, Source } from '../../model/index.ts';
 import { isThrottle, paceKey } from './pacing.ts';
 
 const source: Source = { kind: 'git', repository: 'https://git.example/shop.git', path: 'eks' };

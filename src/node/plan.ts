@@ -1,7 +1,7 @@
-import type { Masker } from '../access/index.ts';
+import type { Masker } from '../masking/index.ts';
 import type { Plan } from '../model/index.ts';
 import type { ApplyResult, PlanResult } from '../runners/index.ts';
-import type { NodeCall } from './node-call.ts';
+import type { NodeCall } from './call.ts';
 
 /** Does exactly what was planned; a tool whose plans cannot be kept does what it would do now. */
 export function applyPlan(
@@ -14,11 +14,10 @@ export function applyPlan(
 
 /** Keeps what people and programs may read of a plan, with its secrets masked. */
 export async function keepReadablePlan(call: NodeCall, { text, json }: PlanResult): Promise<void> {
-  const { deps, key, masker } = call;
-  const put = (kind: 'planText' | 'planJson', body: string): Promise<string> =>
-    deps.artifacts.put({ deploymentId: key.deploymentId, index: key.index, kind, body: Buffer.from(body) });
-  await put('planText', masker.mask(text));
-  if (json !== null && json !== undefined) await put('planJson', JSON.stringify(masker.maskValue(json)));
+  const { records, masker } = call;
+  await records.keep('planText', Buffer.from(masker.mask(text)));
+  if (json !== null && json !== undefined)
+    await records.keep('planJson', Buffer.from(JSON.stringify(masker.maskValue(json))));
 }
 
 /** A plan without values that its tool could not know to be secret. */

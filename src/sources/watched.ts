@@ -1,6 +1,6 @@
 /** What is shown of work that takes longer than people expect. */
-import { nameOfSource } from '../sources/index.ts';
-import type { Sources } from '../sources/index.ts';
+import { nameOfSource } from './sources.ts';
+import type { Sources } from './sources.ts';
 
 /** Quicker work is not worth a word. */
 const firstAfterMs = 1000;

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
-import type { EffectiveVariable, NodeAction, NodeSnapshot, RunNodeInput } from '../model/index.ts';
-import type { NodeBegin, NodeKey } from '../store/index.ts';
+import type { EffectiveVariable, NodeAction, NodeBegin, NodeKey, NodeSnapshot, RunNodeInput } from '../model/index.ts';
 
 /** Variables of the worker that tools need; everything else of its environment is kept from them. */
 const passedOn = [

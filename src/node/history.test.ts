@@ -5,6 +5,7 @@ import { forHistory } from './history.ts';
 const secret = 'hunter22-in-an-error';
 const lines: unknown[] = [];
 const log = { warn: (...line: unknown[]) => void lines.push(line) };
+const by = { activity: 'runNode', log, isAway: () => false };
 
 test.each([
   ['an error of a library', new TypeError(`cannot read ${secret}`)],
@@ -12,7 +13,7 @@ test.each([
   ['an error with a cause', new Error('x', { cause: new Error(secret) })],
   ['what is no error', secret],
 ])('a history does not get the text of %s, which the log has', (_, thrown) => {
-  const failure = forHistory(thrown, 'runNode', log);
+  const failure = forHistory(thrown, by);
   expect(failure).toBeInstanceOf(ApplicationFailure);
   const { message, stack, cause, details } = failure as ApplicationFailure;
   expect(JSON.stringify([message, stack, cause, details])).not.toContain(secret);
@@ -21,5 +22,5 @@ test.each([
 
 test('a history gets failures that were made for it, and cancellations, as they are', () => {
   for (const failure of [ApplicationFailure.nonRetryable('ended before it began', 'ended'), new CancelledFailure('x')])
-    expect(forHistory(failure, 'runNode', log)).toBe(failure);
+    expect(forHistory(failure, by)).toBe(failure);
 });

@@ -1,20 +1,11 @@
-import type { EffectiveVariable, NodeSnapshot, VariableValue } from '../model/index.ts';
-import { WindlassError } from '../model/index.ts';
-import { resolveBinding, resolveVariables } from '../definition/index.ts';
-import type { VariableLayer } from '../definition/index.ts';
-import type { NodeBegin } from '../store/index.ts';
-import { loadVariableLayers, outputsOfSiblings, secretContexts } from '../store/index.ts';
-import type { ActivityDeps } from './deps.ts';
-
-export interface NodeValues {
-  readonly variables: readonly EffectiveVariable[];
-  /** Inputs that read outputs nobody has produced yet; only a plan may go on with some. */
-  readonly unknown: readonly string[];
-}
-
-/** A destroy, or the plan of one. */
-export const takesDown = ({ action, removal }: Pick<NodeBegin, 'action' | 'removal'>): boolean =>
-  action === 'destroy' || (action === 'plan' && removal === 'destroy');
+import { resolveBinding, resolveVariables } from '../../definition/index.ts';
+import type { VariableLayer } from '../../definition/index.ts';
+import type { EffectiveVariable, NodeBegin, NodeSnapshot, VariableValue } from '../../model/index.ts';
+import { WindlassError } from '../../model/index.ts';
+import { takesDown } from '../../node/index.ts';
+import type { NodeValues } from '../../node/index.ts';
+import { loadVariableLayers, outputsOfSiblings, secretContexts } from '../../store/index.ts';
+import type { ActivityDeps } from '../deps.ts';
 
 /** The variables and inputs that are in force for a node now, decrypted. Throws `definition` errors that name them. */
 export async function resolveNodeValues(

@@ -1,55 +1,25 @@
-import { inputHash, retryDecision } from '../definition/index.ts';
-import type { EffectiveVariable, ErrorClass, NodeOutcome, NodeSnapshot, RunError } from '../model/index.ts';
+import { retryDecision } from '../definition/index.ts';
+import type { ErrorClass, NodeOutcome, RunError } from '../model/index.ts';
 import { isReadOnly, messageOf, WindlassError } from '../model/index.ts';
 import { ToolError } from '../runners/index.ts';
 import type { ApplyResult, HeldLock } from '../runners/index.ts';
-import { replaceOutputs } from '../store/index.ts';
-import { endCall } from './node-call.ts';
-import type { FailingCall, NodeCall } from './node-call.ts';
+import { endCall } from './call.ts';
+import type { FailingCall, NodeCall } from './call.ts';
 import { historyMessage } from './history.ts';
-import { recordDriftError } from './node-drift.ts';
-import { sealResolved } from './node-inputs.ts';
-import type { NodeValues } from './node-inputs.ts';
-import { maskedPlan } from './node-plan.ts';
-import { backOff, isThrottle } from './pacing.ts';
+import { maskedPlan } from './plan.ts';
 
-/** Keeps the outputs and the snapshot that a later rollback or destroy needs, and writes the ending. */
+/** Writes the ending, with the outputs and the snapshot that a later rollback or destroy needs. */
 export async function succeed(call: NodeCall, result: ApplyResult): Promise<NodeOutcome> {
-  const { deps, begin, snapshot, values, input, masker } = call;
+  const { begin, records, values, input, masker } = call;
   await call.flow?.ended('success');
-  const destroyed = input.action === 'destroy';
-  const changedOutputs = await replaceOutputs(
-    deps.db.sql,
-    deps.secrets,
-    begin.environment_id,
-    destroyed ? [] : result.outputs,
-  );
-  // What an earlier deploy may have made outside the state is still there after a destroy of what the state knows.
-  const leftMark = begin.state_unverified !== null && call.crash.cutOff === null && input.mode === 'run';
-  const kept: NodeSnapshot = { ...snapshot, resolved: sealResolved(deps, begin.environment_id, values.variables) };
-  await endCall(call, {
-    status: 'succeeded',
+  const { changedOutputs } = await records.succeed({
+    outputs: result.outputs,
     plan: result.plan === null ? null : maskedPlan(masker, result.plan),
-    changedOutputs,
-    environment: destroyed
-      ? { status: 'inactive', inputHash: null, ...(leftMark ? {} : { stateUnverified: null }) }
-      : { status: 'active', snapshot: kept, inputHash: await currentHash(call), stateUnverified: null },
+    grantId: call.grantId,
+    variables: values.variables,
+    keepUnverified: begin.state_unverified !== null && call.crash.cutOff === null && input.mode === 'run',
   });
   return { status: 'succeeded', changedOutputs, ran: true };
-}
-
-/** Only nodes that may be left alone later pay for finding out what they ran with. */
-async function currentHash(call: NodeCall): Promise<string | null> {
-  if (call.snapshot.redeploy !== 'onInputChange') return null;
-  const state = await call.deps.state.latest(call.begin.environment_id);
-  return `${unchangedHash(call.snapshot, call.values)}:${state?.serial ?? '-'}`;
-}
-
-/** What a node runs with, as one hash: the same hash and the same state mean nothing to do. */
-export function unchangedHash(snapshot: NodeSnapshot, values: NodeValues): string {
-  const { type, commit, source, config, workspace } = snapshot;
-  const variables = values.variables.map(({ name, kind, value }: EffectiveVariable) => [kind, name, value]);
-  return inputHash({ type, commit, path: source.path, config, workspace, variables });
 }
 
 /** Writes down what went wrong, and decides whether it is tried again, waits for a person, or is over. */
@@ -90,8 +60,12 @@ export async function fail(call: FailingCall, thrown: unknown): Promise<NodeOutc
     return { status, message: masked.message, changedState };
   }
   // A run that only reads is asked for again; nobody should have to end it first.
-  const reads = isReadOnly(input.action);
-  if (thrown instanceof ToolError && masked.class === 'credentials' && !reads && input.compensation !== true) {
+  if (
+    thrown instanceof ToolError &&
+    masked.class === 'credentials' &&
+    !isReadOnly(input.action) &&
+    input.compensation !== true
+  ) {
     const hint = `Renew the credentials it runs with, then: windlass retry "${begin.parent_id === null ? begin.entity_name : `${begin.entity_name}/${begin.alias}`}"`;
     await endCall(call, { status: 'paused', error: { ...masked, hint }, environment });
     return { status: 'paused', message };
@@ -103,17 +77,19 @@ export async function fail(call: FailingCall, thrown: unknown): Promise<NodeOutc
     return { status: 'retry', message, ...retry };
   }
   await call.flow?.ended('failure');
-  if (input.action === 'drift') await recordDriftError(call, masked);
+  // A check that could not be made is no answer; it is written down as what it is.
+  if (input.action === 'drift')
+    await call.records.foundDrift({ status: 'error', resources: [], message: masked.message });
   await endCall(call, { status: 'failed', error: masked, environment });
   return { status: 'failed', class: masked.class, message, changedState };
 }
 
 /** When the node is tried again by itself: as its rule says, and not before its account takes calls again. */
 async function nextTry(call: FailingCall, error: RunError): Promise<{ afterMs: number; uncounted?: true } | null> {
-  const { deps, begin, input, paceKey } = call;
+  const { records, begin, input } = call;
   const rule = (input.action === 'destroy' ? begin.snapshot?.retryOnDestroy : begin.snapshot?.retry) ?? null;
   const decision = retryDecision(rule, { class: error.class, message: error.message, try: input.try });
-  const pace = paceKey !== undefined && isThrottle(error) ? await backOff(deps.db, paceKey) : null;
+  const pace = await records.backOff(error);
   if (decision.retry) return { afterMs: Math.max(decision.afterMs, pace?.afterMs ?? 0) };
   const ruled = rule !== null && rule.maximum > 0;
   return pace === null || pace.tooOften || ruled ? null : { afterMs: pace.afterMs, uncounted: true };

@@ -1,13 +1,12 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Masker, MaskStream } from '../access/index.ts';
-import type { Stage } from '../model/index.ts';
-import { appendLog } from '../store/index.ts';
-import type { Database, LogOwner, NewLogChunk } from '../store/index.ts';
+import type { Masker, MaskStream } from '../masking/index.ts';
+import type { NewLogChunk, Stage } from '../model/index.ts';
 import { createCleaner, splitText } from './clean-text.ts';
 import type { TextCleaner } from './clean-text.ts';
 
-export interface LogOptions extends LogOwner {
-  readonly db: Pick<Database, 'sql'>;
+export interface LogOptions {
+  /** Stores chunks in their order. */
+  readonly append: (chunks: readonly NewLogChunk[]) => Promise<void>;
   readonly masker: Pick<Masker, 'stream'>;
   /** Called after chunks were stored. */
   readonly onFlush?: (stored: { readonly bytes: number }) => void;
@@ -162,7 +161,7 @@ export function openLog(options: LogOptions): LogWriter {
     while (queue.length > 0) {
       const { count, bytes, rows } = nextBatch();
       try {
-        await appendLog(options.db.sql, options, rows);
+        await options.append(rows);
       } catch {
         // an outage must not stop the tool: what is queued stays. When only the answer was lost, the chunk comes twice.
         failures++;

@@ -1,0 +1,1 @@
+export { createDirectHost } from './direct-host.ts';

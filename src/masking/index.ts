@@ -1,0 +1,2 @@
+export { Masker } from './masker.ts';
+export type { MaskStream } from './masker.ts';
