@@ -290,7 +290,7 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
     test('answer the same request the same, and refuse another', async () => {
       const key = unique('key');
       expect(await claim(key)).toEqual({ state: 'new' });
-      await expect(claim(key)).rejects.toMatchObject({ code: 'conflict' });
+      expect(await claim(key)).toEqual({ state: 'pending' });
       await completeIdempotencyKey(db, { actor: 'key_a', key }, { status: 201, body: { id: 'dep_1' } });
       expect(await claim(key)).toEqual({ state: 'answered', status: 201, body: { id: 'dep_1' } });
       await expect(claim(key, { requestHash: 'h2' })).rejects.toMatchObject({ code: 'idempotencyMismatch' });
@@ -299,8 +299,8 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
 
     test('are given to one of many that ask at once', async () => {
       const key = unique('key');
-      const claims = await Promise.allSettled(Array.from({ length: 8 }, () => claim(key)));
-      expect(claims.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+      const claims = await Promise.all(Array.from({ length: 8 }, () => claim(key)));
+      expect(claims.filter(({ state }) => state === 'new')).toHaveLength(1);
     });
 
     test('that a crash has left without an answer are taken over, but not with another request', async () => {
@@ -312,6 +312,38 @@ describe.each(databaseKinds)('records of runs on %s', (kind) => {
       expect(await claim(key, { staleAfterMs: 0 })).toEqual({ state: 'new' });
       await releaseIdempotencyKey(db, { actor: 'key_a', key });
       expect(await claim(key)).toEqual({ state: 'new' });
+    });
+
+    test('keep their first answer', async () => {
+      const key = unique('key');
+      await claim(key);
+      await completeIdempotencyKey(db, { actor: 'key_a', key }, { status: 202, body: 'first' });
+      await completeIdempotencyKey(db, { actor: 'key_a', key }, { status: 202, body: 'second' });
+      expect(await claim(key)).toEqual({ state: 'answered', status: 202, body: 'first' });
+    });
+
+    test('of a process that has ended are taken over at once, and stay with who took them', async () => {
+      const key = unique('key');
+      const owner = await opened.database.presence.current();
+      const gone = await opened.anotherProcess();
+      expect(await claim(key, { owner: gone.number })).toEqual({ state: 'new' });
+      await gone.end();
+      const claims = await Promise.all(Array.from({ length: 8 }, () => claim(key, { owner })));
+      expect(claims.filter(({ state }) => state === 'new')).toHaveLength(1);
+      await releaseIdempotencyKey(db, { actor: 'key_a', key, owner: gone.number });
+      expect(await claim(key, { owner })).toEqual({ state: 'pending' });
+      await releaseIdempotencyKey(db, { actor: 'key_a', key, owner });
+      expect(await claim(key, { owner })).toEqual({ state: 'new' });
+    });
+
+    test('of an ended process are not taken with another request, nor by who cannot show himself', async () => {
+      const key = unique('key');
+      const gone = await opened.anotherProcess();
+      await claim(key, { owner: gone.number });
+      await gone.end();
+      const owner = await opened.database.presence.current();
+      await expect(claim(key, { owner, requestHash: 'h2' })).rejects.toMatchObject({ code: 'idempotencyMismatch' });
+      expect(await claim(key, { owner: null })).toEqual({ state: 'pending' });
     });
   });
 

@@ -28,11 +28,17 @@ export interface IdempotencyRequest {
 
 /** Keeps the answers of mutating calls under their keys. */
 export interface IdempotencyStore {
-  /** null: go on. Throws `idempotencyMismatch`, and `conflict` while the first call is still running. */
-  claim(request: IdempotencyRequest): Promise<StoredAnswer | null>;
-  complete(request: IdempotencyRequest, answer: StoredAnswer): Promise<void>;
+  /**
+   * Waits for a first call that is still running. Throws `idempotencyMismatch`, and `conflict` when that takes too long.
+   */
+  claim(request: IdempotencyRequest): Promise<StoredAnswer | ClaimedKey>;
+}
+
+/** A key that is this call's. Exactly one of the two ends it. */
+export interface ClaimedKey {
+  complete(answer: StoredAnswer): Promise<void>;
   /** The call failed; the key may be used again. */
-  release(request: IdempotencyRequest): Promise<void>;
+  release(): Promise<void>;
 }
 
 export interface RouterOptions {
@@ -175,19 +181,19 @@ function handlerOf(route: Route, options: RouterOptions): RequestHandler {
       path: request.originalUrl,
       body: body ?? null,
     };
-    const stored = await options.idempotency.claim(asked);
-    if (stored) {
-      send(response, stored, { 'Idempotency-Replayed': 'true' });
+    const claimed = await options.idempotency.claim(asked);
+    if ('status' in claimed) {
+      send(response, claimed, { 'Idempotency-Replayed': 'true' });
       return;
     }
     let done: Answer;
     try {
       done = await answer(route, call);
     } catch (thrown) {
-      await options.idempotency.release(asked).catch(() => undefined);
+      await claimed.release().catch(() => undefined);
       throw thrown;
     }
-    await options.idempotency.complete(asked, { status: done.status, body: done.stored });
+    await claimed.complete({ status: done.status, body: done.stored });
     send(response, done, done.headers);
   };
 }

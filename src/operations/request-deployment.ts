@@ -9,6 +9,7 @@ import {
   getEnvironment,
   readInstallation,
   recordEvent,
+  stillWorkedOn,
 } from '../store/index.ts';
 import type { Db } from '../store/index.ts';
 import { audit, plainActor, scopeOf } from './context.ts';
@@ -88,6 +89,7 @@ async function claim(tx: Db, remembered: Remembered, ask: DeploymentAsk): Promis
     .update(JSON.stringify([ask.environment, ask.request]))
     .digest('hex');
   const answer = await claimIdempotencyKey(tx, { ...remembered, requestHash, staleAfterMs: 0 });
+  if (answer.state === 'pending') throw stillWorkedOn(remembered.key);
   return answer.state === 'new' ? null : rememberedSchema.parse(answer.body).deploymentId;
 }
 

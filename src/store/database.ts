@@ -11,6 +11,8 @@ import { openPGlite } from './pglite-database.ts';
 import { makeTurns, pgliteDialect } from './pglite-dialect.ts';
 import { PGliteSession } from './pglite-session.ts';
 import { listenOnPostgres } from './postgres-listener.ts';
+import { presentAlone, presentOnPostgres } from './presence.ts';
+import type { Presence } from './presence.ts';
 import type { Schema } from './schema.ts';
 
 /** What queries run on: the database, or one of its transactions. */
@@ -26,6 +28,8 @@ export interface Database {
    * missed while the connection was lost. Throws `unavailable` when there is no connection to begin with.
    */
   listen(channel: string, onPayload: (payload: string) => void): Promise<() => Promise<void>>;
+  /** Shows this process to others on the same database. */
+  readonly presence: Presence;
   /** Throws `unavailable` with the reason when the database does not answer. */
   ping(): Promise<void>;
   close(): Promise<void>;
@@ -39,7 +43,7 @@ export type DatabaseOptions =
       /** Opens it although pages are damaged, to save what can be read. */
       readonly ignoreDamage?: boolean | undefined;
     }
-  /** `poolSize` counts connections, 10 when absent; one more is used for `listen`. */
+  /** `poolSize` counts connections, 10 when absent; one more is used for `listen`, and one for `presence`. */
   | { readonly kind: 'postgres'; readonly url: string; readonly poolSize?: number };
 
 /** Opens a database as it is, also an empty one. For copying into it; everything else takes `openDatabase`. */
@@ -95,6 +99,7 @@ function openServer(url: string, poolSize: number): Database {
   pool.on('connect', (client) => client.on('error', () => undefined));
   const db = new Kysely<Schema>({ dialect: careful(new PostgresDialect({ pool })) });
   const listener = listenOnPostgres(url);
+  const presence = presentOnPostgres(url);
   let closing: Promise<void> | undefined;
   return {
     kind: 'postgres',
@@ -104,12 +109,15 @@ function openServer(url: string, poolSize: number): Database {
       checkChannel(channel);
       return listener.listen(channel, onPayload);
     },
+    presence,
     async ping() {
       await sql`SELECT 1`.execute(db);
     },
     close() {
       // Not `db.destroy()`, after which queries would fail with an error of Kysely's own.
-      closing ??= Promise.all([listener.close(), atMost(longestCloseMs, pool.end())]).then(() => undefined);
+      closing ??= Promise.all([listener.close(), presence.close(), atMost(longestCloseMs, pool.end())]).then(
+        () => undefined,
+      );
       return closing;
     },
   };
@@ -160,6 +168,7 @@ async function openEmbedded({
         if (left === 0 && !pg.closed) await alone(`UNLISTEN ${channel}`);
       };
     },
+    presence: presentAlone(),
     async ping() {
       await sql`SELECT 1`.execute(db);
     },

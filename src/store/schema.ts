@@ -306,6 +306,8 @@ export interface IdempotencyKeysTable {
   request_hash: string;
   response_status: number | null;
   response_body: NullableJson;
+  /** The process that works on it (`Presence`). */
+  owner: number | null;
   created_at: Timestamp;
 }
 

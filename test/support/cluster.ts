@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startPostgres } from './postgres.ts';
@@ -20,6 +20,8 @@ export interface TestCluster {
   readonly workers: TestProcess[];
   startTemporal(): Promise<void>;
   startApi(): Promise<void>;
+  /** One more `windlass server`, which the caller ends. */
+  startAnotherApi(): Promise<TestApi>;
   /** All workers of one machine share a data directory; another name stands for another directory on it. */
   startWorker(directory?: string): TestProcess;
   stop(): Promise<void>;
@@ -74,6 +76,12 @@ export async function startCluster(options: ClusterOptions): Promise<TestCluster
     },
     async startApi() {
       cluster.api = await api();
+    },
+    async startAnotherApi() {
+      const dataDirectory = directory('other-server');
+      // The administrator's key is told once, to the server that has made it.
+      cpSync(join(directory('server'), 'administrator.token'), join(dataDirectory, 'administrator.token'));
+      return startServer({ dataDirectory, port: await freePort(), env });
     },
     startWorker(name = 'worker') {
       const worker = startWorker(directory(name), env);

@@ -27,13 +27,24 @@ export interface OpenedForTest {
   readonly db: Db;
   /** null on PGlite. */
   readonly server: TestPostgres | null;
+  /** One that has used this database: at the same time on PostgreSQL, before on PGlite. `number` is its presence. */
+  anotherProcess(): Promise<{ readonly number: number | null; end(): Promise<void> }>;
   close(): Promise<void>;
 }
 
 export async function openForTest(kind: DatabaseKind): Promise<OpenedForTest> {
   if (kind === 'pglite') {
     const database = await openDatabase({ kind: 'pglite', directory: null });
-    return { database, db: database.sql, server: null, close: () => database.close() };
+    return {
+      database,
+      db: database.sql,
+      server: null,
+      async anotherProcess() {
+        const other = await openDatabase({ kind: 'pglite', directory: null });
+        return { number: await other.presence.current(), end: () => other.close() };
+      },
+      close: () => database.close(),
+    };
   }
   const server = await startPostgres();
   const database = await openDatabase({ kind: 'postgres', url: server.url });
@@ -41,6 +52,10 @@ export async function openForTest(kind: DatabaseKind): Promise<OpenedForTest> {
     database,
     db: database.sql,
     server,
+    async anotherProcess() {
+      const other = await openDatabase({ kind: 'postgres', url: server.url });
+      return { number: await other.presence.current(), end: () => other.close() };
+    },
     async close() {
       await database.close();
       await server.stop();

@@ -9,6 +9,7 @@ import * as openGrants from './0030-open-grants.ts';
 import * as approvalWaivers from './0040-approval-waivers.ts';
 import * as keyNames from './0041-key-names.ts';
 import * as encryptionKeys from './0050-encryption-keys.ts';
+import * as claimOwners from './0060-claim-owners.ts';
 
 export interface Migration {
   readonly name: string;
@@ -28,4 +29,5 @@ export const migrations: readonly Migration[] = [
   approvalWaivers,
   keyNames,
   encryptionKeys,
+  claimOwners,
 ];
