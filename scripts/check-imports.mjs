@@ -14,6 +14,7 @@ const levels = {
   model: 0,
   contract: 1,
   definition: 1,
+  metrics: 1,
   client: 2,
   masking: 1,
   store: 2,
@@ -37,6 +38,7 @@ const levels = {
 /** Single files in src/ and the level they stand on. */
 const files = {
   'config.ts': 3.2,
+  'key-file.ts': 3.3,
   'log.ts': 3.4,
   'rooms.ts': 3.5,
   'worker.ts': 5.4,

@@ -1,7 +1,8 @@
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { addEncryptionKey, describeConfig, loadConfig, openEncryptionKeys, withPort } from './config.ts';
+import { describeConfig, loadConfig, withPort } from './config.ts';
+import { addEncryptionKey, openEncryptionKeys } from './key-file.ts';
 import { WindlassError } from './model/index.ts';
 
 const key = '00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff';

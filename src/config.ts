@@ -1,18 +1,7 @@
-import { randomBytes } from 'node:crypto';
-import {
-  linkSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  statSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs';
 import { homedir, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
-import { WindlassError, messageOf } from './model/index.ts';
+import { WindlassError } from './model/index.ts';
 import type { Problem } from './model/index.ts';
 
 /** `embedded`: everything in one process. `server`: the API. `worker`: runs workflows and tools. */
@@ -74,6 +63,13 @@ export interface Config {
   };
   /** CLI configuration file handed to OpenTofu and Terraform; null for none, also when the user has one. */
   readonly tfCliConfig: string | null;
+  readonly metrics: {
+    /** A port of their own for the metrics of this process and of its workers; null for none. */
+    readonly port: number | null;
+    readonly host: string;
+    /** Opens them, besides keys of the API; null for none. */
+    readonly token: string | null;
+  };
   readonly logLevel: LogLevel;
   /** How long a leaving worker lets its tools go on. */
   readonly shutdownGraceSeconds: number;
@@ -119,12 +115,16 @@ const hostNames = z
     'expected host names separated by commas, such as windlass.example.com,*.internal',
   );
 
+const hostName = z.string().max(255).regex(/^\S+$/, 'expected a host name or address without spaces');
+
 const path = z
   .string()
   .refine((text) => !text.includes('\0'), 'expected a path')
   .transform((text) => resolve(text.replace(/^~(?=$|\/)/, homedir())));
 
-const keyExpectation = 'expected 32 bytes as 64 hexadecimal digits or as base64; make one with: openssl rand -hex 32';
+/** What a key looks like, for messages. */
+export const keyExpectation =
+  'expected 32 bytes as 64 hexadecimal digits or as base64; make one with: openssl rand -hex 32';
 
 function decodeKey(text: string): Uint8Array | null {
   const trimmed = text.trim();
@@ -135,7 +135,7 @@ function decodeKey(text: string): Uint8Array | null {
 }
 
 /** One key, or several with white space or commas between them, newest first; `#` begins a remark. Null when one is none. */
-function decodeKeys(text: string): Uint8Array[] | null {
+export function decodeKeys(text: string): Uint8Array[] | null {
   const words = text
     .split('\n')
     .flatMap((line) => line.replace(/#.*$/, '').split(/[\s,]+/))
@@ -155,7 +155,7 @@ const variables = z.object({
   WINDLASS_MODE: z.enum(modes, `expected one of ${modes.join(', ')}`).optional(),
   WINDLASS_DATA: path.optional(),
   WINDLASS_CACHE: path.optional(),
-  WINDLASS_HOST: z.string().max(255).regex(/^\S+$/, 'expected a host name or address without spaces').optional(),
+  WINDLASS_HOST: hostName.optional(),
   WINDLASS_PORT: wholeNumber(0, 65_535).optional(),
   WINDLASS_PUBLIC_URL: httpUrl.optional(),
   WINDLASS_HOSTS: hostNames.optional(),
@@ -176,6 +176,15 @@ const variables = z.object({
   WINDLASS_TERRAFORM: path.optional(),
   WINDLASS_TEMPORAL: path.optional(),
   WINDLASS_TF_CLI_CONFIG: path.optional(),
+  WINDLASS_METRICS_PORT: wholeNumber(0, 65_535).optional(),
+  WINDLASS_METRICS_HOST: hostName.optional(),
+  WINDLASS_METRICS_TOKEN: z
+    .string()
+    .regex(
+      /^[\x21-\x7e]{16,500}$/,
+      'expected 16 characters or more without spaces; make one with: openssl rand -hex 32',
+    )
+    .optional(),
   WINDLASS_LOG_LEVEL: z.enum(logLevels, `expected one of ${logLevels.join(', ')}`).optional(),
   WINDLASS_SHUTDOWN_GRACE_SECONDS: wholeNumber(0, 86_400).optional(),
   XDG_DATA_HOME: path.optional(),
@@ -269,6 +278,11 @@ export function loadConfig(environment: Environment, overrides: ConfigOverrides 
       temporal: values.WINDLASS_TEMPORAL ?? null,
     },
     tfCliConfig: values.WINDLASS_TF_CLI_CONFIG ?? null,
+    metrics: {
+      port: values.WINDLASS_METRICS_PORT ?? null,
+      host: values.WINDLASS_METRICS_HOST ?? '127.0.0.1',
+      token: values.WINDLASS_METRICS_TOKEN ?? null,
+    },
     logLevel: overrides.logLevel ?? values.WINDLASS_LOG_LEVEL ?? 'info',
     shutdownGraceSeconds: values.WINDLASS_SHUTDOWN_GRACE_SECONDS ?? 120,
   };
@@ -321,9 +335,10 @@ export function ownHosts(config: Config): string[] {
 
 /** The configuration as it may be logged: without the key and without the database's password. */
 export function describeConfig(config: Config): Record<string, unknown> {
-  const { encryptionKey: key, database, ...rest } = config;
+  const { encryptionKey: key, database, metrics, ...rest } = config;
   return {
     ...rest,
+    metrics: { ...metrics, token: metrics.token === null ? null : '***' },
     database: database.kind === 'pglite' ? database : { kind: 'postgres', url: withoutPassword(database.url) },
     encryptionKey: key.kind === 'value' ? 'from WINDLASS_ENCRYPTION_KEY' : key.path,
   };
@@ -338,106 +353,5 @@ function withoutPassword(address: string): string {
     return url.toString();
   } catch {
     return 'postgres://***';
-  }
-}
-
-/** The keys of a process, and where they came from, for messages. */
-export interface OpenedKeys {
-  /** Newest first; each has 32 bytes. */
-  readonly keys: readonly Uint8Array[];
-  readonly origin: string;
-}
-
-/**
- * The keys under which secrets are stored. The embedded server makes the file on first use, readable by its owner
- * alone. Throws when the file is missing or damaged, and when it is gone while data that needs it is still there.
- */
-export function openEncryptionKeys(config: Config): OpenedKeys {
-  const source = config.encryptionKey;
-  if (source.kind === 'value') return { keys: source.keys, origin: 'WINDLASS_ENCRYPTION_KEY' };
-  const origin = source.path;
-  const known = readKeyFile(source.path);
-  if (known) {
-    if (source.create) refuseReadableByOthers(source.path);
-    return { keys: known, origin };
-  }
-  const hint = `restore ${source.path} from a backup, or set WINDLASS_ENCRYPTION_KEY`;
-  if (!source.create) throw new WindlassError('invalidInput', `there is no encryption key at ${source.path}`, { hint });
-  if (config.database.kind === 'pglite' && hasFiles(config.database.directory)) {
-    throw new WindlassError(
-      'invalidInput',
-      `the encryption key ${source.path} is gone, and the secrets in ${config.database.directory} cannot be read without it`,
-      { hint: `${hint}; to start from nothing, move ${config.dataDirectory} away` },
-    );
-  }
-  createKeyFile(source.path);
-  const created = readKeyFile(source.path);
-  if (created) return { keys: created, origin };
-  throw new WindlassError('internal', `the encryption key ${source.path} vanished right after it was made`, { hint });
-}
-
-/**
- * Makes a new key and writes it first into the key file, before those that are there; answers it. Null when the keys are
- * not ours to write: they come from the environment, or from a file that somebody else provides.
- */
-export function addEncryptionKey(config: Config): Uint8Array | null {
-  const source = config.encryptionKey;
-  if (source.kind === 'value' || !source.create) return null;
-  const before = readFileSync(source.path, 'utf8');
-  const key = randomBytes(32);
-  const draft = `${source.path}.${process.pid}.${randomBytes(4).toString('hex')}`;
-  writeFileSync(draft, `${key.toString('base64')}\n${before}`, { mode: 0o600, flag: 'wx', flush: true });
-  renameSync(draft, source.path);
-  return key;
-}
-
-/** null when there is no such file. */
-function readKeyFile(file: string): Uint8Array[] | null {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw new WindlassError('invalidInput', `cannot read the encryption key ${file}: ${messageOf(error)}`, {
-      hint: 'make it readable for the user that runs Windlass',
-      cause: error,
-    });
-  }
-  const keys = decodeKeys(text);
-  if (!keys) {
-    throw new WindlassError('invalidInput', `${file} does not hold an encryption key: ${keyExpectation}`, {
-      hint: `restore ${file} from a backup; a new key cannot read what the old one encrypted`,
-    });
-  }
-  return keys;
-}
-
-/** Only for our own file: orchestrators mount secrets with modes of their own. */
-function refuseReadableByOthers(file: string): void {
-  if ((statSync(file).mode & 0o077) === 0) return;
-  throw new WindlassError('invalidInput', `the encryption key ${file} can be read by other users`, {
-    hint: `chmod 600 ${file}`,
-  });
-}
-
-function hasFiles(directory: string): boolean {
-  try {
-    return readdirSync(directory).length > 0;
-  } catch {
-    return false;
-  }
-}
-
-/** Two starts at once must not each make a key: the link is atomic, and the first one wins. */
-function createKeyFile(file: string): void {
-  mkdirSync(resolve(file, '..'), { recursive: true, mode: 0o700 });
-  const draft = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`;
-  writeFileSync(draft, `${randomBytes(32).toString('base64')}\n`, { mode: 0o600, flag: 'wx', flush: true });
-  try {
-    linkSync(draft, file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  } finally {
-    unlinkSync(draft);
   }
 }

@@ -6,8 +6,8 @@ import { Connection } from '@temporalio/client';
 import { audit, confirmKeys, createSecretBox, keyIdOf, systemPrincipal } from './access/index.ts';
 import { arrive, copyRecords, openTarget, readBackup, restoreRecords, writeBackup } from './backup/index.ts';
 import type { CopyProgress } from './backup/index.ts';
-import { openEncryptionKeys } from './config.ts';
 import type { Config } from './config.ts';
+import { openEncryptionKeys } from './key-file.ts';
 import { findRunning } from './embedded/index.ts';
 import { messageOf, searchAttributes, WindlassError } from './model/index.ts';
 import {

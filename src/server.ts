@@ -10,12 +10,13 @@ import { ownHosts } from './config.ts';
 import type { Config } from './config.ts';
 import { createToolLocator, startEmbedded } from './embedded/index.ts';
 import type { AppParts, OnToolProgress, RunningApp } from './embedded/index.ts';
-import { createLogger, installTemporalRuntime } from './log.ts';
+import { createLogger, installTemporalRuntime, temporalMetrics } from './log.ts';
+import { serveMetrics } from './metrics/index.ts';
 import { messageOf, WindlassError, workflowIds, workflowTypes, taskQueues } from './model/index.ts';
 import { createOperations, createTemporalGateway, refuseMoved } from './operations/index.ts';
 import { openRooms } from './rooms.ts';
 import type { Rooms } from './rooms.ts';
-import { writeInstallation } from './store/index.ts';
+import { readRecordCounts, writeInstallation } from './store/index.ts';
 import { connectWorker, startWorkers } from './worker.ts';
 
 /** What a started server tells its caller. */
@@ -46,7 +47,7 @@ export async function startWindlass(
   options: StartOptions = {},
 ): Promise<RunningWindlass> {
   const log = createLogger(config);
-  installTemporalRuntime(log);
+  await installTemporalRuntime(log, config.metrics);
   let token: string | null = null;
   const embedded = await startEmbedded({
     config,
@@ -83,7 +84,7 @@ async function startAlone(
   options: StartOptions = {},
 ): Promise<RunningApp> {
   const log = createLogger(config);
-  installTemporalRuntime(log);
+  await installTemporalRuntime(log, config.metrics);
   const { address, uiUrl } = config.temporal;
   if (address === null)
     throw new WindlassError('invalidInput', 'TEMPORAL_ADDRESS is missing', {
@@ -149,12 +150,28 @@ async function startProcess(
         log,
         temporalUrl: parts.temporalUiUrl,
         hosts: ownHosts(config),
+        metrics: { token: config.metrics.token, others: temporalMetrics() },
       });
       const server = await listen(api, config);
       undo.push(() => close(server));
       const { port } = server.address() as AddressInfo;
       if (config.http.port === 0) url = `http://${config.http.host}:${port}`;
       log.info({ url }, 'listening');
+    }
+    const { port: metricsPort } = config.metrics;
+    if (metricsPort !== null) {
+      const metrics = await serveMetrics({
+        ...config.metrics,
+        port: metricsPort,
+        looks: {
+          pool: () => rooms.db.pool(),
+          // Counted by servers alone: each worker would tell the same numbers.
+          ...(parts.api ? { records: () => readRecordCounts(rooms.db.sql) } : {}),
+          others: temporalMetrics(),
+        },
+      });
+      undo.push(() => metrics.stop());
+      log.info({ port: metrics.port }, 'metrics are served');
     }
     if (parts.worker) {
       const address = parts.temporalAddress;

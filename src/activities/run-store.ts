@@ -1,6 +1,7 @@
 /** Queries of a run as a whole: what is there before it, and what it makes. */
 import { sql } from 'kysely';
 import { z } from 'zod';
+import { countRun } from '../metrics/index.ts';
 import type {
   Actor,
   DeploymentRequest,
@@ -23,7 +24,7 @@ import {
   nodeStatuses,
 } from '../model/index.ts';
 import type { Db } from '../store/index.ts';
-import { endGrants, recordEvent } from '../store/index.ts';
+import { afterCommit, endGrants, recordEvent } from '../store/index.ts';
 
 export const runDefinitionSchema = z.object({
   title: z.string(),
@@ -295,7 +296,13 @@ export async function setRunStatus(
   const over = !['queued', 'running', 'stopping', 'rollingBack'].includes(change.status);
   // What is dropped from the queue has never begun, and no rollback may take it for a deploy that did.
   const begins = change.status !== 'queued' && change.status !== 'cancelled';
-  const { rows } = await sql<{ environment_id: string; number: number; type: string; paused: boolean }>`
+  const { rows } = await sql<{
+    environment_id: string;
+    number: number;
+    type: DeploymentType;
+    paused: boolean;
+    seconds: number | null;
+  }>`
     UPDATE deployments SET status = ${change.status},
       paused = ${change.paused === undefined ? sql`paused` : change.paused},
       error = COALESCE(${change.error === undefined ? null : JSON.stringify(change.error)}::jsonb, error),
@@ -304,7 +311,9 @@ export async function setRunStatus(
       progress = CASE WHEN ${over} THEN NULL ELSE progress END,
       finished_at = CASE WHEN ${over} THEN now() ELSE NULL END
     WHERE id = ${deploymentId} AND finished_at IS NULL
-    RETURNING environment_id, number, type, paused`.execute(db);
+    RETURNING environment_id, number, type, paused, extract(epoch FROM finished_at - started_at)::float8 AS seconds`.execute(
+    db,
+  );
   const row = rows[0];
   if (row === undefined) return false;
   await recordEvent(db, {
@@ -314,6 +323,7 @@ export async function setRunStatus(
     alias: null,
     data: { status: change.status, number: row.number, type: row.type, paused: row.paused },
   });
+  if (over) afterCommit(() => countRun({ type: row.type, ending: change.status, seconds: row.seconds }));
   return true;
 }
 

@@ -16,6 +16,7 @@ import { createStateStore } from '../state/index.ts';
 import { openDatabase } from '../store/index.ts';
 import type { Database } from '../store/index.ts';
 import { createApi } from './app.ts';
+import type { ApiOptions } from './app.ts';
 
 export interface Answer<T = unknown> {
   readonly status: number;
@@ -50,9 +51,7 @@ export interface Harness {
 }
 
 /** A real API on a real database in memory; only Temporal is stood in for. */
-export async function startHarness(
-  options: { readonly hosts?: readonly string[]; readonly clock?: () => number } = {},
-): Promise<Harness> {
+export async function startHarness(options: Pick<ApiOptions, 'hosts' | 'clock' | 'metrics'> = {}): Promise<Harness> {
   const db = await openDatabase({ kind: 'pglite', directory: null });
   const secrets = createSecretBox(randomBytes(32));
   const gateway = createRecordingGateway();

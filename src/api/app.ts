@@ -11,6 +11,7 @@ import { WindlassError } from '../model/index.ts';
 import type { Operations, TemporalGateway } from '../operations/index.ts';
 import { stateRouter } from '../state/index.ts';
 import type { StateStore } from '../state/index.ts';
+import { readRecordCounts } from '../store/index.ts';
 import type { Database } from '../store/index.ts';
 import { listenToDatabase } from './announcements.ts';
 import { createAuthentication } from './authentication.ts';
@@ -18,10 +19,11 @@ import { healthRouter } from './health.ts';
 import type { ReadinessCheck } from './health.ts';
 import { checkHost } from './hosts.ts';
 import { createIdempotencyStore } from './idempotency.ts';
+import { metricsRouter } from './metrics.ts';
 import { nearRoutes } from './near-routes.ts';
 import { pagesRouter, securityHeaders } from './pages.ts';
 import { answerTo, HttpProblem, reasonOf } from './problems.ts';
-import { logRequests, requestIdOf } from './request-log.ts';
+import { logRequests, noteRoute, requestIdOf } from './request-log.ts';
 import { createRouter, fromBodyReader } from './router.ts';
 import { apiRoutes } from './routes/index.ts';
 import { createSharedReads } from './shared-reads.ts';
@@ -44,6 +46,12 @@ export interface ApiOptions {
   readonly checks?: readonly ReadinessCheck[];
   /** Names at which the server is asked beside addresses and `localhost`; `*.example.com` and `*` are possible. */
   readonly hosts?: readonly string[];
+  readonly metrics?: {
+    /** Opens `/metrics` besides keys that may look at everything. */
+    readonly token: string | null;
+    /** The text of another exporter. */
+    readonly others?: (() => Promise<string>) | undefined;
+  };
   /** Epoch milliseconds; the machine's clock when absent. */
   readonly clock?: () => number;
 }
@@ -133,9 +141,17 @@ export function createApi(options: ApiOptions): Express {
   app.use(securityHeaders);
   // Probes name a server as they like.
   app.use(healthRouter(checks));
+  const authenticate = createAuthentication(db, log, options.clock);
+  const { token = null, others } = options.metrics ?? {};
+  const looks = { records: () => readRecordCounts(db.sql), pool: () => db.pool(), others };
+  app.use(metricsRouter({ looks, token, authenticate }));
   app.use(checkHost(options.hosts ?? []));
   app.use(
     '/state',
+    (_request, response, next) => {
+      noteRoute(response, '/state/:environmentId');
+      next();
+    },
     stateRouter(state, { onError: (error) => log.error({ reason: reasonOf(error) }, 'state request failed') }),
   );
   app.use(pagesRouter());
@@ -152,7 +168,7 @@ export function createApi(options: ApiOptions): Express {
   app.use(
     apiBase,
     createRouter(routes, {
-      authenticate: createAuthentication(db, log, options.clock),
+      authenticate,
       idempotency: createIdempotencyStore(db),
     }),
   );

@@ -3,13 +3,13 @@ import type { NextFunction, Request, RequestHandler, Response, Router } from 'ex
 import { z } from 'zod';
 import { WindlassError } from '../model/index.ts';
 import type { Principal } from '../access/index.ts';
-import { defaultBodyLimit, idempotencyHeader, idempotencyKeySchema, statusOf } from '../contract/index.ts';
+import { apiBase, defaultBodyLimit, idempotencyHeader, idempotencyKeySchema, statusOf } from '../contract/index.ts';
 import type { Method } from '../contract/index.ts';
 import { parseJsonBody, requireJson } from './json-body.ts';
 import { HttpProblem, parseInput } from './problems.ts';
 import { Reply } from './route.ts';
 import type { Route } from './route.ts';
-import { requestIdOf } from './request-log.ts';
+import { noteRoute, requestIdOf } from './request-log.ts';
 
 /** What a repeated call gets again. */
 export interface StoredAnswer {
@@ -220,6 +220,10 @@ export function createRouter(routes: readonly Route[], options: RouterOptions): 
     next();
   };
   for (const [path, ofPath] of byPath) {
+    router.all(path, (_request, response, next) => {
+      noteRoute(response, `${apiBase}${path}`);
+      next();
+    });
     for (const route of ofPath) router[route.method](path, checkKey, ...bodyReader(route), handlerOf(route, options));
     const allow = [
       ...ofPath.map((route) => route.method.toUpperCase()),

@@ -1,5 +1,6 @@
-import { openEncryptionKeys, withPort } from '../config.ts';
+import { withPort } from '../config.ts';
 import type { Config } from '../config.ts';
+import { openEncryptionKeys } from '../key-file.ts';
 import { WindlassError, messageOf } from '../model/index.ts';
 import { prepareDataDirectory } from './data-directory.ts';
 import { lockInstance } from './instance-lock.ts';

@@ -1,3 +1,4 @@
+import { countTakeover } from '../metrics/index.ts';
 import type { Journal, NodeOutcome, StateUnverified } from '../model/index.ts';
 import type { ApplyResult } from '../runners/index.ts';
 import { endCall } from './call.ts';
@@ -34,6 +35,7 @@ export async function recoverNode(call: NodeCall): Promise<Recovered> {
     sameHost,
     workerDead,
   });
+  countTakeover(recovery.kind);
   switch (recovery.kind) {
     case 'clean':
       await freeLock(call, journal, 'the tool that took it is over and changed nothing');

@@ -2,6 +2,8 @@ import { Kysely, PostgresDialect, sql } from 'kysely';
 import type { Transaction } from 'kysely';
 import { Pool } from 'pg';
 import { WindlassError } from '../model/index.ts';
+import type { PoolState } from '../metrics/index.ts';
+import { withCommitWork } from './after-commit.ts';
 import { careful } from './careful-dialect.ts';
 import { columnParser } from './column-types.ts';
 import { ensureDefaults } from './defaults.ts';
@@ -30,6 +32,8 @@ export interface Database {
   listen(channel: string, onPayload: (payload: string) => void): Promise<() => Promise<void>>;
   /** Shows this process to others on the same database. */
   readonly presence: Presence;
+  /** How busy its connections are. */
+  pool(): PoolState;
   /** Throws `unavailable` with the reason when the database does not answer. */
   ping(): Promise<void>;
   close(): Promise<void>;
@@ -104,12 +108,13 @@ function openServer(url: string, poolSize: number): Database {
   return {
     kind: 'postgres',
     sql: db,
-    transaction: (fn) => db.transaction().execute(fn),
+    transaction: (fn) => withCommitWork(() => db.transaction().execute(fn)),
     async listen(channel, onPayload) {
       checkChannel(channel);
       return listener.listen(channel, onPayload);
     },
     presence,
+    pool: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     async ping() {
       await sql`SELECT 1`.execute(db);
     },
@@ -150,7 +155,7 @@ async function openEmbedded({
   return {
     kind: 'pglite',
     sql: db,
-    transaction: (fn) => db.transaction().execute(fn),
+    transaction: (fn) => withCommitWork(() => db.transaction().execute(fn)),
     async listen(channel, onPayload) {
       checkChannel(channel);
       const stop = pg.onNotification((from, payload) => {
@@ -169,6 +174,7 @@ async function openEmbedded({
       };
     },
     presence: presentAlone(),
+    pool: () => turns.state(),
     async ping() {
       await sql`SELECT 1`.execute(db);
     },

@@ -34,6 +34,8 @@ export * from './state-grants.ts';
 export * from './pacing.ts';
 export * from './scope-settings.ts';
 export * from './status.ts';
+export * from './record-counts.ts';
+export { afterCommit } from './after-commit.ts';
 export * from './encryption-keys.ts';
 export * from './installation.ts';
 export * from './sealed-places.ts';

@@ -1,5 +1,6 @@
 import type { CompiledQuery, DatabaseConnection, Dialect, Driver, QueryResult } from 'kysely';
 import { PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } from 'kysely';
+import type { PoolState } from '../metrics/index.ts';
 import { WindlassError } from '../model/index.ts';
 import type { PGliteSession } from './pglite-session.ts';
 
@@ -12,6 +13,8 @@ const longestWaitMs = 60_000;
 export interface Turns {
   take(): Promise<void>;
   give(): void;
+  /** As of a pool of one. */
+  state(): PoolState;
   /** Waits for its turn and lets nobody have one afterwards. */
   close(): Promise<void>;
 }
@@ -51,6 +54,7 @@ export function makeTurns(waitMs = longestWaitMs): Turns {
       if (next) next.start();
       else taken = false;
     },
+    state: () => ({ total: 1, idle: taken ? 0 : 1, waiting: waiting.length }),
     async close() {
       const last = turns.take();
       closed = true;

@@ -5,6 +5,7 @@
 import { sql } from 'kysely';
 import type { Kysely, RawBuilder } from 'kysely';
 import { z } from 'zod';
+import { countNode } from '../metrics/index.ts';
 import type {
   Journal,
   NodeBegin,
@@ -16,7 +17,8 @@ import type {
   Stage,
   StateUnverified,
 } from '../model/index.ts';
-import { isTerminalNode, nodeBeginSchema, passedNodeStatuses } from '../model/index.ts';
+import { isTerminalNode, nodeActions, nodeBeginSchema, passedNodeStatuses, stages } from '../model/index.ts';
+import { afterCommit } from './after-commit.ts';
 import { noneOf } from './lists.ts';
 import type { Schema } from './schema.ts';
 import { endGrants } from './state-grants.ts';
@@ -176,6 +178,23 @@ export async function announceProgress(
   ).execute(db);
 }
 
+const endedNodeSchema = z.object({
+  action: z.enum(nodeActions),
+  /** Null when it has never begun. */
+  seconds: z.number().nullable(),
+  stage_times: z.partialRecord(z.enum(stages), z.object({ startedAt: z.string(), finishedAt: z.string().nullable() })),
+});
+
+function countEnding(node: z.infer<typeof endedNodeSchema>, ending: NodeStatus): void {
+  const { action, seconds } = node;
+  const took = stages.flatMap((stage) => {
+    const { startedAt = null, finishedAt = null } = node.stage_times[stage] ?? {};
+    if (startedAt === null || finishedAt === null) return [];
+    return [[stage, (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000] as const];
+  });
+  if (seconds !== null) afterCommit(() => countNode({ action, ending, seconds, stages: Object.fromEntries(took) }));
+}
+
 /**
  * Writes a node's ending, or a wait within its run, and the consequences for its environment, in one statement. The call
  * is over with it, so its grant is fenced and a lock it has left is freed.
@@ -185,7 +204,7 @@ export async function endNode(db: Db, key: NodeKey, ending: NodeEnding): Promise
   const json = (value: unknown): string | null =>
     value === undefined || value === null ? null : JSON.stringify(value);
   const over = isTerminalNode(ending.status);
-  await sql`
+  const { rows } = await sql`
     WITH r AS (
       UPDATE node_runs SET status = ${ending.status}, error = ${json(ending.error)}::jsonb, reason = ${json(ending.reason)}::jsonb,
         plan = COALESCE(${json(ending.plan)}::jsonb, plan),
@@ -217,7 +236,9 @@ export async function endNode(db: Db, key: NodeKey, ending: NodeEnding): Promise
       sql`jsonb_strip_nulls(jsonb_build_object('index', r.index, 'status', r.status, 'try', r.try, 'compensation', r.compensation, 'ran', r.ran,
         'error', r.error, 'reason', r.reason, 'counts', r.plan->'counts', 'startedAt', r.started_at, 'finishedAt', r.finished_at))`,
     )}
-    SELECT (SELECT count(*) FROM n), (SELECT count(*) FROM u), (SELECT count(*) FROM freed_told)`.execute(db);
+    SELECT r.action, extract(epoch FROM r.finished_at - r.started_at)::float8 AS seconds, r.stage_times,
+      (SELECT count(*) FROM n), (SELECT count(*) FROM u), (SELECT count(*) FROM freed_told) FROM r`.execute(db);
+  if (over) for (const row of rows) countEnding(endedNodeSchema.parse(row), ending.status);
 }
 
 /** Says on a node's environment that nobody knows yet what a call that ended unseen has made, and tells followers. */

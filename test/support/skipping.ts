@@ -77,7 +77,7 @@ export async function startSkippingServer(
   const dataDirectory = mkdtempSync(join(tmpdir(), 'windlass-skipping-'));
   const plain = loadConfig(testEnvironment(dataDirectory));
   const log = createLogger(plain);
-  installTemporalRuntime(log);
+  await installTemporalRuntime(log, plain.metrics);
   const executable = { type: 'existing-path' as const, path: toolPath('temporal-test-server') };
   const time = await TestWorkflowEnvironment.createTimeSkipping({ server: { executable } });
   await time.connection.operatorService.addSearchAttributes({

@@ -1,0 +1,27 @@
+import { Router } from 'express';
+import type { Request } from 'express';
+import { requirePermission } from '../access/index.ts';
+import type { Principal } from '../access/index.ts';
+import { carriesToken, exposition, expositionType } from '../metrics/index.ts';
+import type { Looks } from '../metrics/index.ts';
+
+export interface MetricsRouterOptions {
+  readonly looks: Looks;
+  /** Besides keys that may look at everything; null for none. */
+  readonly token: string | null;
+  readonly authenticate: (request: Request) => Promise<Principal>;
+}
+
+/** `/metrics`, where Prometheus looks first. Numbers tell of all projects, so a key of one project does not do. */
+export function metricsRouter({ looks, token, authenticate }: MetricsRouterOptions): Router {
+  const router = Router();
+  router.get('/metrics', async (request, response) => {
+    if (token === null || !carriesToken(request.get('authorization'), token))
+      requirePermission(await authenticate(request), 'view');
+    response
+      .set('Cache-Control', 'no-store')
+      .type(expositionType)
+      .send(await exposition(looks));
+  });
+  return router;
+}
