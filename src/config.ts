@@ -1,6 +1,8 @@
 import { homedir, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { temporalTlsOf, temporalTlsVariables } from './config-temporal.ts';
+import type { TemporalTls } from './config-temporal.ts';
 import { WindlassError } from './model/index.ts';
 import type { Problem } from './model/index.ts';
 
@@ -21,6 +23,8 @@ export type EncryptionKeySource =
   | { readonly kind: 'value'; readonly keys: readonly Uint8Array[] }
   /** `create`: made on first use when it is not there. */
   | { readonly kind: 'file'; readonly path: string; readonly create: boolean };
+
+export type { Pem, TemporalTls } from './config-temporal.ts';
 
 export interface Config {
   readonly mode: Mode;
@@ -45,6 +49,9 @@ export interface Config {
     readonly namespace: string;
     /** Temporal Web UI, without a slash at the end; null when unknown. */
     readonly uiUrl: string | null;
+    /** Of a Temporal that runs elsewhere; null without. */
+    readonly tls: TemporalTls | null;
+    readonly apiKey: string | null;
   };
   readonly encryptionKey: EncryptionKeySource;
   /** Address at which tools reach the state backend, without a slash at the end. */
@@ -167,6 +174,7 @@ const variables = z.object({
     .string()
     .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/, 'expected a namespace name')
     .optional(),
+  ...temporalTlsVariables,
   WINDLASS_TEMPORAL_UI_URL: httpUrl.optional(),
   WINDLASS_ENCRYPTION_KEY: encryptionKeys.optional(),
   WINDLASS_ENCRYPTION_KEY_FILE: path.optional(),
@@ -239,6 +247,8 @@ export function loadConfig(environment: Environment, overrides: ConfigOverrides 
   demand(['TEMPORAL_ADDRESS'], 'expected host:port, such as 127.0.0.1:7233');
   demand(['WINDLASS_ENCRYPTION_KEY', 'WINDLASS_ENCRYPTION_KEY_FILE'], keyExpectation);
 
+  const temporalTls = temporalTlsOf(values);
+  problems.push(...temporalTls.problems);
   if (problems.length > 0) throw invalidConfiguration(problems);
 
   const dataDirectory = overrides.dataDirectory
@@ -265,6 +275,8 @@ export function loadConfig(environment: Environment, overrides: ConfigOverrides 
       address: values.TEMPORAL_ADDRESS ?? null,
       namespace: values.TEMPORAL_NAMESPACE ?? 'default',
       uiUrl: values.WINDLASS_TEMPORAL_UI_URL ?? null,
+      tls: temporalTls.tls,
+      apiKey: values.TEMPORAL_API_KEY ?? null,
     },
     encryptionKey: keySourceOf({ mode, values, dataDirectory }),
     stateUrl: values.WINDLASS_STATE_URL ?? publicUrl,
@@ -335,13 +347,20 @@ export function ownHosts(config: Config): string[] {
 
 /** The configuration as it may be logged: without the key and without the database's password. */
 export function describeConfig(config: Config): Record<string, unknown> {
-  const { encryptionKey: key, database, metrics, ...rest } = config;
+  const { encryptionKey: key, database, metrics, temporal, ...rest } = config;
   return {
     ...rest,
+    temporal: describeTemporal(temporal),
     metrics: { ...metrics, token: metrics.token === null ? null : '***' },
     database: database.kind === 'pglite' ? database : { kind: 'postgres', url: withoutPassword(database.url) },
     encryptionKey: key.kind === 'value' ? 'from WINDLASS_ENCRYPTION_KEY' : key.path,
   };
+}
+
+function describeTemporal({ tls, apiKey, ...rest }: Config['temporal']): Record<string, unknown> {
+  const { ca = null, certificate = null, key = null, serverName = null } = tls ?? {};
+  const named = { ca: ca?.variable, certificate: certificate?.variable, key: key?.variable, serverName };
+  return { ...rest, tls: tls === null ? null : named, apiKey: apiKey === null ? null : '***' };
 }
 
 function withoutPassword(address: string): string {

@@ -19,6 +19,7 @@ import {
   writeInstallation,
 } from './store/index.ts';
 import type { Database } from './store/index.ts';
+import type { TemporalConnectionOptions } from './temporal-connection.ts';
 
 /** A name for what is kept, such as `20260131T101500`. */
 const stamp = (): string => new Date().toISOString().replace(/[-:]|\..*/g, '');
@@ -146,6 +147,8 @@ export interface MoveOptions {
   readonly databaseUrl: string;
   readonly temporalAddress: string;
   readonly namespace: string;
+  /** TLS and key of that Temporal. */
+  readonly access?: TemporalConnectionOptions | undefined;
   readonly onProgress?: CopyProgress | undefined;
 }
 
@@ -160,11 +163,16 @@ export interface Moved {
 }
 
 /** Throws one error that says what the new place lacks; registers Temporal's search attributes when they are missing. */
-export async function checkDestination({ databaseUrl, temporalAddress, namespace }: MoveOptions): Promise<void> {
+export async function checkDestination({
+  databaseUrl,
+  temporalAddress,
+  namespace,
+  access,
+}: MoveOptions): Promise<void> {
   await checkDatabase(databaseUrl);
   let connection: Connection;
   try {
-    connection = await Connection.connect({ address: temporalAddress, connectTimeout: '10 seconds' });
+    connection = await Connection.connect({ ...access, address: temporalAddress, connectTimeout: '10 seconds' });
   } catch (cause) {
     throw new WindlassError('unavailable', `Temporal at ${temporalAddress} cannot be reached: ${messageOf(cause)}`, {
       hint: 'nothing was changed; check --temporal-address',

@@ -17,6 +17,7 @@ import { createOperations, createTemporalGateway, refuseMoved } from './operatio
 import { openRooms } from './rooms.ts';
 import type { Rooms } from './rooms.ts';
 import { readRecordCounts, writeInstallation } from './store/index.ts';
+import { temporalConnectionOptions } from './temporal-connection.ts';
 import { connectWorker, startWorkers } from './worker.ts';
 
 /** What a started server tells its caller. */
@@ -136,7 +137,8 @@ async function startProcess(
     undo.push(() => Promise.resolve(clearInterval(following)));
     const { namespace } = config.temporal;
     // Lazy: a Temporal that is away makes requests fail with a reason, not the start.
-    const connection = Connection.lazy({ address: parts.temporalAddress });
+    const access = config.temporal.address === null ? {} : temporalConnectionOptions(config.temporal);
+    const connection = Connection.lazy({ address: parts.temporalAddress, ...access });
     undo.push(() => connection.close());
     const client = new Client({ connection, namespace });
     const temporal = createTemporalGateway(client, { namespace, uiUrl: parts.temporalUiUrl });
@@ -175,7 +177,7 @@ async function startProcess(
     }
     if (parts.worker) {
       const address = parts.temporalAddress;
-      const native = await connectWorker(address, log);
+      const native = await connectWorker({ address, ...access }, log);
       undo.push(() => native.close());
       const workers = await startWorkers({
         config,

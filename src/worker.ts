@@ -13,6 +13,7 @@ import { messageOf, newId, taskQueues, WindlassError } from './model/index.ts';
 import type { Operations } from './operations/index.ts';
 import type { Rooms } from './rooms.ts';
 import { heartbeatWorker, registerWorker, stopWorker } from './store/index.ts';
+import type { TemporalConnectionOptions } from './temporal-connection.ts';
 
 /** Made by the build from src/workflows; the same directory level in dist/ and in the source tree. */
 const bundlePath = join(__dirname, '..', 'workflow-bundle.js');
@@ -60,14 +61,17 @@ async function whenThere<T>(log: Logger, address: string, work: () => Promise<T>
           hint: 'see that it runs there, and check TEMPORAL_ADDRESS',
           cause: error,
         });
-      log.warn({ address }, 'Temporal cannot be reached; waiting for it');
+      log.warn({ address, reason: messageOf(error) }, 'Temporal cannot be reached; waiting for it');
     }
   }
 }
 
 /** The connection of a worker. Waits for a Temporal that is away. */
-export function connectWorker(address: string, log: Logger): Promise<NativeConnection> {
-  return whenThere(log, address, () => NativeConnection.connect({ address }));
+export function connectWorker(
+  options: TemporalConnectionOptions & { readonly address: string },
+  log: Logger,
+): Promise<NativeConnection> {
+  return whenThere(log, options.address, () => NativeConnection.connect(options));
 }
 
 /** Starts the two workers of a process: one for workflows and records, one for tools. */

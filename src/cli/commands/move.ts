@@ -65,7 +65,9 @@ export function addMove({ add }: Registry): void {
       if (temporalAddress === undefined) throw usageError('where to is not said', 'give --temporal-address host:port');
       const meter = createMeter(call.io, call.printer);
       const onProgress = (done: number, total: number): void => meter.show('copying records', done, total);
-      const to = { databaseUrl, temporalAddress, namespace, onProgress };
+      const { temporalConnectionOptions } = await import('../../temporal-connection.ts');
+      const access = temporalConnectionOptions(config.temporal);
+      const to = { databaseUrl, temporalAddress, namespace, access, onProgress };
       try {
         await checkDestination(to);
         await stopRunning(call, config, meter);
