@@ -5,6 +5,7 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { EventSourceParserStream } from 'eventsource-parser/stream';
 import type { Deployment, Page } from '../src/model/index.ts';
 import { startCluster } from '../test/support/cluster.ts';
 import { freePort, startUp } from '../test/support/processes.ts';
@@ -166,17 +167,11 @@ async function follow(client: TestClient, deploymentId: string): Promise<Followe
   });
   if (!response.ok || response.body === null) throw new Error(`a stream was refused: ${response.status}`);
   const ids: number[] = [];
-  let rest = '';
   let ended = false;
-  for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
-    const blocks = (rest + chunk).split('\n\n');
-    rest = blocks.pop() ?? '';
-    for (const block of blocks) {
-      const kind = /^event: (.*)$/m.exec(block)?.[1];
-      if (kind === 'end') ended = true;
-      else if (kind !== undefined && kind !== 'snapshot' && kind !== 'progress')
-        ids.push(Number(/^id: (\d+)$/m.exec(block)?.[1]));
-    }
+  const messages = response.body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
+  for await (const { id, event } of messages) {
+    if (event === 'end') ended = true;
+    else if (event !== 'snapshot' && event !== 'progress') ids.push(Number(id));
   }
   return { deploymentId, ids, ended };
 }

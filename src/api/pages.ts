@@ -3,6 +3,7 @@ import express, { Router } from 'express';
 import helmet from 'helmet';
 
 const staticDirectory = join(__dirname, 'static');
+const eventParserDirectory = dirname(require.resolve('eventsource-parser'));
 const swaggerDirectory = dirname(require.resolve('swagger-ui-dist/package.json'));
 
 /** Nothing comes from other hosts, and nothing may frame us. */
@@ -60,6 +61,9 @@ export function pagesRouter(): Router {
   router.get('/docs/api/assets/:name', (request, response, next) => {
     if (!assets.includes(request.params.name)) return next();
     response.sendFile(request.params.name, { root: swaggerDirectory, maxAge: '1d' });
+  });
+  router.get('/static/eventsource-parser.js', (_request, response) => {
+    response.sendFile('index.js', { root: eventParserDirectory, maxAge: '1d' });
   });
   router.use('/static', express.static(staticDirectory, { index: false, fallthrough: true, maxAge: '1m' }));
   router.get('/', (_request, response) => {

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { connect } from 'node:net';
+import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { sql } from 'kysely';
 import type { Deployment, Environment, LogChunk, NodeRun } from '../model/index.ts';
 import { announceProgress, appendLog, createEnvironment, recordEvent } from '../store/index.ts';
@@ -38,27 +39,15 @@ async function follow(path: string, headers: Record<string, string> = {}): Promi
     signal: abort.signal,
   });
   expect(response.headers.get('content-type')).toMatch('text/event-stream');
-  const reader = (response.body as ReadableStream<Uint8Array>).getReader();
-  const decoder = new TextDecoder();
-  let text = '';
+  const reader = (response.body as ReadableStream<Uint8Array>)
+    .pipeThrough(new TextDecoderStream())
+    .pipeThrough(new EventSourceParserStream())
+    .getReader();
   async function nextOrEnd(): Promise<Message | null> {
-    for (;;) {
-      const cut = text.indexOf('\n\n');
-      if (cut >= 0) {
-        const block = text.slice(0, cut);
-        text = text.slice(cut + 2);
-        if (block.startsWith(':')) continue;
-        const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1];
-        return {
-          id: field('id') === undefined ? null : Number(field('id')),
-          event: field('event') ?? 'message',
-          data: JSON.parse(field('data') ?? '{}') as Message['data'],
-        };
-      }
-      const { done, value } = await reader.read();
-      if (done) return null;
-      text += decoder.decode(value, { stream: true });
-    }
+    const { done, value } = await reader.read();
+    if (done) return null;
+    const { id, event = 'message', data } = value;
+    return { id: id === undefined ? null : Number(id), event, data: JSON.parse(data) as Message['data'] };
   }
   async function next(): Promise<Message> {
     const message = await nextOrEnd();

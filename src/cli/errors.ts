@@ -1,5 +1,6 @@
 import { CommanderError } from 'commander';
 import { z } from 'zod';
+import { ApiError } from '../client/index.ts';
 import type { Problem } from '../model/index.ts';
 import { WindlassError, messageOf } from '../model/index.ts';
 import { CliError, exitCodeOfError, exitCodes } from './exit.ts';
@@ -82,7 +83,8 @@ export function machineFailure(error: unknown): MachineFailure | null {
   const known = knownFailure(error);
   if (!known) return { code: 'internal', message: safeText(messageOf(error)), exitCode: exitCodes.failed };
   const { message, hint, problems, exitCode } = known;
-  const given = error instanceof CliError || error instanceof WindlassError ? error.code : undefined;
+  const given =
+    error instanceof CliError || error instanceof ApiError || error instanceof WindlassError ? error.code : undefined;
   return {
     code: given ?? (exitCode === exitCodes.usage ? 'usage' : 'failed'),
     message: safeText(message),
@@ -99,8 +101,19 @@ interface KnownFailure {
   readonly exitCode: number;
 }
 
+/** What the server advises, except where a command of ours is the next step. */
+function hintOf({ code, hint, url }: ApiError): string | undefined {
+  if (code === 'unauthenticated') return `store a key that works: windlass login ${url}`;
+  if (code === 'unreachable') return 'start it with `windlass up`, or give another address with --url or WINDLASS_URL';
+  return hint;
+}
+
 function knownFailure(error: unknown): KnownFailure | null {
   if (error instanceof CliError) return error;
+  if (error instanceof ApiError) {
+    const { message, problems, code, status } = error;
+    return { message, problems, hint: hintOf(error), exitCode: exitCodeOfError(code, status) };
+  }
   if (error instanceof WindlassError) {
     return {
       message: error.message,

@@ -1,4 +1,4 @@
-import type { DeploymentStatus, ErrorCode, Problem } from '../model/index.ts';
+import type { DeploymentStatus, Problem } from '../model/index.ts';
 import { assertNever } from '../model/index.ts';
 
 /** What the process ends with. Scripts rely on these numbers: they never change. */
@@ -66,7 +66,7 @@ export function exitCodeOfRun(status: DeploymentStatus): number {
 }
 
 /** A lock is a person's "no"; a file that is wrong is a failure, arguments that are wrong are usage. */
-export function exitCodeOfError(code: ErrorCode | (string & {}), status: number): number {
+export function exitCodeOfError(code: string | undefined, status: number | undefined): number {
   switch (code) {
     case 'unauthenticated':
     case 'forbidden':

@@ -12,8 +12,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runCli } from './program.ts';
 import type { SessionDependencies } from './session.ts';
-import type { FakeServer } from './testing/fake-server.test-support.ts';
-import { openSse, page, problem, startFakeServer } from './testing/fake-server.test-support.ts';
+import type { FakeServer } from '../client/fake-server.test-support.ts';
+import { openSse, page, problem, startFakeServer } from '../client/fake-server.test-support.ts';
 import type { FakeIo, FakeIoOptions } from './testing/fake-io.test-support.ts';
 import { fakeIo } from './testing/fake-io.test-support.ts';
 import {
@@ -68,6 +68,7 @@ async function finish(io: FakeIo, code: Promise<number>): Promise<Result> {
   return { code: await code, out: io.out(), err: io.err() };
 }
 
+const ana = { id: 'key_1', kind: 'key', name: 'ana', permissions: ['*'] };
 const done = (status: 'succeeded' | 'failed' | 'cancelled' | 'aborted' = 'succeeded') =>
   makeDeployment({ status, finishedAt: at(3) });
 
@@ -109,7 +110,7 @@ function shop(status: Parameters<typeof done>[0] = 'succeeded'): Routes {
       send({ event: 'snapshot', data: { deployment: makeDeployment(), nodes: shopNodes() } });
       const event = makeEvent(1, 'node.status', { alias: 'vpc', data: { index: 0, status: 'running' } });
       send({ id: 1, event: event.type, data: event });
-      send({ event: 'end', data: {} });
+      send({ event: 'end', data: { status } });
       return undefined;
     },
     'GET /deployments/dep_1': () => done(status),
@@ -317,7 +318,7 @@ test('retry gives the node the variables first; a secret is never in the argumen
     'GET /environments/shop': () => makeEnvironment({ currentDeploymentId: 'dep_1' }),
     'GET /environments/env_shop': () => makeEnvironment({ currentDeploymentId: 'dep_1' }),
     'GET /deployments': () => page(makeDeployment({ status: 'running' })),
-    [`PUT ${node}/variables`]: () => ({}),
+    [`PUT ${node}/variables`]: () => shopNodes()[0],
     [`POST ${node}/retry`]: () => makeDeployment({ status: 'running' }),
   };
   const { code, err } = await run("retry shop/eks --var 'size:=3' --secret-env TOKEN", routes, {
@@ -480,7 +481,7 @@ describe('the server of a command', () => {
   });
 
   test('flags win over the environment, the environment over the profile', async () => {
-    const { url } = await serve({ 'GET /environments': () => page(), 'GET /me': () => ({ name: 'ana' }) });
+    const { url } = await serve({ 'GET /environments': () => page(), 'GET /me': () => ana });
     const io = fakeIo({ env: { XDG_CONFIG_HOME: home, WINDLASS_TOKEN: 'from-login-1' } });
     expect(await runCli(['login', url], io, noServer)).toBe(0);
     const authorization = async (words: string[], env: Record<string, string>): Promise<unknown> => {
@@ -495,7 +496,7 @@ describe('the server of a command', () => {
   });
 
   test('a stored key is never sent to another server', async () => {
-    const first = await startFakeServer({ 'GET /me': () => ({ name: 'ana' }) });
+    const first = await startFakeServer({ 'GET /me': () => ana });
     const io = fakeIo({ env: { XDG_CONFIG_HOME: home, WINDLASS_TOKEN: 'for-the-first' } });
     await runCli(['login', first.url], io, noServer);
     const { url } = await serve({});

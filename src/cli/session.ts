@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { createClient } from '../client/index.ts';
+import type { Client } from '../client/index.ts';
 import { loadConfig } from '../config.ts';
 import type { Config } from '../config.ts';
-import { createClient } from './client/api-client.ts';
-import type { ApiClient } from './client/api-client.ts';
 import { CliError, exitCodes, usageError } from './exit.ts';
 import type { Io, Output, Printer } from './io.ts';
 import { readProfile, writeProfile } from './profile.ts';
@@ -15,7 +15,7 @@ import type { RunningServer, StartProgress } from './startup.ts';
 
 /** A server to talk to, for as long as a command takes. */
 export interface Session {
-  readonly client: ApiClient;
+  readonly client: Client;
   /** This process runs the server itself. */
   readonly embedded: boolean;
   readonly temporalUrl: string | null;

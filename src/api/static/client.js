@@ -1,4 +1,6 @@
 /** Calls of the API with the key of this tab. */
+import { createParser } from './eventsource-parser.js';
+
 const storageKey = 'windlass-key';
 
 export function readKey() {
@@ -44,24 +46,6 @@ export async function getText(path) {
   return (await request(path, { accept: 'text/plain' })).text();
 }
 
-/** Cuts a stream of text into server-sent events. */
-export function createParser(onEvent) {
-  let rest = '';
-  return (text) => {
-    rest += text;
-    const blocks = rest.split('\n\n');
-    rest = blocks.pop();
-    for (const block of blocks) {
-      const event = { event: 'message', data: '' };
-      for (const line of block.split('\n')) {
-        const cut = line.indexOf(': ');
-        if (cut > 0) event[line.slice(0, cut)] = line.slice(cut + 2);
-      }
-      if (event.data) onEvent({ ...event, data: JSON.parse(event.data) });
-    }
-  };
-}
-
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 /** Follows a stream until it ends or the signal is aborted; comes back by itself where it was cut. */
@@ -72,15 +56,17 @@ export async function follow(path, { signal, onEvent, onCut }) {
     try {
       const headers = last === undefined ? {} : { 'Last-Event-ID': last };
       const response = await request(path, { accept: 'text/event-stream', signal, headers });
-      const parse = createParser((event) => {
-        if (event.id) last = event.id;
-        if (event.event === 'end') ended = true;
-        onEvent(event);
+      const parser = createParser({
+        onEvent({ id, event = 'message', data }) {
+          if (id) last = id;
+          if (event === 'end') ended = true;
+          onEvent({ id, event, data: JSON.parse(data) });
+        },
       });
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       for (let part = await reader.read(); !part.done; part = await reader.read()) {
         wait = 500;
-        parse(part.value);
+        parser.feed(part.value);
       }
     } catch (error) {
       if (signal.aborted) return;

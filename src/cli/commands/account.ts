@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { createClient } from '../client/api-client.ts';
+import { createClient } from '../../client/index.ts';
 import type { Registry } from '../cli.ts';
 import { noOptions } from '../cli.ts';
 import { CliError, exitCodes, usageError } from '../exit.ts';
@@ -7,9 +7,6 @@ import { ownVersion } from '../package-root.ts';
 import { profilePath, readProfile, removeProfile, writeProfile } from '../profile.ts';
 import { checkUrl } from '../session.ts';
 import { createSecretReader, printDone, printItem } from './shared.ts';
-
-const meSchema = z.looseObject({ name: z.string().optional(), actor: z.looseObject({ name: z.string() }).optional() });
-const versionSchema = z.looseObject({ version: z.string() });
 
 export function addAccount({ add }: Registry): void {
   add({
@@ -32,10 +29,9 @@ export function addAccount({ add }: Registry): void {
           'The connection is not encrypted: whoever listens on the way can read the key. Better an https address.',
         );
       }
-      const me = await createClient({ url, token }).get('me', meSchema);
+      const { name } = await createClient({ url, token }).keys.current();
       const file = writeProfile(call.io.env, { url, token });
-      const name = me.name ?? me.actor?.name;
-      printDone(call, `Logged in to ${url}${name ? ` as ${name}` : ''}. Stored in ${file}`, { url, name, file });
+      printDone(call, `Logged in to ${url} as ${name}. Stored in ${file}`, { url, name, file });
     },
   });
   add({
@@ -63,10 +59,10 @@ export function addAccount({ add }: Registry): void {
       const session = await call.connectIfRunning();
       if (!session)
         throw new CliError('no server is running', { exitCode: exitCodes.failed, hint: 'start one: windlass up' });
-      const me = await session.client.get('me', meSchema);
+      const me = await session.client.keys.current();
       printItem(call, { url: session.client.url, ...me }, [
         ['server', session.client.url],
-        ['key', me.name ?? me.actor?.name],
+        ['key', me.name],
         ['profile', readProfile(call.io.env) ? profilePath(call.io.env) : null],
       ]);
     },
@@ -81,7 +77,7 @@ export function addAccount({ add }: Registry): void {
     options: noOptions,
     async run(call) {
       const session = await call.connectIfRunning().catch(() => null);
-      const server = session ? await session.client.get('version', versionSchema).catch(() => null) : null;
+      const server = session ? await session.client.tools.version().catch(() => null) : null;
       printItem(
         call,
         {

@@ -64,7 +64,10 @@ export function addBackup({ add }: Registry): void {
         let bytes: number;
         if (session) {
           meter.show('the server writes the backup', 0, 0);
-          bytes = await download(await session.client.send('backup', { passphrase }), file);
+          // It is long: sent once, without a deadline.
+          const options = { timeoutMs: Infinity, tries: 1 };
+          const response = await session.client.installation.backup.response({ body: { passphrase } }, options);
+          bytes = await download(response, file);
         } else {
           const { backupHere } = await import('../../moving.ts');
           const onProgress = (done: number, total: number): void => meter.show('writing', done, total);

@@ -1,6 +1,7 @@
+import { ApiError } from '../../client/index.ts';
 import type { Preview, PreviewDestroy } from '../../model/index.ts';
 import type { Invocation } from '../cli.ts';
-import { CliError, usageError } from '../exit.ts';
+import { usageError } from '../exit.ts';
 import { plural, someOf } from '../text/format.ts';
 import { oneLine } from '../text/width.ts';
 import { canAsk, confirm } from './shared.ts';
@@ -26,7 +27,7 @@ export async function requestConfirmed<T>(call: Call, confirmation: Confirmation
   try {
     return await request([]);
   } catch (error) {
-    if (!(error instanceof CliError) || error.code !== 'needsConfirmation') throw error;
+    if (!(error instanceof ApiError) || error.code !== 'needsConfirmation') throw error;
   }
   const { destroys } = await preview();
   await confirmDestroys(call, destroys, confirmation);

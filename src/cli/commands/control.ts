@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { deploymentSchema, environmentStatusReportSchema, isReadOnly, previewSchema } from '../../model/index.ts';
+import { collect } from '../../client/index.ts';
+import type { Client } from '../../client/index.ts';
+import { isReadOnly } from '../../model/index.ts';
 import type { Deployment, DeploymentStatus, Environment } from '../../model/index.ts';
-import { ref } from '../client/api-client.ts';
-import type { ApiClient } from '../client/api-client.ts';
 import type { CommandSpec, Invocation, Registry } from '../cli.ts';
 import { noOptions } from '../cli.ts';
 import { CliError, exitCodes, usageError } from '../exit.ts';
@@ -14,7 +14,6 @@ import { capitalize } from '../follow/words.ts';
 import { shellQuote } from '../text/format.ts';
 import { oneLine } from '../text/width.ts';
 import {
-  acceptedSchema,
   findDeployment,
   findOpenDeployment,
   followDeployment,
@@ -27,7 +26,6 @@ import {
 import { createSecretReader, findPlace, printDone } from './shared.ts';
 import { readVariables } from './variables-input.ts';
 
-const anything = z.unknown();
 const stopOptions = z.object({ detach: z.boolean().default(false), reason: z.string().optional() });
 type StopCall = Invocation<z.output<typeof stopOptions>>;
 
@@ -99,7 +97,7 @@ export function addControl(registry: Registry): void {
       async run(call) {
         const { client } = await call.connect();
         const deployment = await findRun({ client }, call.argument(0));
-        const answer = await client.post(`deployments/${ref(deployment.id)}/${verb}`, anything);
+        const answer = await client.deployments[verb]({ params: { ref: deployment.id } });
         const name = shellQuote(deployment.environmentName);
         printDone(
           call,
@@ -114,12 +112,12 @@ export function addControl(registry: Registry): void {
   addRepair(registry);
 }
 
-/** The run in progress that has the node. */
+/** The run in progress that has the node, as routes about both name it. */
 async function findNode(
   { client }: Pick<Session, 'client'>,
   reference: string,
   verb: string,
-): Promise<{ readonly deployment: Deployment; readonly alias: string; readonly path: string }> {
+): Promise<{ readonly ref: string; readonly alias: string }> {
   const { root, alias } = await findPlace(client, reference);
   if (alias === null && root.type === 'workflow')
     throw usageError(
@@ -127,8 +125,7 @@ async function findNode(
       `windlass ${verb} ${shellQuote(`${root.name}/NODE`)}`,
     );
   const deployment = await findOpenDeployment(client, root);
-  const node = alias ?? 'main';
-  return { deployment, alias: node, path: `deployments/${ref(deployment.id)}/nodes/${ref(node)}` };
+  return { ref: deployment.id, alias: alias ?? 'main' };
 }
 
 function addRepair({ add }: Registry): void {
@@ -145,10 +142,11 @@ function addRepair({ add }: Registry): void {
     options: z.object(variableOptions),
     async run(call) {
       const { client } = await call.connect();
-      const { alias, path } = await findNode({ client }, call.argument(0), 'retry');
+      const params = await findNode({ client }, call.argument(0), 'retry');
+      const { alias } = params;
       const variables = await readVariables(call.options, alias, createSecretReader(call.io));
-      if (variables.length > 0) await client.put(`${path}/variables`, anything, variables);
-      const answer = await client.post(`${path}/retry`, anything);
+      if (variables.length > 0) await client.deployments.setNodeVariables({ params, body: variables });
+      const answer = await client.deployments.retryNode({ params });
       printDone(call, `${alias} is run again; what waited on it follows`, answer);
     },
   });
@@ -159,9 +157,9 @@ function addRepair({ add }: Registry): void {
     options: noOptions,
     async run(call) {
       const { client } = await call.connect();
-      const { alias, path } = await findNode({ client }, call.argument(0), 'skip');
-      const answer = await client.post(`${path}/skip`, anything);
-      printDone(call, `${alias} is left out; what waited on it goes on`, answer);
+      const params = await findNode({ client }, call.argument(0), 'skip');
+      const answer = await client.deployments.skipNode({ params });
+      printDone(call, `${params.alias} is left out; what waited on it goes on`, answer);
     },
   });
 }
@@ -182,8 +180,10 @@ interface Stop {
 export async function stopRun(call: StopCall, session: Session, { deployment, verb, ending }: Stop): Promise<number> {
   const { client } = session;
   const reason = call.options.reason;
-  const path = `deployments/${ref(deployment.id)}/${verb}`;
-  const { warning, ...asked } = await client.post(path, acceptedSchema, reason === undefined ? {} : { reason });
+  const { warning, ...asked }: Deployment & { warning?: string | undefined } = await client.deployments[verb]({
+    params: { ref: deployment.id },
+    body: { reason },
+  });
   if (warning) call.printer.remark(warning);
   // A rollback of a run that is over is a run of its own.
   if (asked.id !== deployment.id) {
@@ -208,10 +208,9 @@ export async function stopRun(call: StopCall, session: Session, { deployment, ve
 }
 
 /** Which run has the turn of an environment now that one was stopped, or gets it next. */
-async function describeNextRun(client: ApiClient, stopped: Deployment): Promise<string[]> {
-  const path = `environments/${ref(stopped.environmentId)}/status`;
+async function describeNextRun(client: Client, stopped: Deployment): Promise<string[]> {
   // The stop itself is done and told; that the rest cannot be seen is no failure of it.
-  const report = await client.get(path, environmentStatusReportSchema).catch(() => null);
+  const report = await client.environments.status({ params: { ref: stopped.environmentId } }).catch(() => null);
   if (report === null) return [];
   const { current, queued } = report;
   const describe = ({ number, type, requestedBy }: Deployment): string =>
@@ -249,21 +248,27 @@ function addResume({ add }: Registry): void {
       const id = await lastDeployment(session, call.argument(0));
       const { client } = session;
       const choice = options.refresh || options.asItWas ? { refresh: options.refresh } : {};
-      const base = await client.get(`deployments/${ref(id)}`, deploymentSchema);
+      const base = await client.deployments.get({ params: { ref: id } });
       const { warning, ...deployment } = await requestConfirmed(call, {
         yes: options.yes,
         what: `resuming "${base.environmentName}"`,
         command: `windlass resume ${shellQuote(call.argument(0))}${options.refresh ? ' --refresh' : ''}`,
         request: (mayDestroy) =>
-          client.post(`deployments/${ref(id)}/resume`, acceptedSchema, {
-            ...choice,
-            // With the snapshot, what may be destroyed was said when the resumed run was asked for.
-            ...(mayDestroy?.length === 0 && !options.refresh ? {} : { mayDestroy: mayDestroy ?? null }),
+          client.deployments.resume({
+            params: { ref: id },
+            body: {
+              ...choice,
+              // With the snapshot, what may be destroyed was said when the resumed run was asked for.
+              ...(mayDestroy?.length === 0 && !options.refresh ? {} : { mayDestroy: mayDestroy ?? null }),
+            },
           }),
         preview: () =>
-          client.post(`environments/${ref(base.environmentId)}/preview`, previewSchema, {
-            type: 'deploy',
-            resume: { deployment: base.id, refresh: true },
+          client.environments.preview({
+            params: { ref: base.environmentId },
+            body: {
+              type: 'deploy',
+              resume: { deployment: base.id, refresh: true },
+            },
           }),
       });
       if (warning) printer.remark(oneLine(warning));
@@ -282,7 +287,7 @@ const resumeOptions = z.object({
 export async function lastDeployment({ client }: Session, reference: string): Promise<string> {
   if (isDeploymentId(reference)) return reference;
   const { root } = await findPlace(client, reference);
-  const { items } = await client.list('deployments', deploymentSchema, { query: { environment: root.id }, limit: 50 });
+  const { items } = await collect(client.deployments.list, { query: { environment: root.id } }, { limit: 50 });
   // Plans and drift checks leave nothing to resume.
   const last = items.find(({ type }) => !isReadOnly(type));
   if (last) return last.id;

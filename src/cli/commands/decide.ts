@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { approvalDecisionInputSchema, approvalSchema } from '../../model/index.ts';
+import { collect } from '../../client/index.ts';
+import type { Client } from '../../client/index.ts';
+import { approvalDecisionInputSchema } from '../../model/index.ts';
 import type { Approval } from '../../model/index.ts';
-import type { ApiClient } from '../client/api-client.ts';
-import { ref } from '../client/api-client.ts';
 import type { Invocation, Registry } from '../cli.ts';
 import { CliError, exitCodes, usageError } from '../exit.ts';
 import { describeCounts, formatCounts, plural, shellQuote, someOf } from '../text/format.ts';
@@ -16,8 +16,6 @@ const decideOptions = z.object({
   all: z.boolean().default(false),
   yes: z.boolean().default(false),
 });
-/** With the reason when the run hears of the decision later. */
-const decidedSchema = approvalSchema.extend({ warning: z.string().optional() });
 type DecideCall = Invocation<z.output<typeof decideOptions>>;
 
 const commentFlag = { flags: '--comment <text>', description: 'kept with the decision' };
@@ -67,7 +65,7 @@ async function decide(call: DecideCall, decision: 'approve' | 'reject'): Promise
       ...(options.comment ? { comment: options.comment } : {}),
       ...(envelope ? { envelope } : {}),
     });
-    const { warning, ...answer } = await client.post(`approvals/${ref(approval.id)}/${decision}`, decidedSchema, body);
+    const { warning, ...answer } = await client.approvals[decision]({ params: { id: approval.id }, body });
     if (warning) printer.remark(oneLine(warning));
     decided.push(answer);
   }
@@ -102,13 +100,11 @@ async function warnOfDestroys(call: DecideCall, approvals: readonly Approval[]):
 }
 
 /** Decisions behind an approval id, a node's path or an environment. */
-async function findApprovals(client: ApiClient, reference: string, all: boolean): Promise<Approval[]> {
-  if (/^apr_[0-9a-z]+$/.test(reference)) return [await client.get(`approvals/${ref(reference)}`, approvalSchema)];
+async function findApprovals(client: Client, reference: string, all: boolean): Promise<Approval[]> {
+  if (/^apr_[0-9a-z]+$/.test(reference)) return [await client.approvals.get({ params: { id: reference } })];
   const { root, environment, alias } = await findPlace(client, reference);
   const deployment = await findOpenDeployment(client, root);
-  const { items } = await client.list('approvals', approvalSchema, {
-    query: { deployment: deployment.id, status: 'pending' },
-  });
+  const { items } = await collect(client.approvals.list, { query: { deployment: deployment.id, status: 'pending' } });
   const mine = items.filter(
     (approval) => alias === null || approval.alias === alias || approval.environmentId === environment.id,
   );

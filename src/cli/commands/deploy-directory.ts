@@ -1,9 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
+import { ApiError, collect } from '../../client/index.ts';
 import { formatProblems, parseWorkflowFile } from '../../definition/index.ts';
-import { environmentSchema, templateSchema } from '../../model/index.ts';
 import type { Environment, Template, TemplateInput } from '../../model/index.ts';
-import { ref } from '../client/api-client.ts';
 import type { Invocation } from '../cli.ts';
 import { CliError, exitCodes, usageError } from '../exit.ts';
 import type { Session } from '../session.ts';
@@ -17,7 +16,7 @@ import {
   templateOf,
 } from './directory.ts';
 import type { DeployableDirectory } from './directory.ts';
-import { findPlace, getEnvironment, pathWith } from './shared.ts';
+import { findPlace, getEnvironment } from './shared.ts';
 import type { NodePlace } from './shared.ts';
 
 type Call = Pick<
@@ -68,7 +67,7 @@ async function chooseTarget(call: Call, session: Session, argument: string): Pro
     await getEnvironment(session.client, argument);
     return { kind: 'environment', reference: argument };
   } catch (error) {
-    if (error instanceof CliError && error.code === 'notFound') return { kind: 'directory', path: argument };
+    if (error instanceof ApiError && error.code === 'notFound') return { kind: 'directory', path: argument };
     throw error;
   }
 }
@@ -112,14 +111,17 @@ export async function provideEnvironment({ call, session, name, template }: Prov
   const { client } = session;
   const query = { project: call.options.project };
   const made = await provideTemplate(call, session, template);
-  const { items } = await client.list('environments', environmentSchema, { query: { ...query, name } });
+  const { items } = await collect(client.environments.list, { query: { ...query, name } });
   const known = items.find(
     (environment) => environment.name === name && environment.parentId === null && !environment.flags.archived,
   );
   if (!known) {
-    const environment = await client.post(pathWith('environments', query), environmentSchema, {
-      name,
-      template: made.id,
+    const environment = await client.environments.create({
+      query,
+      body: {
+        name,
+        template: made.id,
+      },
     });
     call.printer.remark(`Created environment ${name}`);
     return environment;
@@ -127,17 +129,17 @@ export async function provideEnvironment({ call, session, name, template }: Prov
   if (known.templateId === made.id) return known;
   throw new CliError(`there is an environment "${name}" already, of template "${known.templateName ?? 'none'}"`, {
     exitCode: exitCodes.usage,
-    hint: `deploy the directory under another name: --name NAME   or that environment: windlass deploy ${ref(known.id)}`,
+    hint: `deploy the directory under another name: --name NAME   or that environment: windlass deploy ${known.id}`,
   });
 }
 
 async function provideTemplate(call: Call, session: Session, input: TemplateInput): Promise<Template> {
   const { client } = session;
   const query = { project: call.options.project };
-  const { items } = await client.list('templates', templateSchema, { query: { ...query, name: input.name } });
+  const { items } = await collect(client.templates.list, { query: { ...query, name: input.name } });
   const known = items.find((template) => template.name === input.name);
   if (!known) {
-    const made = await client.post(pathWith('templates', query), templateSchema, input);
+    const made = await client.templates.create({ query, body: input });
     call.printer.remark(
       `Created template ${input.name} from ${input.source.kind === 'local' ? input.source.directory : input.source.repository}`,
     );
@@ -158,7 +160,7 @@ async function provideTemplate(call: Call, session: Session, input: TemplateInpu
       },
     );
   }
-  const updated = await client.put(`templates/${ref(known.id)}`, templateSchema, input);
+  const updated = await client.templates.replace({ params: { ref: known.id }, body: input });
   call.printer.remark(`Updated template ${input.name}: was ${describeSource(known)}`);
   return updated;
 }
@@ -177,9 +179,7 @@ async function provideTemplates(call: Call, session: Session, found: DeployableD
     (name) => !name.includes('${'),
   );
   if (wanted.length === 0) return;
-  const { items } = await session.client.list('templates', templateSchema, {
-    query: { project: call.options.project },
-  });
+  const { items } = await collect(session.client.templates.list, { query: { project: call.options.project } });
   const known = new Set(items.map((template) => template.name));
   const missing = wanted.filter((name) => !known.has(name));
   if (missing.length === 0) return;

@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import { topologicalOrder } from '../../definition/index.ts';
-import { environmentStatusWord, graphSchema, mayHaveResources } from '../../model/index.ts';
+import { environmentStatusWord, mayHaveResources } from '../../model/index.ts';
 import type { Environment } from '../../model/index.ts';
-import { ref } from '../client/api-client.ts';
 import type { Registry } from '../cli.ts';
 import { usageError } from '../exit.ts';
 import { plural, shellQuote, someOf } from '../text/format.ts';
@@ -87,7 +86,7 @@ export function addDestroy({ add }: Registry): void {
 /** Names of what is deployed and would go, what depends on others first. */
 async function listDoomed(session: Session, { root, environment, alias }: NodePlace): Promise<string[]> {
   if (alias !== null || root.type !== 'workflow') return [describe(environment)];
-  const { nodes } = await session.client.get(`environments/${ref(root.id)}/graph`, graphSchema);
+  const { nodes } = await session.client.environments.graph({ params: { ref: root.id } });
   const { order } = topologicalOrder(nodes);
   const place = new Map((order ?? []).map((name, index) => [name, index]));
   return nodes

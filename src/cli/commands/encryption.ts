@@ -1,30 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { z } from 'zod';
+import { collect } from '../../client/index.ts';
+import type { AnswerOf, Client } from '../../client/index.ts';
 import type { Registry } from '../cli.ts';
 import { noOptions } from '../cli.ts';
 import { CliError } from '../exit.ts';
 import { createMeter } from '../text/meter.ts';
 import { ago, printDone, printList } from './shared.ts';
-
-const keySchema = z.object({
-  id: z.string(),
-  status: z.string(),
-  origin: z.string(),
-  createdAt: z.string(),
-  retiredAt: z.string().nullable(),
-});
-
-const stepSchema = z.object({
-  state: z.enum(['waiting', 'sealing', 'done']),
-  keyId: z.string(),
-  cursor: z.string().nullable(),
-  looked: z.number(),
-  total: z.number(),
-  sealed: z.number(),
-  waitingFor: z.array(z.string()),
-  retired: z.array(z.string()),
-});
 
 /** A worker says every five seconds which keys it holds. */
 const longestWaitMs = 20_000;
@@ -40,7 +22,7 @@ export function addEncryption({ add }: Pick<Registry, 'add'>, key: Command): voi
         const { client } = await call.connect();
         printList(
           call,
-          await client.list('encryption/keys', keySchema, {}),
+          await collect(client.encryption.listKeys, {}),
           [
             { title: 'id', value: (item) => item.id, keep: true },
             { title: 'status', value: (item) => item.status, keep: true },
@@ -73,7 +55,9 @@ export function addEncryption({ add }: Pick<Registry, 'add'>, key: Command): voi
         let sealed = 0;
         try {
           for (;;) {
-            const step: z.output<typeof stepSchema> = await client.post('encryption/rotation', stepSchema, { cursor });
+            const step: AnswerOf<Client['encryption']['rotate']> = await client.encryption.rotate({
+              body: { cursor },
+            });
             sealed += step.sealed;
             cursor = step.cursor;
             if (step.state === 'done') {

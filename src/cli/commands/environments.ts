@@ -1,15 +1,13 @@
 import { z } from 'zod';
+import { collect } from '../../client/index.ts';
+import type { AnswerOf, Client } from '../../client/index.ts';
 import {
-  effectiveVariableSchema,
-  environmentSchema,
+  driftStatuses,
   environmentSettingsSchema,
   environmentStatuses,
   environmentStatusWord,
-  eventSchema,
-  outputSchema,
 } from '../../model/index.ts';
 import type { Environment } from '../../model/index.ts';
-import { ref } from '../client/api-client.ts';
 import type { Invocation, Registry } from '../cli.ts';
 import { noOptions } from '../cli.ts';
 import { usageError } from '../exit.ts';
@@ -20,7 +18,7 @@ import type { Column } from '../text/table.ts';
 import { stateFields } from '../status-text.ts';
 import { allSettings, findInherited, settingsFields } from './settings.ts';
 import { addEnvironmentVerbs } from './ttl-lock.ts';
-import { getEnvironment, pathWith, printDone, printItem, printList } from './shared.ts';
+import { getEnvironment, printDone, printItem, printList } from './shared.ts';
 import {
   confirmDelete,
   dropNone,
@@ -77,14 +75,14 @@ export function addEnvironments({ add, group }: Registry): void {
       options: z.object({
         ...limitOption,
         project: z.string().optional(),
-        status: z.string().optional(),
+        status: z.enum(environmentStatuses).optional(),
         name: z.string().optional(),
-        drift: z.string().optional(),
+        drift: z.enum(driftStatuses).optional(),
       }),
       async run(call) {
         const { limit, ...rest } = call.options;
         const { client } = await call.connect();
-        const listing = await client.list('environments', environmentSchema, { query: rest, limit });
+        const listing = await collect(client.environments.list, { query: rest }, { limit });
         printList(
           call,
           listing,
@@ -154,12 +152,15 @@ export function addEnvironments({ add, group }: Registry): void {
         if (!template) throw usageError('--template is missing', 'those there are: windlass template list');
         const settings = environmentSettingsSchema.parse(dropNone(readSettings(call.options)));
         const { client } = await call.connect();
-        const item = await client.post(pathWith('environments', { project }), environmentSchema, {
-          name,
-          template,
-          settings,
-          ...(revision ? { revision } : {}),
-          ...(workspace ? { workspace } : {}),
+        const item = await client.environments.create({
+          query: { project },
+          body: {
+            name,
+            template,
+            settings,
+            ...(revision ? { revision } : {}),
+            ...(workspace ? { workspace } : {}),
+          },
         });
         printDone(call, `Created ${item.name} (${item.id}). Next:  windlass deploy ${shellQuote(item.name)}`, item);
       },
@@ -194,7 +195,7 @@ export function addEnvironments({ add, group }: Registry): void {
         };
         if (Object.keys(body).length === 0)
           throw usageError('nothing to change was given', 'windlass environment update --help shows what can be');
-        const item = await client.patch(`environments/${ref(known.id)}`, environmentSchema, body);
+        const item = await client.environments.update({ params: { ref: known.id }, body });
         printDone(call, `Updated ${item.name}.`, item);
       },
     },
@@ -221,7 +222,10 @@ export function addEnvironments({ add, group }: Registry): void {
         const { client } = await call.connect();
         const item = await getEnvironment(client, call.argument(0));
         await confirmDelete(call, `environment "${item.name}" (its history is kept in the archive)`);
-        await client.delete(`environments/${ref(item.id)}`, call.options.force ? { force: true } : {});
+        await client.environments.archive({
+          params: { ref: item.id },
+          query: call.options.force ? { force: true } : {},
+        });
         printDone(call, `Archived ${item.name}.`, { deleted: item.id });
       },
     },
@@ -248,9 +252,9 @@ function addParts({
       options: z.object(limitOption),
       async run(call) {
         const { client } = await call.connect();
-        const listing = await client.list(
-          `environments/${ref(call.argument(0))}/children`,
-          environmentSchema,
+        const listing = await collect(
+          client.environments.children,
+          { params: { ref: call.argument(0) } },
           call.options,
         );
         printList(call, listing, columns(call.io.now()), 'No sub-environments.');
@@ -270,7 +274,7 @@ function addParts({
       options: noOptions,
       async run(call) {
         const { client } = await call.connect();
-        const listing = await client.list(`environments/${ref(call.argument(0))}/outputs`, outputSchema);
+        const listing = await collect(client.environments.outputs, { params: { ref: call.argument(0) } });
         printList(
           call,
           listing,
@@ -311,8 +315,8 @@ function addParts({
       options: z.object(limitOption),
       async run(call) {
         const { client } = await call.connect();
-        const path = `environments/${ref(call.argument(0))}/events`;
-        const all = await client.list(path, eventSchema, { pageSize: 1000 });
+        const params = { ref: call.argument(0) };
+        const all = await collect(client.environments.events, { params }, { pageSize: 1000 });
         const listing = { items: all.items.slice(-call.options.limit), more: all.items.length > call.options.limit };
         if (call.printer.format !== 'table' || listing.items.length === 0) {
           printList(call, listing, [], 'No events.');
@@ -340,7 +344,7 @@ function nodeColumn<T extends { readonly alias: string | null }>(items: readonly
   return items.some(({ alias }) => alias !== null) ? [{ title: 'node', value: (item) => item.alias, keep: true }] : [];
 }
 
-type ShownVariable = z.output<typeof effectiveVariableSchema>;
+type ShownVariable = AnswerOf<Client['environments']['variables']>['items'][number];
 
 /** Where a value comes from: its level, or the text that an input reads. */
 function originOf({ level, template, readOnly }: ShownVariable): string {
@@ -351,7 +355,7 @@ function originOf({ level, template, readOnly }: ShownVariable): string {
 /** Variables in force, with the level that each value comes from. */
 export async function printEffective(call: Invocation<unknown>, reference: string): Promise<void> {
   const { client } = await call.connect();
-  const listing = await client.list(`environments/${ref(reference)}/variables`, effectiveVariableSchema);
+  const listing = await collect(client.environments.variables, { params: { ref: reference } });
   const value = (item: ShownVariable): string => {
     if (item.sensitive) return '(sensitive)';
     return item.level === 'input' && item.value === null ? '(not known yet)' : showValue(item.value);

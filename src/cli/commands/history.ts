@@ -1,16 +1,8 @@
 import { z } from 'zod';
-import {
-  approvalSchema,
-  auditEntrySchema,
-  deploymentSchema,
-  deploymentStatuses,
-  deploymentStatusWord,
-  deploymentTypes,
-  nodeRunSchema,
-} from '../../model/index.ts';
+import { collect } from '../../client/index.ts';
+import type { Client } from '../../client/index.ts';
+import { approvalSchema, deploymentStatuses, deploymentStatusWord, deploymentTypes } from '../../model/index.ts';
 import type { Approval, Deployment, NodeRun } from '../../model/index.ts';
-import { ref } from '../client/api-client.ts';
-import type { ApiClient } from '../client/api-client.ts';
 import type { Flag, Invocation, Registry } from '../cli.ts';
 import { noOptions } from '../cli.ts';
 import { renderFinal } from '../follow/render.ts';
@@ -47,7 +39,7 @@ export function addDeployments({ add, group }: Registry): void {
       options: z.object({
         ...limitOption,
         status: z.string().optional(),
-        type: z.string().optional(),
+        type: z.enum(deploymentTypes).optional(),
         since: z.string().optional(),
         requestedBy: z.string().optional(),
       }),
@@ -56,16 +48,19 @@ export function addDeployments({ add, group }: Registry): void {
         const { client } = await call.connect();
         const reference = call.optional(0);
         const environment = reference === undefined ? null : (await findPlace(client, reference)).root;
-        const listing = await client.list('deployments', deploymentSchema, {
-          query: {
-            environment: environment?.id,
-            status,
-            type,
-            requestedBy,
-            since: since === undefined ? undefined : readSince(since, call.io.now()),
+        const listing = await collect(
+          client.deployments.list,
+          {
+            query: {
+              environment: environment?.id,
+              status,
+              type,
+              requestedBy,
+              since: since === undefined ? undefined : readSince(since, call.io.now()),
+            },
           },
-          limit,
-        });
+          { limit },
+        );
         printList(
           call,
           listing,
@@ -111,7 +106,7 @@ export function addDeployments({ add, group }: Registry): void {
       async run(call) {
         const { client } = await call.connect();
         const item = await findNamed(call, client);
-        const { items: nodes } = await client.list(`deployments/${ref(item.id)}/nodes`, nodeRunSchema);
+        const { items: nodes } = await collect(client.deployments.nodes, { params: { ref: item.id } });
         const { printer, io } = call;
         if (printer.format !== 'table') return printValue(call, { ...item, nodes });
         const view = createView({ deployment: item, nodes });
@@ -167,7 +162,7 @@ export function addDeployments({ add, group }: Registry): void {
         const { client } = await call.connect();
         const { id } = await findNamed(call, client);
         const { limit } = call.options;
-        const listing = await client.list(`deployments/${ref(id)}/nodes`, nodeRunSchema, { limit });
+        const listing = await collect(client.deployments.nodes, { params: { ref: id } }, { limit });
         printList(
           call,
           listing,
@@ -192,7 +187,7 @@ const numberOption = { environment: z.string().optional() };
 /** The run that a command names: by id, or by its number with `--environment`. */
 async function findNamed(
   call: Invocation<{ readonly environment?: string | undefined }>,
-  client: ApiClient,
+  client: Client,
 ): Promise<Deployment> {
   const { environment } = call.options;
   const whose = environment === undefined ? null : (await findPlace(client, environment)).root;
@@ -245,7 +240,7 @@ export function addApprovals({ add, group }: Registry): void {
       ],
       options: z.object({
         ...limitOption,
-        status: z.string(),
+        status: approvalSchema.shape.status,
         environment: z.string().optional(),
         deployment: z.string().optional(),
       }),
@@ -253,10 +248,11 @@ export function addApprovals({ add, group }: Registry): void {
         const { limit, status, environment, deployment } = call.options;
         const { client } = await call.connect();
         const environmentId = environment ? (await getEnvironment(client, environment)).id : undefined;
-        const listing = await client.list('approvals', approvalSchema, {
-          query: { status, environment: environmentId, deployment },
-          limit,
-        });
+        const listing = await collect(
+          client.approvals.list,
+          { query: { status, environment: environmentId, deployment } },
+          { limit },
+        );
         printList(
           call,
           listing,
@@ -292,7 +288,7 @@ export function addApprovals({ add, group }: Registry): void {
       options: noOptions,
       async run(call) {
         const { client } = await call.connect();
-        const item = await client.get(`approvals/${ref(call.argument(0))}`, approvalSchema);
+        const item = await client.approvals.get({ params: { id: call.argument(0) } });
         printItem(call, item, [
           ['what', item.path],
           ['status', item.status],
@@ -374,7 +370,7 @@ export function addAudit({ add, group }: Registry): void {
           until: until === undefined ? undefined : readSince(until, nowMs, '--until'),
         };
         const { client } = await call.connect();
-        const listing = await client.list('audit', auditEntrySchema, { query, limit });
+        const listing = await collect(client.audit.list, { query }, { limit });
         printList(
           call,
           { ...listing, more: false },

@@ -1,13 +1,9 @@
 import { z } from 'zod';
-import { apiKeySchema } from '../../model/index.ts';
-import { ref } from '../client/api-client.ts';
+import { collect } from '../../client/index.ts';
 import type { Registry } from '../cli.ts';
 import { confirmDelete, limitFlag, limitOption, yesFlag, yesOption } from './options.ts';
 import { addEncryption } from './encryption.ts';
 import { ago, printDone, printList } from './shared.ts';
-
-/** The key itself comes once, when it is made. */
-const newKeySchema = apiKeySchema.extend({ token: z.string().nullable() });
 
 export function addKeys({ add, group }: Registry): void {
   const key = group('key', 'API keys', ['keys']);
@@ -23,7 +19,7 @@ export function addKeys({ add, group }: Registry): void {
         const { client } = await call.connect();
         printList(
           call,
-          await client.list('keys', apiKeySchema, call.options),
+          await collect(client.keys.list, {}, call.options),
           [
             { title: 'name', value: (item) => item.name, keep: true },
             { title: 'begins', value: (item) => item.prefix },
@@ -60,10 +56,12 @@ export function addKeys({ add, group }: Registry): void {
         const { client } = await call.connect();
         const expiresAt =
           expiresDays === undefined ? undefined : new Date(call.io.now() + expiresDays * 86_400_000).toISOString();
-        const item = await client.post('keys', newKeySchema, {
-          name: call.argument(0),
-          ...(permission ? { permissions: permission } : {}),
-          ...(expiresAt ? { expiresAt } : {}),
+        const item = await client.keys.create({
+          body: {
+            name: call.argument(0),
+            ...(permission ? { permissions: permission } : {}),
+            ...(expiresAt ? { expiresAt } : {}),
+          },
         });
         if (call.printer.format === 'table') call.printer.remark('The key is shown only now:');
         printDone(call, item.token ?? `${item.name} is there already; its key cannot be shown again`, item);
@@ -83,7 +81,7 @@ export function addKeys({ add, group }: Registry): void {
         const { client } = await call.connect();
         const reference = call.argument(0);
         await confirmDelete(call, `key "${reference}": whoever uses it is shut out`);
-        await client.delete(`keys/${ref(reference)}`);
+        await client.keys.revoke({ params: { ref: reference } });
         printDone(call, `Revoked ${reference}.`, { deleted: reference });
       },
     },

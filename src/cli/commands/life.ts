@@ -1,15 +1,9 @@
 import { z } from 'zod';
+import { collect } from '../../client/index.ts';
+import type { AnswerOf, Client } from '../../client/index.ts';
 import { cronProblem, nextRuns, timezoneProblem } from '../../definition/index.ts';
-import {
-  driftResultSchema,
-  environmentDriftSchema,
-  environmentScheduleSchema,
-  environmentSchema,
-  scheduledRunSchema,
-} from '../../model/index.ts';
+import { environmentDriftSchema, environmentScheduleSchema } from '../../model/index.ts';
 import type { Environment, EnvironmentDrift, EnvironmentSchedule } from '../../model/index.ts';
-import { ref } from '../client/api-client.ts';
-import type { ApiClient } from '../client/api-client.ts';
 import type { Invocation, Registry } from '../cli.ts';
 import { noOptions } from '../cli.ts';
 import { CliError, usageError } from '../exit.ts';
@@ -19,10 +13,6 @@ import { oneLine } from '../text/width.ts';
 import { followFlags, followOptions, startRun } from './runs.ts';
 import { limitFlag, limitOption } from './options.ts';
 import { ago, findPlace, getEnvironment, printDone, printItem, printList } from './shared.ts';
-
-/** Answers of these routes are the settings, alone or with more around them. */
-const loose = z.looseObject({});
-const missedSchema = z.looseObject({ missed: z.number().nullish() });
 
 function checkCron(flag: string, cron: string | undefined, timezone: string | undefined): void {
   const problem =
@@ -51,7 +41,7 @@ export function addSchedules({ add, group }: Registry): void {
       async run(call) {
         const { limit, project } = call.options;
         const { client } = await call.connect();
-        const listing = await client.list('schedules', scheduledRunSchema, { query: { project }, limit });
+        const listing = await collect(client.schedules.list, { query: { project } }, { limit });
         printList(
           call,
           listing,
@@ -91,7 +81,7 @@ export function addSchedules({ add, group }: Registry): void {
             `${name} has no schedule. Set one:  windlass schedule set ${shellQuote(name)} --destroy "0 20 * * 1-5" --deploy "0 7 * * 1-5"`,
             null,
           );
-        const { missed } = await client.get(`environments/${ref(id)}/schedule`, missedSchema);
+        const { missed } = await client.schedules.get({ params: { ref: id } });
         return printItem(call, { ...settings.schedule, missed }, [
           ...scheduleFields(settings.schedule, call.io.now()),
           ['missed', missed ? `${missed} in outages of more than ${settings.schedule.catchUpSeconds} s` : null],
@@ -142,7 +132,7 @@ export function addSchedules({ add, group }: Registry): void {
         };
         if (!merged.deploy && !merged.destroy) {
           if (!deploy && !destroy) throw usageError('give --deploy CRON, --destroy CRON, or both');
-          await client.delete(`environments/${ref(environment.id)}/schedule`);
+          await client.schedules.remove({ params: { ref: environment.id } });
           return printDone(call, `${environment.name} has no schedule any more.`, null);
         }
         return saveSchedule(call, client, environment, environmentScheduleSchema.parse(merged));
@@ -182,7 +172,7 @@ export function addSchedules({ add, group }: Registry): void {
       async run(call) {
         const { client } = await call.connect();
         const environment = await getEnvironment(client, call.argument(0));
-        await client.delete(`environments/${ref(environment.id)}/schedule`);
+        await client.schedules.remove({ params: { ref: environment.id } });
         printDone(call, `${environment.name} has no schedule any more.`, null);
       },
     },
@@ -192,11 +182,11 @@ export function addSchedules({ add, group }: Registry): void {
 
 async function saveSchedule(
   call: Invocation<unknown>,
-  client: ApiClient,
+  client: Client,
   environment: { readonly id: string; readonly name: string },
   body: EnvironmentSchedule,
 ): Promise<void> {
-  await client.put(`environments/${ref(environment.id)}/schedule`, loose, body);
+  await client.schedules.set({ params: { ref: environment.id }, body });
   printItem(call, body, [['environment', environment.name], ...scheduleFields(body, call.io.now())]);
 }
 
@@ -330,7 +320,7 @@ export function addDrift({ add, group }: Registry): void {
         const merged = { ...environment.settings.drift, ...given };
         if (!('cron' in merged)) throw usageError('--cron is missing', 'such as --cron "0 8,20 * * *"');
         const body: EnvironmentDrift = environmentDriftSchema.parse(merged);
-        await client.put(`environments/${ref(environment.id)}/drift`, loose, body);
+        await client.drift.set({ params: { ref: environment.id }, body });
         printItem(call, body, [
           ['environment', environment.name],
           ['checks', describeCron(body.cron, body.timezone, call.io.now())],
@@ -351,7 +341,7 @@ export function addDrift({ add, group }: Registry): void {
       async run(call) {
         const { client } = await call.connect();
         const environment = await getEnvironment(client, call.argument(0));
-        await client.delete(`environments/${ref(environment.id)}/drift`);
+        await client.drift.remove({ params: { ref: environment.id } });
         printDone(call, `${environment.name} is not checked for drift any more.`, null);
       },
     },
@@ -359,19 +349,14 @@ export function addDrift({ add, group }: Registry): void {
   );
 }
 
-/** The answer of the route; what else is in it is kept for machines. */
-const driftAnswerSchema = z.looseObject({
-  results: z.array(driftResultSchema),
-  nextCursor: z.string().nullable(),
-});
-type DriftAnswer = z.output<typeof driftAnswerSchema>;
-type DriftResult = z.output<typeof driftResultSchema>;
+type DriftAnswer = AnswerOf<Client['drift']['get']>;
+type DriftResult = DriftAnswer['results'][number];
 
 /** What is known of each node now: the newest result of those whose status still says so. A deploy makes older ones void. */
-async function currentResults(client: ApiClient, environment: Environment, first: DriftAnswer): Promise<DriftResult[]> {
+async function currentResults(client: Client, environment: Environment, first: DriftAnswer): Promise<DriftResult[]> {
   const { items: nodes } =
     environment.type === 'workflow'
-      ? await client.list(`environments/${ref(environment.id)}/children`, environmentSchema)
+      ? await collect(client.environments.children, { params: { ref: environment.id } })
       : { items: [environment] };
   const checked = nodes.filter(({ flags }) => flags.drift !== 'neverRun');
   const newest = new Map<string, DriftResult>();
@@ -386,6 +371,6 @@ async function currentResults(client: ApiClient, environment: Environment, first
   });
 }
 
-function fetchDrift(client: ApiClient, id: string, cursor?: string): Promise<DriftAnswer> {
-  return client.get(`environments/${ref(id)}/drift`, driftAnswerSchema, { limit: 200, cursor });
+function fetchDrift(client: Client, id: string, cursor?: string): Promise<DriftAnswer> {
+  return client.drift.get({ params: { ref: id }, query: { limit: 200, cursor } });
 }

@@ -1,8 +1,7 @@
 import { z } from 'zod';
-import { deploymentSchema, logChunkSchema, nodeRunSchema, stages } from '../../model/index.ts';
-import type { Deployment, LogChunk } from '../../model/index.ts';
-import { ref } from '../client/api-client.ts';
-import { followStream } from '../client/stream.ts';
+import { collect } from '../../client/index.ts';
+import { stages } from '../../model/index.ts';
+import type { Deployment, LogChunk, Stage } from '../../model/index.ts';
 import type { Invocation, Registry } from '../cli.ts';
 import { CliError, exitCodes } from '../exit.ts';
 import { createLogPrinter } from '../log-printer.ts';
@@ -64,17 +63,18 @@ async function findLogs(
       hint: `windlass deploy ${shellQuote(root.name)}`,
     });
   }
-  return { deployment: await client.get(`deployments/${ref(id)}`, deploymentSchema), alias };
+  return { deployment: await client.deployments.get({ params: { ref: id } }), alias };
 }
 
-type LogQuery = { readonly node: string | undefined; readonly stage: string | undefined };
+type LogQuery = { readonly node: string | undefined; readonly stage: Stage | undefined };
 
 async function print(call: LogsCall, { client }: Session, deployment: Deployment, query: LogQuery): Promise<number> {
   const { printer } = call;
-  const { items } = await client.list(`deployments/${ref(deployment.id)}/logs`, logChunkSchema, {
-    query,
-    pageSize: 1000,
-  });
+  const { items } = await collect(
+    client.deployments.logs,
+    { params: { ref: deployment.id }, query },
+    { pageSize: 1000 },
+  );
   if (printer.format !== 'table') {
     for (const chunk of items) printer.line(JSON.stringify(chunk));
     return exitCodes.done;
@@ -108,28 +108,25 @@ async function follow(
   const machine = printer.format !== 'table';
   const nodes =
     query.node === undefined
-      ? (await client.list(`deployments/${ref(deployment.id)}/nodes`, nodeRunSchema, { limit: 2 })).items
+      ? (await collect(client.deployments.nodes, { params: { ref: deployment.id } }, { limit: 2 })).items
       : [];
   const lines = createLogPrinter({ write: printer.line, style: printer.style, prefixed: nodes.length > 1 });
   const abort = new AbortController();
   const stopListening = io.onInterrupt(() => abort.abort());
   try {
-    await followStream({
-      client,
-      path: `deployments/${ref(deployment.id)}/logs`,
-      query: { ...query, follow: true },
-      signal: abort.signal,
-      onConnection: (state) =>
-        printer.remark(state === 'lost' ? 'the connection to the server is lost, trying again' : 'connected again'),
-      onMessage(message) {
-        if (message.event === 'end') return true;
-        const chunk = logChunkSchema.safeParse(JSON.parse(message.data));
-        if (!chunk.success) return false;
-        if (machine) printer.line(JSON.stringify(chunk.data));
-        else lines.add(chunk.data);
-        return false;
+    const events = client.deployments.logs.stream(
+      { params: { ref: deployment.id }, query: { ...query, follow: true } },
+      {
+        signal: abort.signal,
+        onConnection: (state) =>
+          printer.remark(state === 'lost' ? 'the connection to the server is lost, trying again' : 'connected again'),
       },
-    });
+    );
+    for await (const { event, data } of events) {
+      if (event === 'end') continue;
+      if (machine) printer.line(JSON.stringify(data));
+      else lines.add(data);
+    }
   } finally {
     stopListening();
     lines.end();

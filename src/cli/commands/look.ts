@@ -2,8 +2,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { formatProblems, parseWorkflowFile } from '../../definition/index.ts';
-import { environmentStatusWord, graphSchema } from '../../model/index.ts';
-import { ref } from '../client/api-client.ts';
+import { environmentStatusWord } from '../../model/index.ts';
 import type { Invocation, Registry } from '../cli.ts';
 import { CliError } from '../exit.ts';
 import { drawDot, drawMermaid, drawText, graphFormats } from '../graph-text.ts';
@@ -79,7 +78,7 @@ async function fetchGraph(call: Invocation<unknown>, reference: string): Promise
     templateName === null || templateName === name
       ? colors.bold(oneLine(name))
       : `${colors.bold(oneLine(templateName))} (${oneLine(name)})`;
-  const { nodes } = await client.get(`environments/${ref(reference)}/graph`, graphSchema);
+  const { nodes } = await client.environments.graph({ params: { ref: reference } });
   return {
     title: `${label} ${glyphs.dot} ${environmentStatusWord(status)}`,
     nodes: nodes.map((node) => ({ ...node, drifted: node.drift === 'drifted' })),

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import type { AnswerOf, Client } from '../../client/index.ts';
 import { loadConfig } from '../../config.ts';
 import type { Config } from '../../config.ts';
 import type { Invocation, Registry } from '../cli.ts';
@@ -20,10 +21,7 @@ const options = z.object({
 });
 type Call = Invocation<z.output<typeof options>>;
 
-const installationSchema = z.object({
-  openRuns: z.array(z.object({ environment: z.string(), number: z.number(), status: z.string() })),
-});
-type OpenRun = z.output<typeof installationSchema>['openRuns'][number];
+type OpenRun = AnswerOf<Client['installation']['get']>['openRuns'][number];
 
 const longestStopMs = 180_000;
 const named = (run: OpenRun): string => `#${run.number} of "${run.environment}" (${run.status})`;
@@ -108,12 +106,12 @@ function nextSteps(
 async function stopRunning(call: Call, { dataDirectory }: Config, meter: Meter): Promise<void> {
   const session = await call.connectLocal(dataDirectory);
   if (session === null) return;
-  await session.client.put('installation/hold', installationSchema, { reason: 'the server is being moved' });
+  await session.client.installation.hold({ body: { reason: 'the server is being moved' } });
   let interrupted = false;
   const stopListening = call.io.onInterrupt(() => (interrupted = true));
   try {
     for (;;) {
-      const { openRuns } = await session.client.get('installation', installationSchema);
+      const { openRuns } = await session.client.installation.get();
       if (openRuns.length === 0) break;
       if (!call.options.wait)
         throw new CliError(`runs are open: ${openRuns.slice(0, 5).map(named).join(', ')}`, {
@@ -134,7 +132,7 @@ async function stopRunning(call: Call, { dataDirectory }: Config, meter: Meter):
 }
 
 async function release({ client }: Session): Promise<void> {
-  await client.delete('installation/hold').catch(() => undefined);
+  await client.installation.release().catch(() => undefined);
 }
 
 async function stopServer({ io }: Call, dataDirectory: string, meter: Meter): Promise<void> {

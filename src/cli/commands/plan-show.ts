@@ -1,8 +1,7 @@
 import { z } from 'zod';
-import { deploymentSchema, nodeRunSchema } from '../../model/index.ts';
+import { ApiError, collect } from '../../client/index.ts';
+import type { Client } from '../../client/index.ts';
 import type { Deployment, NodeRun } from '../../model/index.ts';
-import type { ApiClient } from '../client/api-client.ts';
-import { ref } from '../client/api-client.ts';
 import type { Invocation, Registry } from '../cli.ts';
 import { CliError, exitCodes } from '../exit.ts';
 import { renderPlanTotals, titleOfPlan } from '../follow/plan-totals.ts';
@@ -43,13 +42,19 @@ export function addPlanShow(add: Registry['add'], plan: ReturnType<Registry['add
   );
 }
 
-async function candidatesOf(call: ShowCall, client: ApiClient, { root }: NodePlace): Promise<Deployment[]> {
+async function candidatesOf(call: ShowCall, client: Client, { root }: NodePlace): Promise<Deployment[]> {
   if (call.options.deployment) return [await findDeployment(client, root, call.options.deployment)];
-  return (await client.list('deployments', deploymentSchema, { query: { environment: root.id }, limit: 10 })).items;
+  return (await collect(client.deployments.list, { query: { environment: root.id } }, { limit: 10 })).items;
 }
 
-function readPlan(client: ApiClient, deployment: Deployment, alias: string, format: 'text' | 'json'): Promise<string> {
-  return client.text(`deployments/${ref(deployment.id)}/nodes/${ref(alias)}/plan`, { format });
+async function readPlan(
+  client: Client,
+  deployment: Deployment,
+  alias: string,
+  format: 'text' | 'json',
+): Promise<string> {
+  const response = await client.deployments.plan.response({ params: { ref: deployment.id, alias }, query: { format } });
+  return response.text();
 }
 
 /** null where there is none: runs that did not get as far as a plan of this node have none. */
@@ -57,12 +62,12 @@ async function findPlan(...asked: Parameters<typeof readPlan>): Promise<string |
   try {
     return await readPlan(...asked);
   } catch (error) {
-    if (error instanceof CliError && error.code === 'notFound') return null;
+    if (error instanceof ApiError && error.code === 'notFound') return null;
     throw error;
   }
 }
 
-async function showNode(call: ShowCall, client: ApiClient, place: NodePlace): Promise<void> {
+async function showNode(call: ShowCall, client: Client, place: NodePlace): Promise<void> {
   const { environment, alias } = place;
   const node = alias ?? environment.alias ?? environment.name;
   const format = call.printer.format === 'table' ? 'text' : 'json';
@@ -97,11 +102,11 @@ interface NodePlan {
   readonly text: string | null;
 }
 
-async function showWhole(call: ShowCall, client: ApiClient, place: NodePlace): Promise<void> {
+async function showWhole(call: ShowCall, client: Client, place: NodePlace): Promise<void> {
   const format = call.printer.format === 'table' ? 'text' : 'json';
   for (const deployment of await candidatesOf(call, client, place)) {
-    const path = `deployments/${ref(deployment.id)}/nodes`;
-    const { items } = await client.list(path, nodeRunSchema, { pageSize: 1000 });
+    const params = { ref: deployment.id };
+    const { items } = await collect(client.deployments.nodes, { params }, { pageSize: 1000 });
     const nodes = items.filter(({ compensation }) => !compensation);
     const plans: NodePlan[] = [];
     for (const node of nodes)

@@ -1,7 +1,6 @@
 import { z } from 'zod';
-import { organizationSchema, projectSchema } from '../../model/index.ts';
+import { collect } from '../../client/index.ts';
 import type { Organization } from '../../model/index.ts';
-import { ref } from '../client/api-client.ts';
 import type { Registry } from '../cli.ts';
 import { noOptions } from '../cli.ts';
 import { usageError } from '../exit.ts';
@@ -21,7 +20,7 @@ export function addProjects({ add, group }: Registry): void {
       options: z.object(limitOption),
       async run(call) {
         const { client } = await call.connect();
-        const listing = await client.list('projects', projectSchema, call.options);
+        const listing = await collect(client.projects.list, {}, call.options);
         printList(
           call,
           listing,
@@ -44,7 +43,7 @@ export function addProjects({ add, group }: Registry): void {
       options: noOptions,
       async run(call) {
         const { client } = await call.connect();
-        const item = await client.get(`projects/${ref(call.argument(0))}`, projectSchema);
+        const item = await client.projects.get({ params: { ref: call.argument(0) } });
         printItem(call, item, [
           ['name', item.name],
           ...scopeSettingsFields(item.settings),
@@ -66,9 +65,11 @@ export function addProjects({ add, group }: Registry): void {
       async run(call) {
         const { client } = await call.connect();
         const { organization } = call.options;
-        const item = await client.post('projects', projectSchema, {
-          name: call.argument(0),
-          ...(organization ? { organization } : {}),
+        const item = await client.projects.create({
+          body: {
+            name: call.argument(0),
+            ...(organization ? { organization } : {}),
+          },
         });
         printDone(call, `Created project ${item.name} (${item.id}).`, item);
       },
@@ -89,13 +90,16 @@ export function addProjects({ add, group }: Registry): void {
       async run(call) {
         const { name, ...given } = call.options;
         const { client } = await call.connect();
-        const known = await client.get(`projects/${ref(call.argument(0))}`, projectSchema);
+        const known = await client.projects.get({ params: { ref: call.argument(0) } });
         const settings = changeScopeSettings(known.settings, given);
         if (!name && !settings)
           throw usageError('nothing to change was given', 'windlass project update --help shows what can be');
-        const item = await client.patch(`projects/${ref(known.id)}`, projectSchema, {
-          ...(name ? { name } : {}),
-          ...(settings ? { settings } : {}),
+        const item = await client.projects.update({
+          params: { ref: known.id },
+          body: {
+            ...(name ? { name } : {}),
+            ...(settings ? { settings } : {}),
+          },
         });
         printDone(call, `Updated project ${item.name}.`, item);
       },
@@ -112,9 +116,9 @@ export function addProjects({ add, group }: Registry): void {
       options: yesOption,
       async run(call) {
         const { client } = await call.connect();
-        const item = await client.get(`projects/${ref(call.argument(0))}`, projectSchema);
+        const item = await client.projects.get({ params: { ref: call.argument(0) } });
         await confirmDelete(call, `project "${item.name}" with its templates and variables`);
-        await client.delete(`projects/${ref(item.id)}`);
+        await client.projects.delete({ params: { ref: item.id } });
         printDone(call, `Deleted project ${item.name}.`, { deleted: item.id });
       },
     },
@@ -132,7 +136,7 @@ export function addProjects({ add, group }: Registry): void {
         const { client } = await call.connect();
         printList(
           call,
-          await client.list('organizations', organizationSchema),
+          await collect(client.organizations.list, {}),
           [
             { title: 'name', value: (item) => item.name, keep: true },
             { title: 'id', value: (item) => item.id, keep: true },
@@ -170,7 +174,7 @@ export function addProjects({ add, group }: Registry): void {
         const settings = changeScopeSettings(known.settings, call.options);
         if (!settings)
           throw usageError('nothing to change was given', 'windlass organization update --help shows what can be');
-        const item = await client.patch(`organizations/${ref(known.id)}`, organizationSchema, { settings });
+        const item = await client.organizations.update({ params: { ref: known.id }, body: { settings } });
         printItem(call, item, organizationFields(call, item));
       },
     },

@@ -1,7 +1,6 @@
 import { z } from 'zod';
-import { isReadOnly, isTerminalDeployment, previewSchema } from '../../model/index.ts';
+import { isReadOnly, isTerminalDeployment } from '../../model/index.ts';
 import type { Deployment, Preview } from '../../model/index.ts';
-import { ref } from '../client/api-client.ts';
 import type { Invocation, Registry } from '../cli.ts';
 import { exitCodes, usageError } from '../exit.ts';
 import type { Session } from '../session.ts';
@@ -70,15 +69,15 @@ async function look({ options, argument }: RollbackCall, session: Session): Prom
   if (options.to !== undefined) {
     const { root } = await findPlace(client, reference);
     const deployment = await findDeployment(client, root, options.to);
-    const body = { type: 'rollback', rollbackTo: deployment.id };
-    return { deployment, preview: await client.post(`environments/${ref(root.id)}/preview`, previewSchema, body) };
+    const body = { type: 'rollback', rollbackTo: deployment.id } as const;
+    return { deployment, preview: await client.environments.preview({ params: { ref: root.id }, body }) };
   }
   const deployment = await lastRun(session, reference);
   const { status } = deployment;
   const open = !isTerminalDeployment(status);
   if (status === 'queued' || status === 'rollingBack' || status === 'rolledBack') return { deployment, preview: null };
   if (open && isReadOnly(deployment.type)) return { deployment, preview: null };
-  return { deployment, preview: await client.get(`deployments/${ref(deployment.id)}/rollback`, previewSchema) };
+  return { deployment, preview: await client.deployments.previewRollback({ params: { ref: deployment.id } }) };
 }
 
 /** The run in progress, or else the last one that changed something. */

@@ -1,14 +1,8 @@
 import { z } from 'zod';
-import {
-  deploymentRequestSchema,
-  deploymentSchema,
-  failurePolicies,
-  isTerminalDeployment,
-  previewSchema,
-} from '../../model/index.ts';
+import { collect } from '../../client/index.ts';
+import type { Client } from '../../client/index.ts';
+import { deploymentRequestSchema, failurePolicies, isTerminalDeployment } from '../../model/index.ts';
 import type { Deployment, DeploymentRequest, Environment } from '../../model/index.ts';
-import type { ApiClient } from '../client/api-client.ts';
-import { ref } from '../client/api-client.ts';
 import type { Flag, Invocation } from '../cli.ts';
 import { CliError, exitCodes, usageError } from '../exit.ts';
 import { requestConfirmed } from './confirm-destroys.ts';
@@ -123,9 +117,6 @@ type RunCall = Pick<
   'io' | 'printer' | 'options'
 >;
 
-/** A deployment that was asked for; with the reason when it is recorded but cannot begin yet. */
-export const acceptedSchema = deploymentSchema.extend({ warning: z.string().optional() });
-
 /** Asks for a run and follows it. Answers the exit code. With `confirm` a person is asked before anything is destroyed. */
 export async function startRun(
   call: RunCall,
@@ -136,18 +127,18 @@ export async function startRun(
 ): Promise<number> {
   const { client } = session;
   const body: DeploymentRequest = deploymentRequestSchema.parse(request);
-  const path = `environments/${ref(environment.id)}`;
-  const post = (mayDestroy: string[] | undefined): Promise<z.output<typeof acceptedSchema>> =>
-    client.post(`${path}/deployments`, acceptedSchema, {
-      ...body,
-      ...(mayDestroy === undefined ? {} : { mayDestroy }),
+  const params = { ref: environment.id };
+  const post = (mayDestroy: string[] | undefined) =>
+    client.environments.requestDeployment({
+      params,
+      body: { ...body, ...(mayDestroy === undefined ? {} : { mayDestroy }) },
     });
   const { warning, ...deployment } = await (confirm === undefined
     ? post(undefined)
     : requestConfirmed(call, {
         ...confirm,
         request: post,
-        preview: () => client.post(`${path}/preview`, previewSchema, body),
+        preview: () => client.environments.preview({ params, body }),
       }));
   if (warning) call.printer.remark(oneLine(warning));
   return followDeployment(call, session, deployment);
@@ -174,12 +165,12 @@ export async function followDeployment(call: RunCall, session: Session, deployme
 
 /** A deployment by id or prefix, or by its number in an environment. */
 export function findDeployment(
-  client: ApiClient,
+  client: Client,
   environment: Environment | null,
   reference: string,
 ): Promise<Deployment> {
   const whole = environment !== null && /^\d{1,9}$/.test(reference) ? `${environment.id}#${reference}` : reference;
-  return client.get(`deployments/${ref(whole)}`, deploymentSchema);
+  return client.deployments.get({ params: { ref: whole } });
 }
 
 const looksLikeDeployment = /^dep_[0-9a-z]+$/;
@@ -189,11 +180,8 @@ export function isDeploymentId(reference: string): boolean {
 }
 
 /** The run of an environment that is not over. Several at once (a plan beside a deploy) must be told apart by id. */
-export async function findOpenDeployment(client: ApiClient, environment: Environment): Promise<Deployment> {
-  const { items } = await client.list('deployments', deploymentSchema, {
-    query: { environment: environment.id },
-    limit: 50,
-  });
+export async function findOpenDeployment(client: Client, environment: Environment): Promise<Deployment> {
+  const { items } = await collect(client.deployments.list, { query: { environment: environment.id } }, { limit: 50 });
   const open = items.filter((deployment) => !isTerminalDeployment(deployment.status));
   const current = open.find((deployment) => deployment.id === environment.currentDeploymentId);
   const [only, second] = open;

@@ -5,8 +5,8 @@ import type { Environment } from '../../model/index.ts';
 import { runCli } from '../program.ts';
 import { fakeIo } from '../testing/fake-io.test-support.ts';
 import type { FakeIoOptions } from '../testing/fake-io.test-support.ts';
-import { page, startFakeServer } from '../testing/fake-server.test-support.ts';
-import type { FakeHandler, FakeServer } from '../testing/fake-server.test-support.ts';
+import { page, startFakeServer } from '../../client/fake-server.test-support.ts';
+import type { FakeHandler, FakeServer } from '../../client/fake-server.test-support.ts';
 import { at, makeEnvironment } from '../testing/records.test-support.ts';
 
 let home: string;

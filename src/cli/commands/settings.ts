@@ -1,11 +1,10 @@
 import { z } from 'zod';
+import { ApiError, collect } from '../../client/index.ts';
+import type { Client } from '../../client/index.ts';
 import { nextRuns } from '../../definition/index.ts';
-import { organizationSchema, projectSchema } from '../../model/index.ts';
 import type { Environment, ScopeSettings, Ttl } from '../../model/index.ts';
-import type { ApiClient } from '../client/api-client.ts';
-import { ref } from '../client/api-client.ts';
 import type { Flag } from '../cli.ts';
-import { CliError, usageError } from '../exit.ts';
+import { usageError } from '../exit.ts';
 import { formatDuration, formatRelative, plural } from '../text/format.ts';
 import { readHours, readTtl } from './times.ts';
 
@@ -88,15 +87,15 @@ export interface Inherited {
 }
 
 /** The default time to live above an environment. Without the right to see it the picture is poorer but still right. */
-export async function findInherited(client: ApiClient, { projectId }: Environment): Promise<Inherited> {
+export async function findInherited(client: Client, { projectId }: Environment): Promise<Inherited> {
   try {
-    const project = await client.get(`projects/${ref(projectId)}`, projectSchema);
+    const project = await client.projects.get({ params: { ref: projectId } });
     if (project.settings.defaultTtl) return { ttl: project.settings.defaultTtl, from: 'project' };
-    const { items } = await client.list('organizations', organizationSchema);
+    const { items } = await collect(client.organizations.list, {});
     const organization = items.find(({ id }) => id === project.organizationId);
     return { ttl: organization?.settings.defaultTtl, from: 'organization' };
   } catch (error) {
-    if (error instanceof CliError) return { ttl: undefined, from: '' };
+    if (error instanceof ApiError) return { ttl: undefined, from: '' };
     throw error;
   }
 }

@@ -1,8 +1,7 @@
 import { createInterface } from 'node:readline/promises';
-import { environmentSchema, organizationSchema } from '../../model/index.ts';
+import { collect } from '../../client/index.ts';
+import type { Client, Listing } from '../../client/index.ts';
 import type { Environment, Organization } from '../../model/index.ts';
-import type { ApiClient, Listing, Query } from '../client/api-client.ts';
-import { ref } from '../client/api-client.ts';
 import type { Invocation } from '../cli.ts';
 import { CliError, exitCodes, usageError } from '../exit.ts';
 import type { Io, Printer } from '../io.ts';
@@ -53,20 +52,13 @@ export function ago({ io }: Call, iso: string | null): string {
   return formatRelative(iso, io.now());
 }
 
-export function pathWith(path: string, query: Query): string {
-  const parameters = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) if (value !== undefined) parameters.set(name, String(value));
-  const text = parameters.toString();
-  return text ? `${path}?${text}` : path;
-}
-
-export function getEnvironment(client: ApiClient, reference: string): Promise<Environment> {
-  return client.get(`environments/${ref(reference)}`, environmentSchema);
+export function getEnvironment(client: Client, reference: string): Promise<Environment> {
+  return client.environments.get({ params: { ref: reference } });
 }
 
 /** By name or id; the only one when absent. */
-export async function findOrganization(client: ApiClient, reference: string | undefined): Promise<Organization> {
-  const { items } = await client.list('organizations', organizationSchema);
+export async function findOrganization(client: Client, reference: string | undefined): Promise<Organization> {
+  const { items } = await collect(client.organizations.list, {});
   const [only] = items;
   const found =
     reference === undefined
@@ -90,7 +82,7 @@ export interface NodePlace {
   readonly alias: string | null;
 }
 
-export async function findPlace(client: ApiClient, reference: string): Promise<NodePlace> {
+export async function findPlace(client: Client, reference: string): Promise<NodePlace> {
   const environment = await getEnvironment(client, reference);
   if (environment.parentId === null || environment.alias === null || environment.flags.detached) {
     return { environment, root: environment, alias: null };

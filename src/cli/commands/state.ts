@@ -1,7 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { z } from 'zod';
-import { stateVersionSchema } from '../../model/index.ts';
-import { ref } from '../client/api-client.ts';
+import { collect } from '../../client/index.ts';
 import type { Invocation, Registry } from '../cli.ts';
 import { noOptions } from '../cli.ts';
 import { usageError } from '../exit.ts';
@@ -9,10 +8,6 @@ import { formatBytes } from '../text/format.ts';
 import { limitFlag, limitOption, yesFlag } from './options.ts';
 import { ago, canAsk, confirm, printDone, printItem, printList, printValue } from './shared.ts';
 
-const record = z.record(z.string(), z.json());
-const diffSchema = z.looseObject({
-  resources: z.array(z.looseObject({ address: z.string(), action: z.string() })).optional(),
-});
 const reasonOptions = z.object({ reason: z.string().optional(), yes: z.boolean().default(false) });
 const reasonFlags = [{ flags: '--reason <text>', description: 'kept in the audit log' }, yesFlag];
 
@@ -26,7 +21,7 @@ export function addState({ add, group }: Registry): void {
       options: noOptions,
       async run(call) {
         const { client } = await call.connect();
-        const item = await client.get(`environments/${ref(call.argument(0))}/state`, record.nullable());
+        const item = await client.state.get({ params: { ref: call.argument(0) } });
         if (item === null) return printDone(call, 'There is no state.', null);
         return printItem(
           call,
@@ -49,7 +44,7 @@ export function addState({ add, group }: Registry): void {
         const { client } = await call.connect();
         printList(
           call,
-          await client.list(`environments/${ref(call.argument(0))}/state/versions`, stateVersionSchema, call.options),
+          await collect(client.state.versions, { params: { ref: call.argument(0) } }, call.options),
           [
             { title: 'version', value: (item) => item.id, align: 'right', keep: true },
             { title: 'serial', value: (item) => item.serial, align: 'right' },
@@ -77,11 +72,12 @@ export function addState({ add, group }: Registry): void {
       options: z.object({ file: z.string().optional() }),
       async run(call) {
         const { client } = await call.connect();
-        const bytes = await client.bytes(
-          `environments/${ref(call.argument(0))}/state/versions/${ref(call.argument(1))}/download`,
-        );
+        const response = await client.state.download.response({
+          params: { ref: call.argument(0), id: call.argument(1) },
+        });
+        const bytes = Buffer.from(await response.arrayBuffer());
         const { file } = call.options;
-        if (file === undefined) return call.io.stdout.write(Buffer.from(bytes).toString('utf8'));
+        if (file === undefined) return call.io.stdout.write(bytes.toString('utf8'));
         writeFileSync(file, bytes, { mode: 0o600, flag: 'wx' });
         return call.printer.remark(`Wrote ${file}, readable by you alone.`);
       },
@@ -96,11 +92,14 @@ export function addState({ add, group }: Registry): void {
       options: noOptions,
       async run(call) {
         const { client } = await call.connect();
-        const answer = await client.get(`environments/${ref(call.argument(0))}/state/diff`, diffSchema, {
-          from: call.argument(1),
-          to: call.argument(2),
+        const answer = await client.state.diff({
+          params: { ref: call.argument(0) },
+          query: {
+            from: call.argument(1),
+            to: call.argument(2),
+          },
         });
-        if (call.printer.format !== 'table' || !answer.resources) return printValue(call, answer);
+        if (call.printer.format !== 'table') return printValue(call, answer);
         if (answer.resources.length === 0) return call.printer.remark('No resource differs.');
         return printList(
           call,
@@ -130,11 +129,10 @@ export function addState({ add, group }: Registry): void {
         );
         const { client } = await call.connect();
         const { reason } = call.options;
-        const answer = await client.post(
-          `environments/${ref(environment)}/state/versions/${ref(version)}/restore`,
-          z.unknown(),
-          reason === undefined ? {} : { reason },
-        );
+        const answer = await client.state.restore({
+          params: { ref: environment, id: version },
+          body: reason === undefined ? {} : { reason },
+        });
         printDone(call, `Restored version ${version}.`, answer);
       },
     },
@@ -155,7 +153,7 @@ export function addState({ add, group }: Registry): void {
         printDone(
           call,
           `Freed the lock of ${environment}.`,
-          await client.post(`environments/${ref(environment)}/state/unlock`, z.unknown(), { reason }),
+          await client.state.unlock({ params: { ref: environment }, body: { reason } }),
         );
       },
     },
@@ -175,7 +173,7 @@ export function addState({ add, group }: Registry): void {
         printDone(
           call,
           `The state of ${environment} counts as verified.`,
-          await client.post(`environments/${ref(environment)}/state/verify`, z.unknown(), { reason }),
+          await client.state.verify({ params: { ref: environment }, body: { reason } }),
         );
       },
     },

@@ -1,6 +1,4 @@
-import { environmentStatusReportSchema } from '../../model/index.ts';
 import type { EnvironmentStatusReport } from '../../model/index.ts';
-import { ref } from '../client/api-client.ts';
 import type { Registry } from '../cli.ts';
 import { noOptions } from '../cli.ts';
 import { renderStatus } from '../status-text.ts';
@@ -20,8 +18,7 @@ export function addStatus({ add }: Registry): void {
     options: noOptions,
     async run(call) {
       const { client } = await call.connect();
-      const path = `environments/${ref(call.argument(0))}/status`;
-      const report = await client.get(path, environmentStatusReportSchema);
+      const report = await client.environments.status({ params: { ref: call.argument(0) } });
       const { printer, io } = call;
       if (printer.format !== 'table') return printValue(call, report);
       printer.lines(renderStatus(report, { nowMs: io.now(), width: printer.width, style: printer.style }));

@@ -1,14 +1,14 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { templateInputSchema, templateSchema, templateTypes } from '../../model/index.ts';
+import { collect } from '../../client/index.ts';
+import { templateInputSchema, templateTypes, templateTypeSchema } from '../../model/index.ts';
 import type { Source, Template } from '../../model/index.ts';
-import { ref } from '../client/api-client.ts';
 import type { Registry } from '../cli.ts';
 import { noOptions } from '../cli.ts';
 import { usageError } from '../exit.ts';
 import { shellQuote } from '../text/format.ts';
 import { confirmDelete, limitFlag, limitOption, yesFlag, yesOption } from './options.ts';
-import { ago, pathWith, printDone, printItem, printList } from './shared.ts';
+import { ago, printDone, printItem, printList } from './shared.ts';
 
 const templateFlags = [
   { flags: '--type <type>', description: 'what deploys it', choices: templateTypes },
@@ -77,7 +77,7 @@ export function addTemplates({ add, group }: Registry): void {
       options: z.object({
         ...limitOption,
         project: z.string().optional(),
-        type: z.string().optional(),
+        type: templateTypeSchema.optional(),
         name: z.string().optional(),
       }),
       async run(call) {
@@ -85,7 +85,7 @@ export function addTemplates({ add, group }: Registry): void {
         const { client } = await call.connect();
         printList(
           call,
-          await client.list('templates', templateSchema, { query, limit }),
+          await collect(client.templates.list, { query }, { limit }),
           [
             { title: 'name', value: (item) => item.name, keep: true },
             { title: 'type', value: (item) => item.type },
@@ -107,7 +107,7 @@ export function addTemplates({ add, group }: Registry): void {
       options: noOptions,
       async run(call) {
         const { client } = await call.connect();
-        const item = await client.get(`templates/${ref(call.argument(0))}`, templateSchema);
+        const item = await client.templates.get({ params: { ref: call.argument(0) } });
         printItem(call, item, [
           ['name', item.name],
           ['type', item.type],
@@ -146,7 +146,7 @@ export function addTemplates({ add, group }: Registry): void {
           ...(options.description ? { description: options.description } : {}),
         });
         const { client } = await call.connect();
-        const item = await client.post(pathWith('templates', { project: options.project }), templateSchema, input);
+        const item = await client.templates.create({ query: { project: options.project }, body: input });
         printDone(
           call,
           `Created template ${item.name} (${item.id}). Next:  windlass environment create NAME --template ${shellQuote(item.name)}`,
@@ -166,7 +166,7 @@ export function addTemplates({ add, group }: Registry): void {
       async run(call) {
         const { options } = call;
         const { client } = await call.connect();
-        const known = await client.get(`templates/${ref(call.argument(0))}`, templateSchema);
+        const known = await client.templates.get({ params: { ref: call.argument(0) } });
         const input = templateInputSchema.parse({
           name: options.name ?? known.name,
           type: options.type ?? known.type,
@@ -178,7 +178,7 @@ export function addTemplates({ add, group }: Registry): void {
             ? { description: options.description ?? known.description }
             : {}),
         });
-        const item = await client.put(`templates/${ref(known.id)}`, templateSchema, input);
+        const item = await client.templates.replace({ params: { ref: known.id }, body: input });
         printDone(call, `Updated template ${item.name}.`, item);
       },
     },
@@ -194,9 +194,9 @@ export function addTemplates({ add, group }: Registry): void {
       options: yesOption,
       async run(call) {
         const { client } = await call.connect();
-        const item = await client.get(`templates/${ref(call.argument(0))}`, templateSchema);
+        const item = await client.templates.get({ params: { ref: call.argument(0) } });
         await confirmDelete(call, `template "${item.name}"`);
-        await client.delete(`templates/${ref(item.id)}`);
+        await client.templates.delete({ params: { ref: item.id } });
         printDone(call, `Deleted template ${item.name}.`, { deleted: item.id });
       },
     },

@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import type { Environment } from '../../model/index.ts';
-import { ref } from '../client/api-client.ts';
 import type { Invocation, Registry } from '../cli.ts';
 import { noOptions } from '../cli.ts';
 import { usageError } from '../exit.ts';
@@ -48,7 +47,7 @@ export function addTtl({ add, group }: Registry): void {
         const hours = readHours(call.argument(1));
         const { client } = await call.connect();
         const { id } = await getEnvironment(client, call.argument(0));
-        await client.post(`environments/${ref(id)}/ttl/extend`, z.unknown(), { hours });
+        await client.environments.extendTtl({ params: { ref: id }, body: { hours } });
         printExpiry(call, await getEnvironment(client, id));
       },
     },
@@ -60,7 +59,7 @@ async function setTtl(call: Invocation<unknown>): Promise<void> {
   const body = readTtl(call.argument(1));
   const { client } = await call.connect();
   const { id } = await getEnvironment(client, call.argument(0));
-  await client.put(`environments/${ref(id)}/ttl`, z.unknown(), body);
+  await client.environments.setTtl({ params: { ref: id }, body });
   printExpiry(call, await getEnvironment(client, id));
 }
 
@@ -90,14 +89,14 @@ async function lock(call: Invocation<z.output<typeof reasonOptions>>): Promise<v
   if (!reason) throw usageError('--reason is missing', 'whoever is refused a run reads it');
   const { client } = await call.connect();
   const { id, name } = await getEnvironment(client, call.argument(0));
-  const answer = await client.post(`environments/${ref(id)}/lock`, z.unknown(), { reason });
+  const answer = await client.environments.lock({ params: { ref: id }, body: { reason } });
   printDone(call, `Locked ${name}: no run starts until  windlass unlock ${shellQuote(name)}`, answer);
 }
 
 async function unlock(call: Invocation<unknown>): Promise<void> {
   const { client } = await call.connect();
   const { id, name } = await getEnvironment(client, call.argument(0));
-  await client.delete(`environments/${ref(id)}/lock`);
+  await client.environments.unlock({ params: { ref: id } });
   printDone(call, `Unlocked ${name}.`, { unlocked: id });
 }
 

@@ -2,7 +2,6 @@ import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { z } from 'zod';
 import { formatProblems, parseWorkflowFile, positionOf, quote } from '../../definition/index.ts';
-import { problemSchema } from '../../model/index.ts';
 import type { Problem, WorkflowDefinition } from '../../model/index.ts';
 import type { Registry } from '../cli.ts';
 import { exitCodes, usageError } from '../exit.ts';
@@ -12,7 +11,6 @@ import { requireDeployable } from './directory.ts';
 import { printValue } from './shared.ts';
 
 const validateOptions = z.object({ project: z.string().optional() });
-const answerSchema = z.looseObject({ problems: z.array(problemSchema).default([]) });
 
 export function addValidate({ add }: Registry): void {
   add({
@@ -38,11 +36,13 @@ export function addValidate({ add }: Registry): void {
       if (call.options.project && problems.length === 0) {
         const { client } = await call.connect();
         // The server must not learn where the file lies; the name decides which format it has.
-        const answer = await client.post('validate', answerSchema, {
-          fileName: basename(file),
-          directory: place.directory,
-          text,
-          project: call.options.project,
+        const answer = await client.tools.validate({
+          body: {
+            fileName: basename(file),
+            directory: place.directory,
+            text,
+            project: call.options.project,
+          },
         });
         problems = answer.problems.map((problem) => ({
           ...problem,

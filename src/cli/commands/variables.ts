@@ -1,22 +1,14 @@
 import { z } from 'zod';
-import {
-  createdVariableSchema,
-  projectSchema,
-  templateSchema,
-  variableInputSchema,
-  variableKindSchema,
-  variableSchema,
-  variableTypeSchema,
-} from '../../model/index.ts';
+import { collect } from '../../client/index.ts';
+import type { AnswerOf, Client } from '../../client/index.ts';
+import { variableInputSchema, variableKindSchema, variableTypeSchema } from '../../model/index.ts';
 import type { VariableScope, VariableType, VariableValue } from '../../model/index.ts';
-import type { ApiClient } from '../client/api-client.ts';
-import { ref } from '../client/api-client.ts';
 import type { Invocation, Registry } from '../cli.ts';
 import { CliError, exitCodes, usageError } from '../exit.ts';
 import { oneLine } from '../text/width.ts';
 import { printEffective, showValue } from './environments.ts';
 import { confirmDelete, limitFlag, limitOption, yesFlag } from './options.ts';
-import { createSecretReader, findOrganization, findPlace, pathWith, printDone, printList } from './shared.ts';
+import { createSecretReader, findOrganization, findPlace, printDone, printList } from './shared.ts';
 import { parseAssignment, parseName, parseValue } from './variables-input.ts';
 
 const scopeFlags = [
@@ -42,7 +34,7 @@ interface Scope {
   readonly title: string;
 }
 
-async function findScope(client: ApiClient, options: ScopeOptions): Promise<Scope> {
+async function findScope(client: Client, options: ScopeOptions): Promise<Scope> {
   const { environment, template, project, organization, node } = options;
   if ([environment, template, project, organization].filter(Boolean).length !== 1) {
     throw usageError(
@@ -55,11 +47,11 @@ async function findScope(client: ApiClient, options: ScopeOptions): Promise<Scop
     return { scope: 'environment', scopeId: place.environment.id, alias: node, title: `environment ${environment}` };
   }
   if (template) {
-    const { id, name } = await client.get(`templates/${ref(template)}`, templateSchema);
+    const { id, name } = await client.templates.get({ params: { ref: template } });
     return { scope: 'template', scopeId: id, alias: node, title: `template ${name}` };
   }
   if (project) {
-    const { id, name } = await client.get(`projects/${ref(project)}`, projectSchema);
+    const { id, name } = await client.projects.get({ params: { ref: project } });
     return { scope: 'project', scopeId: id, alias: node, title: `project ${name}` };
   }
   const found = await findOrganization(client, organization);
@@ -103,10 +95,11 @@ export function addVariables({ add, group }: Registry): void {
         if (call.options.effective && call.options.environment) return printEffective(call, call.options.environment);
         const { client } = await call.connect();
         const { scope, scopeId, alias } = await findScope(client, call.options);
-        const listing = await client.list('variables', variableSchema, {
-          query: { scope, scopeId, alias },
-          limit: call.options.limit,
-        });
+        const listing = await collect(
+          client.variables.list,
+          { query: { scope, scopeId, alias } },
+          { limit: call.options.limit },
+        );
         printList(
           call,
           listing,
@@ -186,7 +179,7 @@ export function addVariables({ add, group }: Registry): void {
           ? name
           : (await findVariable(client, await findScope(client, call.options), name)).id;
         await confirmDelete(call, `variable "${name}"`);
-        await client.delete(`variables/${ref(id)}`);
+        await client.variables.delete({ params: { id } });
         printDone(call, `Deleted ${name}.`, { deleted: id });
       },
     },
@@ -194,12 +187,12 @@ export function addVariables({ add, group }: Registry): void {
   );
 }
 
-async function findVariables(client: ApiClient, { scope, scopeId, alias }: Scope, name: string) {
-  const { items } = await client.list('variables', variableSchema, { query: { scope, scopeId, alias } });
+async function findVariables(client: Client, { scope, scopeId, alias }: Scope, name: string) {
+  const { items } = await collect(client.variables.list, { query: { scope, scopeId, alias } });
   return items.filter((item) => item.name === name && (alias === undefined || item.alias === alias));
 }
 
-async function findVariable(client: ApiClient, scope: Scope, name: string) {
+async function findVariable(client: Client, scope: Scope, name: string) {
   const [found] = await findVariables(client, scope, name);
   if (found) return found;
   throw new CliError(`there is no variable "${name}" in ${scope.title}`, { exitCode: exitCodes.usage });
@@ -271,13 +264,9 @@ async function setVariable(call: Invocation<z.output<typeof setOptions>>): Promi
     ...((options.description ?? known?.description) ? { description: options.description ?? known?.description } : {}),
     ...(alias === undefined ? {} : { alias }),
   });
-  const { warning, ...item }: z.output<typeof createdVariableSchema> = known
-    ? await client.patch(`variables/${ref(known.id)}`, variableSchema, input)
-    : await client.post(
-        pathWith('variables', { scope: scope.scope, scopeId: scope.scopeId, alias }),
-        createdVariableSchema,
-        input,
-      );
+  const { warning, ...item }: AnswerOf<Client['variables']['create']> = known
+    ? await client.variables.update({ params: { id: known.id }, body: input })
+    : await client.variables.create({ query: { scope: scope.scope, scopeId: scope.scopeId, alias }, body: input });
   if (warning) call.printer.remark(oneLine(`It is stored, but ${warning}`));
   printDone(
     call,

@@ -1,39 +1,19 @@
-import { z } from 'zod';
-import {
-  approvalSchema,
-  deploymentSchema,
-  driftResultSchema,
-  environmentSchema,
-  eventSchema,
-  isTerminalDeployment,
-  nodeRunSchema,
-} from '../../model/index.ts';
+import { ApiError, collect } from '../../client/index.ts';
+import type { Client } from '../../client/index.ts';
+import { isTerminalDeployment } from '../../model/index.ts';
 import type { Deployment } from '../../model/index.ts';
-import type { ApiClient } from '../client/api-client.ts';
-import { ref } from '../client/api-client.ts';
-import type { SseMessage } from '../client/sse.ts';
-import { followStream } from '../client/stream.ts';
-import { CliError, exitCodeOfRun, exitCodes } from '../exit.ts';
+import { exitCodeOfRun, exitCodes } from '../exit.ts';
 import type { Io, Printer } from '../io.ts';
 import { lineOf, openingLines } from './lines.ts';
 import { refOf, renderApprovals, renderFinal, renderLive } from './render.ts';
 import { createScreen } from './screen.ts';
 import { renderSummary } from './summary.ts';
-import type { Change, DriftFound, RunView } from './view.ts';
-import {
-  addApproval,
-  applyEvent,
-  applyProgress,
-  applySnapshot,
-  createView,
-  isBlockedByApproval,
-  progressSchema,
-  snapshotSchema,
-} from './view.ts';
+import type { Change, DriftFound, RunEvent, RunView } from './view.ts';
+import { addApproval, applyEvent, applyProgress, applySnapshot, createView, isBlockedByApproval } from './view.ts';
 
 export interface FollowRunOptions {
   readonly io: Io;
-  readonly client: ApiClient;
+  readonly client: Client;
   readonly printer: Printer;
   readonly deploymentId: string;
   /** Leave with code 4 when nothing goes on without a person, also on a terminal. */
@@ -51,8 +31,6 @@ export interface FollowedRun {
 }
 
 const frameMs = 100;
-const driftFoundSchema = z.looseObject({ results: z.array(driftResultSchema) });
-
 /** Shows a run until it ends, waits for a person, or Ctrl-C. Answers the exit code that belongs to it. */
 export async function followRun(options: FollowRunOptions): Promise<FollowedRun> {
   const { io, client, printer } = options;
@@ -68,46 +46,46 @@ export async function followRun(options: FollowRunOptions): Promise<FollowedRun>
   let view: RunView | null = null;
   let blocked = false;
 
-  async function onMessage(message: SseMessage): Promise<boolean> {
+  /** Whether nothing goes on without a person. */
+  async function take(message: RunEvent): Promise<boolean> {
     const at = new Date(io.now()).toISOString();
-    if (message.event === 'end') return true;
-    const data = parseJson(message.data);
-    if (message.event === 'snapshot') {
-      const snapshot = snapshotSchema.parse(data);
+    const { event, data } = message;
+    if (event === 'snapshot') {
       if (view === null) {
-        view = createView(snapshot);
+        view = createView(data);
         await loadApprovals(client, view);
         presenter.begin(view, at);
       } else {
-        presenter.changed(view, applySnapshot(view, snapshot, at), { type: 'snapshot', ...snapshot });
+        presenter.changed(view, applySnapshot(view, data, at), { type: 'snapshot', ...data });
         await loadApprovals(client, view);
       }
     } else if (view !== null) {
-      const progress = message.event.includes('progress') ? progressSchema.safeParse(data) : undefined;
-      const event = eventSchema.safeParse(data);
-      if (progress?.success) presenter.changed(view, applyProgress(view, progress.data, at), data);
-      else if (event.success) {
-        let changes = applyEvent(view, event.data);
+      if (event === 'progress') presenter.changed(view, applyProgress(view, data, at), data);
+      else if (event !== 'end') {
+        let changes = applyEvent(view, data);
         if (view.incomplete) changes = [...changes, ...(await loadNodes(client, view, at))].map(withName(view));
         if (changes.some(asksForDetails)) await loadApprovals(client, view);
         presenter.changed(view, changes, data);
       }
     }
-    blocked = view !== null && leaveOnApproval && isBlockedByApproval(view);
-    return blocked;
+    return view !== null && leaveOnApproval && isBlockedByApproval(view);
   }
 
   try {
-    await followStream({
-      client,
-      path: `deployments/${ref(options.deploymentId)}/events`,
-      signal: abort.signal,
-      onMessage,
-      onConnection: (state) => {
-        if (view) view.connection = state === 'lost' ? 'reconnecting' : 'connected';
-        presenter.connection(state);
+    const events = client.deployments.events.stream(
+      { params: { ref: options.deploymentId } },
+      {
+        signal: abort.signal,
+        onConnection: (state) => {
+          if (view) view.connection = state === 'lost' ? 'reconnecting' : 'connected';
+          presenter.connection(state);
+        },
       },
-    });
+    );
+    for await (const event of events) {
+      blocked = event.event !== 'end' && (await take(event));
+      if (blocked) break;
+    }
     if (interrupted) {
       presenter.close(null);
       for (const line of detachLines(view, options)) printer.remark(line);
@@ -132,26 +110,19 @@ function asksForDetails(change: Change): boolean {
   return change.kind === 'approval' || (change.kind === 'node' && change.node.status === 'waitingForApproval');
 }
 
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new CliError('the server sent an event that is not JSON', { hint: 'see: windlass version' });
-  }
-}
-
 /** Decisions that are waited for, with what they are about. Without them the picture is poorer but still right. */
-async function loadApprovals(client: ApiClient, view: RunView): Promise<void> {
+async function loadApprovals(client: Client, view: RunView): Promise<void> {
   const missing = view.nodes.filter(
     (node) =>
       node.status === 'waitingForApproval' && (node.approvalId === null || !view.approvals.has(node.approvalId)),
   );
   if (missing.length === 0) return;
   try {
-    const { items } = await client.list('approvals', approvalSchema, {
-      query: { deployment: view.deployment.id, status: 'pending' },
-      limit: 200,
-    });
+    const { items } = await collect(
+      client.approvals.list,
+      { query: { deployment: view.deployment.id, status: 'pending' } },
+      { limit: 200 },
+    );
     for (const approval of items) {
       addApproval(view, approval);
       const at = view.nodes.findIndex((node) => node.alias === approval.alias && node.status === 'waitingForApproval');
@@ -159,21 +130,21 @@ async function loadApprovals(client: ApiClient, view: RunView): Promise<void> {
       if (node) view.nodes[at] = { ...node, approvalId: approval.id };
     }
   } catch (error) {
-    if (!(error instanceof CliError)) throw error;
+    if (!(error instanceof ApiError)) throw error;
   }
 }
 
 /** The records as they are at the end: they know more than the events told. */
-async function readEnd(client: ApiClient, deploymentId: string, view: RunView | null): Promise<RunView> {
-  const deployment = await client.get(`deployments/${ref(deploymentId)}`, deploymentSchema);
-  const { items: nodes } = await client.list(`deployments/${ref(deploymentId)}/nodes`, nodeRunSchema, {
-    pageSize: 1000,
-  });
+async function readEnd(client: Client, deploymentId: string, view: RunView | null): Promise<RunView> {
+  const deployment = await client.deployments.get({ params: { ref: deploymentId } });
+  const { items: nodes } = await collect(
+    client.deployments.nodes,
+    { params: { ref: deploymentId } },
+    { pageSize: 1000 },
+  );
   const last = createView({ deployment, nodes });
   if (view) last.approvals = view.approvals;
-  const environment = await client
-    .get(`environments/${ref(deployment.environmentId)}`, environmentSchema)
-    .catch(() => null);
+  const environment = await client.environments.get({ params: { ref: deployment.environmentId } }).catch(() => null);
   last.environmentStatus = environment?.status ?? null;
   if (deployment.status !== 'succeeded') last.lastGood = await findLastGood(client, deployment);
   if (deployment.type === 'drift') last.drift = await findDrift(client, deployment);
@@ -181,40 +152,40 @@ async function readEnd(client: ApiClient, deploymentId: string, view: RunView | 
 }
 
 /** What this check has found. Without it the summary is poorer but still right. */
-async function findDrift(client: ApiClient, { id, environmentId }: Deployment): Promise<DriftFound[]> {
+async function findDrift(client: Client, { id, environmentId }: Deployment): Promise<DriftFound[]> {
   try {
-    const { results } = await client.get(`environments/${ref(environmentId)}/drift`, driftFoundSchema, { limit: 200 });
+    const { results } = await client.drift.get({ params: { ref: environmentId }, query: { limit: 200 } });
     return results.filter(({ deploymentId, status }) => deploymentId === id && status === 'drifted');
   } catch (error) {
-    if (error instanceof CliError) return [];
+    if (error instanceof ApiError) return [];
     throw error;
   }
 }
 
 /** What a rollback would go back to. Only for a hint: without it the hint is left out. */
-async function findLastGood(client: ApiClient, { environmentId, number }: Deployment): Promise<number | null> {
+async function findLastGood(client: Client, { environmentId, number }: Deployment): Promise<number | null> {
   try {
     const query = { environment: environmentId, status: 'succeeded' };
-    const { items } = await client.list('deployments', deploymentSchema, { query, limit: 50 });
+    const { items } = await collect(client.deployments.list, { query }, { limit: 50 });
     const good = items.find((item) => item.number < number && (item.type === 'deploy' || item.type === 'rollback'));
     return good?.number ?? null;
   } catch (error) {
-    if (error instanceof CliError) return null;
+    if (error instanceof ApiError) return null;
     throw error;
   }
 }
 
 /** Nodes are made after a run has begun, and those that take something back later still. */
-async function loadNodes(client: ApiClient, view: RunView, at: string): Promise<Change[]> {
+async function loadNodes(client: Client, view: RunView, at: string): Promise<Change[]> {
   try {
-    const path = `deployments/${ref(view.deployment.id)}/nodes`;
-    const { items: nodes } = await client.list(path, nodeRunSchema, { pageSize: 1000 });
+    const params = { ref: view.deployment.id };
+    const { items: nodes } = await collect(client.deployments.nodes, { params }, { pageSize: 1000 });
     // How many run at once is known since the nodes are; the rest of it is told by events.
-    const { maxParallel } = await client.get(`deployments/${ref(view.deployment.id)}`, deploymentSchema);
+    const { maxParallel } = await client.deployments.get({ params: { ref: view.deployment.id } });
     return applySnapshot(view, { deployment: { ...view.deployment, maxParallel }, nodes }, at);
   } catch (error) {
     // The next event asks again.
-    if (error instanceof CliError) return [];
+    if (error instanceof ApiError) return [];
     throw error;
   }
 }

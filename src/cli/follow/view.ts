@@ -1,8 +1,8 @@
 import { z } from 'zod';
+import type { Client, EventOf } from '../../client/index.ts';
 import {
   approvalSchema,
   changeCountsSchema,
-  deploymentSchema,
   deploymentStatuses,
   environmentStatuses,
   isPassed,
@@ -16,18 +16,11 @@ import {
 } from '../../model/index.ts';
 import type { Approval, Deployment, EnvironmentStatus, Event, NodeRun, ResourceChange } from '../../model/index.ts';
 
+export type RunEvent = EventOf<Client['deployments']['events']>;
 /** First message of a deployment's stream. */
-export const snapshotSchema = z.object({ deployment: deploymentSchema, nodes: z.array(nodeRunSchema) });
-export type Snapshot = z.infer<typeof snapshotSchema>;
-
+export type Snapshot = Extract<RunEvent, { event: 'snapshot' }>['data'];
 /** How far a tool is; sent while it runs and kept nowhere. */
-export const progressSchema = z.object({
-  index: z.number().int().optional(),
-  alias: z.string(),
-  compensation: z.boolean().optional(),
-  progress: z.string(),
-});
-export type Progress = z.infer<typeof progressSchema>;
+export type Progress = Extract<RunEvent, { event: 'progress' }>['data'];
 
 /** A node that is not as it was deployed. */
 export interface DriftFound {
@@ -303,10 +296,7 @@ function applyNodeStage(view: RunView, event: Event): Change[] {
 
 export function applyProgress(view: RunView, progress: Progress, at: string): Change[] {
   const index = view.nodes.findIndex(
-    (node) =>
-      node.alias === progress.alias &&
-      (progress.index === undefined || node.index === progress.index) &&
-      (progress.compensation === undefined ? node.status === 'running' : node.compensation === progress.compensation),
+    (node) => node.alias === progress.alias && node.index === progress.index && node.status === 'running',
   );
   const known = view.nodes[index];
   if (!known || known.progress === progress.progress) return [];
