@@ -25,6 +25,7 @@ const levels = {
   runners: 3,
   notify: 3,
   node: 3.1,
+  pools: 3.2,
   backup: 3,
   targets: 3,
   operations: 4,
@@ -44,6 +45,7 @@ const files = {
   'log.ts': 3.4,
   'rooms.ts': 3.5,
   'worker.ts': 5.4,
+  'pool-worker.ts': 5.5,
   'server.ts': 5.5,
   'moving.ts': 5.5,
 };

@@ -3,11 +3,14 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { temporalTlsOf, temporalTlsVariables } from './config-temporal.ts';
 import type { TemporalTls } from './config-temporal.ts';
-import { WindlassError } from './model/index.ts';
+import { WindlassError, poolNameSchema } from './model/index.ts';
 import type { Problem } from './model/index.ts';
 
-/** `embedded`: everything in one process. `server`: the API. `worker`: runs workflows and tools. */
-export const modes = ['embedded', 'server', 'worker'] as const;
+/**
+ * `embedded`: everything in one process. `server`: the API. `worker`: runs workflows and tools. `pool`: runs the tools of a
+ * runner pool, without a database.
+ */
+export const modes = ['embedded', 'server', 'worker', 'pool'] as const;
 export type Mode = (typeof modes)[number];
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
@@ -77,9 +80,19 @@ export interface Config {
     /** Opens them, besides keys of the API; null for none. */
     readonly token: string | null;
   };
+  /** Of a worker of a runner pool; null in every other mode. */
+  readonly pool: PoolConfig | null;
   readonly logLevel: LogLevel;
   /** How long a leaving worker lets its tools go on. */
   readonly shutdownGraceSeconds: number;
+}
+
+/** What a worker of a runner pool works for. */
+export interface PoolConfig {
+  readonly name: string;
+  readonly token: string;
+  /** Address of the server, without a slash at the end. */
+  readonly serverUrl: string;
 }
 
 /** What the command line may set itself; it wins over the environment. */
@@ -87,6 +100,7 @@ export interface ConfigOverrides {
   readonly mode?: Mode | undefined;
   readonly host?: string | undefined;
   readonly port?: number | undefined;
+  readonly pool?: string | undefined;
   readonly dataDirectory?: string | undefined;
   readonly logLevel?: LogLevel | undefined;
   /** Opens the embedded database although files of it are damaged. */
@@ -178,6 +192,12 @@ const variables = z.object({
   WINDLASS_TEMPORAL_UI_URL: httpUrl.optional(),
   WINDLASS_ENCRYPTION_KEY: encryptionKeys.optional(),
   WINDLASS_ENCRYPTION_KEY_FILE: path.optional(),
+  WINDLASS_URL: httpUrl.optional(),
+  WINDLASS_POOL: poolNameSchema.optional(),
+  WINDLASS_POOL_TOKEN: z
+    .string()
+    .regex(/^wlp_[A-Za-z0-9_-]{43}$/, 'expected the token of a runner pool, wlp_…')
+    .optional(),
   WINDLASS_RUN_SLOTS: wholeNumber(1, 10_000).optional(),
   WINDLASS_SOURCE_PATIENCE_SECONDS: wholeNumber(0, 86_400).optional(),
   WINDLASS_TOFU: path.optional(),
@@ -240,12 +260,20 @@ export function loadConfig(environment: Environment, overrides: ConfigOverrides 
 
   /** A variable that server and worker cannot do without. One that is there but wrong has been reported already. */
   function demand(names: readonly VariableName[], expected: string): void {
-    if (mode === 'embedded' || names.some((name) => environment[name]?.trim())) return;
-    problems.push({ path: names[0], message: `missing: \`windlass ${mode}\` needs it; ${expected}` });
+    if (names.some((name) => environment[name]?.trim())) return;
+    const command = mode === 'pool' ? 'worker --pool' : mode;
+    problems.push({ path: names[0], message: `missing: \`windlass ${command}\` needs it; ${expected}` });
   }
-  demand(['WINDLASS_DATABASE_URL', 'DATABASE_URL'], 'expected postgres://user:password@host:5432/database');
-  demand(['TEMPORAL_ADDRESS'], 'expected host:port, such as 127.0.0.1:7233');
-  demand(['WINDLASS_ENCRYPTION_KEY', 'WINDLASS_ENCRYPTION_KEY_FILE'], keyExpectation);
+  const keepsRecords = mode === 'server' || mode === 'worker';
+  if (keepsRecords)
+    demand(['WINDLASS_DATABASE_URL', 'DATABASE_URL'], 'expected postgres://user:password@host:5432/database');
+  if (mode !== 'embedded') demand(['TEMPORAL_ADDRESS'], 'expected host:port, such as 127.0.0.1:7233');
+  if (keepsRecords) demand(['WINDLASS_ENCRYPTION_KEY', 'WINDLASS_ENCRYPTION_KEY_FILE'], keyExpectation);
+  if (mode === 'pool') {
+    demand(['WINDLASS_URL'], 'the address of the server, such as https://windlass.example.com');
+    demand(['WINDLASS_POOL_TOKEN'], 'the token that `windlass pool create` has shown');
+    if (overrides.pool === undefined) demand(['WINDLASS_POOL'], 'the name of the pool');
+  }
 
   const temporalTls = temporalTlsOf(values);
   problems.push(...temporalTls.problems);
@@ -295,9 +323,16 @@ export function loadConfig(environment: Environment, overrides: ConfigOverrides 
       host: values.WINDLASS_METRICS_HOST ?? '127.0.0.1',
       token: values.WINDLASS_METRICS_TOKEN ?? null,
     },
+    pool: mode === 'pool' ? poolOf(values, overrides.pool) : null,
     logLevel: overrides.logLevel ?? values.WINDLASS_LOG_LEVEL ?? 'info',
     shutdownGraceSeconds: values.WINDLASS_SHUTDOWN_GRACE_SECONDS ?? 120,
   };
+}
+
+/** What is missing has been said before. */
+function poolOf(values: Variables, named: string | undefined): PoolConfig {
+  const { WINDLASS_POOL: name, WINDLASS_POOL_TOKEN: token = '', WINDLASS_URL: serverUrl = '' } = values;
+  return { name: named ?? name ?? '', token, serverUrl };
 }
 
 interface ModeContext {
@@ -347,11 +382,12 @@ export function ownHosts(config: Config): string[] {
 
 /** The configuration as it may be logged: without the key and without the database's password. */
 export function describeConfig(config: Config): Record<string, unknown> {
-  const { encryptionKey: key, database, metrics, temporal, ...rest } = config;
+  const { encryptionKey: key, database, metrics, temporal, pool, ...rest } = config;
   return {
     ...rest,
     temporal: describeTemporal(temporal),
     metrics: { ...metrics, token: metrics.token === null ? null : '***' },
+    pool: pool && { name: pool.name, serverUrl: pool.serverUrl },
     database: database.kind === 'pglite' ? database : { kind: 'postgres', url: withoutPassword(database.url) },
     encryptionKey: key.kind === 'value' ? 'from WINDLASS_ENCRYPTION_KEY' : key.path,
   };

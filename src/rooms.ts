@@ -33,6 +33,18 @@ export interface Rooms {
   readonly runners: RunnerRegistry;
 }
 
+/** What runs tools, and needs no database. */
+export function openToolRooms(config: Config, tools: ToolLocator): Pick<Rooms, 'sources' | 'runners'> {
+  return {
+    sources: createSources({ cacheDirectory: join(config.cacheDirectory, 'sources') }),
+    runners: createRunners({
+      tools,
+      cacheDirectory: join(config.cacheDirectory, 'tofu'),
+      cliConfig: config.tfCliConfig,
+    }),
+  };
+}
+
 export async function openRooms(config: Config, tools: ToolLocator): Promise<Rooms> {
   // The key first: one that is made anew beside an existing database could not open what is in it.
   const { keys, origin } = openEncryptionKeys(config);
@@ -52,12 +64,7 @@ export async function openRooms(config: Config, tools: ToolLocator): Promise<Roo
     db,
     secrets,
     artifacts: createArtifacts({ db, secrets }),
-    sources: createSources({ cacheDirectory: join(config.cacheDirectory, 'sources') }),
     state: createStateStore({ db, secrets }),
-    runners: createRunners({
-      tools,
-      cacheDirectory: join(config.cacheDirectory, 'tofu'),
-      cliConfig: config.tfCliConfig,
-    }),
+    ...openToolRooms(config, tools),
   };
 }

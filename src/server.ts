@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import type { Logger } from 'pino';
 import { followCurrentKey, provideAdministratorKey } from './access/index.ts';
-import { createRunResolver } from './activities/index.ts';
+import { createPoolAccess, createRunResolver } from './activities/index.ts';
 import { createApi } from './api/index.ts';
 import { ownHosts } from './config.ts';
 import type { Config } from './config.ts';
@@ -153,6 +153,7 @@ async function startProcess(
         temporalUrl: parts.temporalUiUrl,
         hosts: ownHosts(config),
         metrics: { token: config.metrics.token, others: temporalMetrics() },
+        pools: createPoolAccess({ ...rooms, log, stateUrl: `${config.stateUrl}/state` }),
       });
       const server = await listen(api, config);
       undo.push(() => close(server));

@@ -20,8 +20,8 @@ const bundlePath = join(__dirname, '..', 'workflow-bundle.js');
 const sourcePath = join(__dirname, 'workflows', 'index.ts');
 
 /** Sooner than Temporal's default, so that a cancel reaches a tool within about a second. */
-const heartbeatThrottle = '1 second';
-const signOfLifeEveryMs = 5000;
+export const heartbeatThrottle = '1 second';
+export const signOfLifeEveryMs = 5000;
 /** Not at once: what a worker was started for goes first. */
 const tidyFirstMs = 5 * 60_000;
 const tidyEveryMs = 24 * 3_600_000;
@@ -50,7 +50,8 @@ export interface WorkerParts {
 const temporalWithinMs = 120_000;
 const askAgainMs = 1000;
 
-async function whenThere<T>(log: Logger, address: string, work: () => Promise<T>): Promise<T> {
+/** Waits for a Temporal that is just being started. */
+export async function whenThere<T>(log: Logger, address: string, work: () => Promise<T>): Promise<T> {
   for (const deadline = Date.now() + temporalWithinMs; ; await new Promise((go) => setTimeout(go, askAgainMs))) {
     try {
       return await work();
@@ -149,7 +150,7 @@ function keepDiskTidy(deps: ActivityDeps): () => void {
 }
 
 /** Tells this start of the machine from an earlier one: process ids mean nothing across a reboot. */
-function bootId(): string {
+export function bootId(): string {
   try {
     return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
   } catch {

@@ -17,6 +17,7 @@ import { createDirectHost } from './node-host/index.ts';
 import { watchNodes } from './watch-nodes.ts';
 
 export type { ActivityDeps } from './deps.ts';
+export { createPoolAccess } from './node-host/index.ts';
 export { createRunResolver } from './outlook.ts';
 export { tidyDisk } from './tidy-disk.ts';
 

@@ -1,8 +1,7 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Problem, ResolvedRun, ResolveInput, RunError, RunNode } from '../model/index.ts';
-import { isReadOnly, kindOf, messageOf, taskQueues, untilAborted, WindlassError } from '../model/index.ts';
-import { performers } from '../node/index.ts';
+import { isReadOnly, messageOf, untilAborted, WindlassError } from '../model/index.ts';
 import type { Db } from '../store/index.ts';
 import { isDatabaseUnavailable } from '../store/index.ts';
 import type { ActivityDeps, ResolveDeps } from './deps.ts';
@@ -13,6 +12,7 @@ import type { Caller } from '../node/index.ts';
 import { afterFailedTry } from './resolve-tries.ts';
 import { elapsed, watchedSources } from '../sources/index.ts';
 import { refuse } from './resolution.ts';
+import { routeNodes } from './routing.ts';
 import type { Resolution } from './resolution.ts';
 import { resolveFromFile } from './resolve-from-file.ts';
 import {
@@ -33,7 +33,7 @@ import {
   setEnvironmentStatus,
   setRunStatus,
 } from './run-store.ts';
-import type { NewNode, RunDefinition, RunRow } from './run-store.ts';
+import type { RunDefinition, RunRow } from './run-store.ts';
 
 /** Reading files takes minutes at most; what takes longer hangs, such as a network file system that is away. */
 const longestTryMs = 20 * 60_000;
@@ -109,7 +109,6 @@ async function resolveOnce(deps: ActivityDeps, input: ResolveInput, caller: Call
   await begin(deps, run);
   const resolution = await resolve(deps, run);
   refuseUnconfirmed(run, resolution);
-  const nodes = resolution.nodes.map((node) => ({ ...node, run: routed(node) }));
   await deps.db.transaction(async (tx) => {
     const kept = await tx
       .updateTable('deployments')
@@ -124,19 +123,13 @@ async function resolveOnce(deps: ActivityDeps, input: ResolveInput, caller: Call
       .executeTakeFirst();
     // It was stopped meanwhile: nothing of it may be left open.
     if (kept.numUpdatedRows === 0n) throw endedBefore(run.id);
-    await insertNodes(tx, run.id, nodes);
+    await insertNodes(tx, run.id, resolution.nodes);
   });
   return answer(
     run,
     resolution.definition,
-    nodes.map((node) => node.run),
+    resolution.nodes.map((node) => node.run),
   );
-}
-
-/** What needs no tool is done where records are kept. */
-function routed({ run, snapshot }: NewNode): RunNode {
-  const queue = snapshot === null ? undefined : performers[kindOf(snapshot.type)] && taskQueues.orchestration;
-  return queue === undefined || run.action === 'keep' ? run : { ...run, taskQueue: queue };
 }
 
 function endedBefore(deploymentId: string): ApplicationFailure {
@@ -237,8 +230,19 @@ function refuseUnconfirmed(run: RunRow, { nodes }: Resolution): void {
 export async function resolve(
   deps: ResolveDeps,
   run: RunRow,
-  options: { readonly dry: boolean; readonly pending: boolean } = { dry: false, pending: false },
+  options: ResolveOptions = { dry: false, pending: false },
 ): Promise<Resolution> {
+  const resolution = await resolveByType(deps, run, options);
+  return { ...resolution, nodes: await routeNodes(deps, run, resolution.nodes) };
+}
+
+interface ResolveOptions {
+  readonly dry: boolean;
+  /** Other runs come first, so that what is there today decides nothing yet. */
+  readonly pending: boolean;
+}
+
+async function resolveByType(deps: ResolveDeps, run: RunRow, options: ResolveOptions): Promise<Resolution> {
   const template = await templateOfNode(deps, run);
   const workflow = template.type === 'workflow';
   const known = await loadKnown(deps.db.sql, run.environment_id, workflow);

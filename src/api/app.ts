@@ -9,6 +9,8 @@ import type { Artifacts } from '../artifacts/index.ts';
 import { apiBase, contract, describeApi } from '../contract/index.ts';
 import { WindlassError } from '../model/index.ts';
 import type { Operations, TemporalGateway } from '../operations/index.ts';
+import { nodeHostPath, nodeHostRouter } from '../pools/index.ts';
+import type { PoolAccess } from '../pools/index.ts';
 import { stateRouter } from '../state/index.ts';
 import type { StateStore } from '../state/index.ts';
 import { readRecordCounts } from '../store/index.ts';
@@ -42,6 +44,8 @@ export interface ApiOptions {
   readonly encryptionKeys: () => readonly Uint8Array[];
   /** Where a backup is put together. */
   readonly backupDirectory: string;
+  /** For the workers of runner pools; absent where none are served. */
+  readonly pools?: PoolAccess | undefined;
   /** Asked by `/readyz` beside the database, Temporal and the encryption key. */
   readonly checks?: readonly ReadinessCheck[];
   /** Names at which the server is asked beside addresses and `localhost`; `*.example.com` and `*` are possible. */
@@ -154,6 +158,7 @@ export function createApi(options: ApiOptions): Express {
     },
     stateRouter(state, { onError: (error) => log.error({ reason: reasonOf(error) }, 'state request failed') }),
   );
+  if (options.pools !== undefined) app.use(nodeHostPath, nodeHostRouter(options.pools));
   app.use(pagesRouter());
 
   let document: string | null = null;

@@ -89,6 +89,7 @@ const sections: readonly (readonly [heading: string, parts: readonly Part[]])[] 
       part(['approval'], async () => (await import('./commands/history.ts')).addApprovals),
       part(['state'], async () => (await import('./commands/state.ts')).addState),
       part(['key'], async () => (await import('./commands/keys.ts')).addKeys),
+      part(['pool'], async () => (await import('./commands/pools.ts')).addPools),
       part(['audit'], async () => (await import('./commands/history.ts')).addAudit),
     ],
   ],

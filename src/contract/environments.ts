@@ -8,12 +8,13 @@ import {
   environmentInputSchema,
   environmentScheduleSchema,
   environmentSchema,
-  environmentStatusReportSchema,
   environmentStatuses,
+  environmentStatusReportSchema,
   eventSchema,
   graphSchema,
   outputSchema,
   pageOf,
+  poolNameSchema,
   previewSchema,
   ttlSchema,
 } from '../model/index.ts';
@@ -44,6 +45,7 @@ const settingsPatchSchema = z
     drift: environmentDriftSchema.nullable().optional(),
     coalesceDeploys: z.boolean().optional(),
     maxParallel: z.number().int().min(1).max(1000).nullable().optional(),
+    pool: poolNameSchema.nullable().optional(),
   })
   .meta({ id: 'EnvironmentSettingsPatch' });
 

@@ -4,6 +4,7 @@ import { organizations, projects, templates } from './catalogue.ts';
 import { deployments } from './deployments.ts';
 import { environments } from './environments.ts';
 import { drift, schedules } from './life.ts';
+import { pools } from './pools.ts';
 import { state } from './state.ts';
 import { installation, tools } from './tools.ts';
 import { variables } from './variables.ts';
@@ -11,6 +12,7 @@ import { variables } from './variables.ts';
 /** Every route of the API. The server, the OpenAPI document and the client are made from this. */
 export const contract = {
   keys,
+  pools,
   audit,
   encryption,
   organizations,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { poolNameSchema } from './pool.ts';
 import { sourceSchema, templateConfigSchema, nodeTypeSchema } from './template.ts';
 
 /** When an environment destroys itself. Hours count from the end of the last successful deploy. */
@@ -69,6 +70,9 @@ export const environmentSettingsSchema = z
     drift: environmentDriftSchema.optional(),
     coalesceDeploys: z.boolean().default(false).describe('Keep only the newest queued deploy; never jumps a destroy'),
     maxParallel: z.number().int().min(1).max(1000).optional(),
+    pool: poolNameSchema
+      .optional()
+      .describe('Runner pool, instead of that of the templates; of a node instead of the whole'),
   })
   .meta({ id: 'EnvironmentSettings' });
 export type EnvironmentSettings = z.infer<typeof environmentSettingsSchema>;

@@ -10,6 +10,7 @@ export * from './ids.ts';
 export * from './node-call.ts';
 export * from './orchestration.ts';
 export * from './permission.ts';
+export * from './pool.ts';
 export * from './preview.ts';
 export * from './scope.ts';
 export * from './status-report.ts';

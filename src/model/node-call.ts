@@ -1,7 +1,15 @@
 /** One call for one node of a run, as those who keep its records and those who run its tool tell each other. */
 import { z } from 'zod';
 import { actorSchema } from './actor.ts';
-import { deploymentRequestSchema, nodeActions, nodeSnapshotSchema, removals, stages } from './deployment.ts';
+import {
+  changeCountsSchema,
+  deploymentRequestSchema,
+  nodeActions,
+  nodeSnapshotSchema,
+  removals,
+  resourceActions,
+  stages,
+} from './deployment.ts';
 import type { Plan } from './deployment.ts';
 import type { RunError } from './errors.ts';
 import { environmentStatuses, nodeStatuses } from './status.ts';
@@ -98,10 +106,22 @@ export const nodeBeginSchema = z.object({
 });
 export type NodeBegin = z.infer<typeof nodeBeginSchema>;
 
-/** A plan as it crosses a border; its resources are taken as they are. */
-export const planSchema = z.custom<Plan>(
-  (value) => typeof value === 'object' && value !== null && 'counts' in value && 'resources' in value,
-);
+const resourceChangeSchema = z.object({
+  address: z.string().max(2000),
+  type: z.string().max(500),
+  action: z.enum(resourceActions),
+  before: z.json().optional(),
+  after: z.json().optional(),
+  planned: z.json().optional(),
+});
+
+/** A plan as it crosses a border. */
+export const planSchema = z.object({
+  counts: changeCountsSchema,
+  hasChanges: z.boolean(),
+  resources: z.array(resourceChangeSchema).max(100_000),
+  state: z.object({ serial: z.number(), lineage: z.string() }).nullable(),
+});
 
 /** A node's ending, or a wait within its run, with the consequences for its environment. */
 export const nodeEndingSchema = z.object({
@@ -126,7 +146,10 @@ export const nodeEndingSchema = z.object({
     })
     .optional(),
 });
-export type NodeEnding = Omit<z.infer<typeof nodeEndingSchema>, 'error'> & { readonly error?: RunError | undefined };
+export type NodeEnding = Omit<z.infer<typeof nodeEndingSchema>, 'error' | 'plan'> & {
+  readonly error?: RunError | undefined;
+  readonly plan?: Plan | null | undefined;
+};
 
 export const newLogChunkSchema = z.object({
   stage: z.enum(stages),

@@ -14,6 +14,11 @@ export const taskQueues = {
   run: 'windlass-run',
 } as const;
 
+/** Where the tools of a runner pool are run: a worker of that pool alone asks there. */
+export function poolQueue(pool: string): string {
+  return `${taskQueues.run}.${pool}`;
+}
+
 /** Keyword attributes; the Temporal UI filters and lists by them. */
 export const searchAttributes = {
   environment: 'WindlassEnvironment',

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { poolNameSchema } from './pool.ts';
 
 /** Everything a node can be deployed with. Only some have a runner in this release; the others say so before a run. */
 export const templateTypes = [
@@ -111,6 +112,7 @@ export const templateConfigSchema = z
     planScript: z.string().max(20_000).optional().describe('shell: exit 0 nothing to do, 2 changes'),
     driftScript: z.string().max(20_000).optional(),
     timeoutSeconds: z.number().int().min(1).max(604_800).optional().describe('Ceiling of one try of the tool'),
+    pool: poolNameSchema.optional().describe('Runner pool whose workers run it; ours when absent'),
     approval: approvalGateSchema.optional().describe('approval: what is asked'),
     /** Further keys a type may take, kept for its runner. */
     extra: z.record(z.string(), z.json()).optional(),

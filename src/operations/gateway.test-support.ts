@@ -41,6 +41,7 @@ export function createRecordingGateway(): RecordingGateway {
       }
       return { position: 0 };
     },
+    backlog: async () => (gateway.failure === null ? 0 : null),
     cancelQueued: async (environmentId, { deploymentId }) => {
       answer();
       const view = gateway.views.get(environmentId);

@@ -18,3 +18,4 @@ export { findStranded } from './stranded.ts';
 export { createTemporalGateway } from './temporal-client.ts';
 export type { TemporalGatewayOptions } from './temporal-client.ts';
 export type { EntityTarget, ScheduleInput, ScheduleView, TemporalGateway } from './temporal-gateway.ts';
+export { poolTokenHash } from './pools.ts';

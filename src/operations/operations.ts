@@ -12,6 +12,7 @@ import { firingOperations } from './firings.ts';
 import { fileSettingsOperations } from './life-settings-file.ts';
 import { lifeOperations } from './life.ts';
 import { nodeVariableOperations } from './node-variables.ts';
+import { poolOperations } from './pools.ts';
 import { previewOperations } from './previews.ts';
 import { requestOperations } from './request-deployment.ts';
 import { resendOperations } from './resend.ts';
@@ -49,6 +50,7 @@ export function createOperations(deps: OperationsDeps) {
     ...accessOperations(context),
     ...encryptionOperations(context),
     ...installationOperations(context),
+    ...poolOperations(context),
     ...validateOperations(context),
     ...resendOperations(context),
   };

@@ -39,6 +39,8 @@ export interface TemporalGatewayOptions {
   readonly deadlineMs?: number;
 }
 
+/** TASK_QUEUE_TYPE_ACTIVITY of Temporal's API. */
+const activityQueue = 2;
 const environmentKey = defineSearchAttributeKey(searchAttributes.environment, SearchAttributeType.KEYWORD);
 const projectKey = defineSearchAttributeKey(searchAttributes.project, SearchAttributeType.KEYWORD);
 const kindKey = defineSearchAttributeKey(searchAttributes.kind, SearchAttributeType.KEYWORD);
@@ -318,6 +320,20 @@ export function createTemporalGateway(client: Client, options: TemporalGatewayOp
           throw thrown;
         }
       });
+    },
+
+    async backlog(taskQueue: string): Promise<number | null> {
+      try {
+        const { stats } = await client.workflowService.describeTaskQueue({
+          namespace: options.namespace,
+          taskQueue: { name: taskQueue },
+          taskQueueType: activityQueue,
+          reportStats: true,
+        });
+        return Number(stats?.approximateBacklogCount ?? 0);
+      } catch {
+        return null;
+      }
     },
 
     async check(): Promise<void> {

@@ -63,6 +63,8 @@ export interface TemporalGateway {
   deleteSchedule(kind: ScheduleKind, environmentId: string): Promise<void>;
   /** null when there is none. */
   describeSchedule(kind: ScheduleKind, environmentId: string): Promise<ScheduleView | null>;
+  /** Calls of activities that wait for a worker of a task queue, about; null when Temporal cannot say. */
+  backlog(taskQueue: string): Promise<number | null>;
   /** Throws `unavailable` with the reason when Temporal does not serve the namespace. */
   check(): Promise<void>;
   /** The run in the Temporal Web UI; null when no address of it is known. */

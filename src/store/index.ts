@@ -30,6 +30,8 @@ export * from './idempotency.ts';
 export * from './workers.ts';
 export * from './audit-log.ts';
 export * from './run-records.ts';
+export { readNode } from './node-facts.ts';
+export * from './runner-pools.ts';
 export * from './state-grants.ts';
 export * from './pacing.ts';
 export * from './scope-settings.ts';

@@ -20,6 +20,7 @@ import type {
 import { isTerminalNode, nodeActions, nodeBeginSchema, passedNodeStatuses, stages } from '../model/index.ts';
 import { afterCommit } from './after-commit.ts';
 import { noneOf } from './lists.ts';
+import { nodeFacts } from './node-facts.ts';
 import type { Schema } from './schema.ts';
 import { endGrants } from './state-grants.ts';
 
@@ -124,24 +125,7 @@ export async function beginNode(
       SELECT o.held, n.* FROM o JOIN node_runs n ON n.deployment_id = o.deployment_id AND n.index = o.index
         AND n.compensation = o.compensation WHERE o.held IS NOT NULL
     ), ${announce('node.status', sql`jsonb_build_object('index', r.index, 'status', r.status, 'try', r.try, 'action', r.action, 'compensation', r.compensation)`)}
-    SELECT x.held, x.alias, x.name, x.environment_id, x.action, x.engine->>'removal' AS removal, x.status, x.try, x.snapshot, x.journal, x.plan, x.error, x.changed_outputs,
-      x.ran, x.began_change, d.request, d.type AS deployment_type, d.trigger, d.requested_by, d.may_waive_approval, d.environment_id AS entity_id, COALESCE(parent.name, env.name) AS entity_name,
-      env.project_id, p.organization_id, env.parent_id, parent.template_id AS parent_template_id, env.status AS environment_status,
-      env.settings AS environment_settings, parent.settings AS entity_settings, env.input_hash, env.state_unverified, env.deployed_snapshot, env.lock,
-      CASE WHEN x.status = 'waitingForApproval' THEN (SELECT jsonb_build_object('id', a.id, 'status', a.status,
-          'by', a.decisions -> -1 ->> 'by', 'comment', a.decisions -> -1 ->> 'comment',
-          'expiresInMs', GREATEST(1000, floor(extract(epoch FROM a.expires_at - now()) * 1000)))
-        FROM approvals a WHERE a.deployment_id = x.deployment_id AND a.index = x.index AND a.compensation = x.compensation
-        ORDER BY a.created_at DESC, a.id DESC LIMIT 1) END AS asked_approval,
-      (SELECT a.id FROM approvals a WHERE a.deployment_id = x.deployment_id AND a.index = x.index AND a.compensation = x.compensation
-        AND a.status = 'approved' ORDER BY a.created_at DESC LIMIT 1) AS approval_decided,
-      (SELECT string_agg(w.by, ', ') FROM approvals a, jsonb_to_recordset(a.decisions) AS w(by text, decision text)
-        WHERE a.deployment_id = x.deployment_id AND a.index = x.index AND a.compensation = x.compensation AND a.status = 'approved'
-          AND w.decision = 'approve') AS reviewers
-    FROM x JOIN deployments d ON d.id = x.deployment_id
-      JOIN environments env ON env.id = x.environment_id
-      JOIN projects p ON p.id = env.project_id
-      LEFT JOIN environments parent ON parent.id = env.parent_id
+    ${nodeFacts}
       LEFT JOIN n ON true`.execute(db);
   const row = result.rows[0];
   return row === undefined ? null : nodeBeginSchema.parse(row);

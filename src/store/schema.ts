@@ -244,6 +244,16 @@ export interface WorkersTable {
   stopped_at: NullableTimestamp;
   /** Ids of the encryption keys that it holds. */
   key_ids: DefaultJson;
+  /** The runner pool it belongs to; null for ours. */
+  pool: ColumnType<string | null, string | null | undefined, string | null>;
+}
+
+export interface RunnerPoolsTable {
+  name: string;
+  description: string | null;
+  token_hash: string;
+  created_at: Timestamp;
+  token_changed_at: Timestamp;
 }
 
 export interface EncryptionKeysTable {
@@ -346,6 +356,7 @@ export interface Schema {
   state_locks: StateLocksTable;
   state_grants: StateGrantsTable;
   workers: WorkersTable;
+  runner_pools: RunnerPoolsTable;
   drift_results: DriftResultsTable;
   api_keys: ApiKeysTable;
   idempotency_keys: IdempotencyKeysTable;

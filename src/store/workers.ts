@@ -10,6 +10,8 @@ export interface WorkerRecord {
   readonly seenAt: Date;
   /** Set when it left in good order. */
   readonly stoppedAt: Date | null;
+  /** The runner pool it belongs to; null for ours. */
+  readonly pool: string | null;
 }
 
 export interface NewWorker {
@@ -20,6 +22,8 @@ export interface NewWorker {
   readonly pid: number;
   /** Ids of the encryption keys that it holds. */
   readonly keyIds?: readonly string[] | undefined;
+  /** The runner pool it belongs to; ours when absent. */
+  readonly pool?: string | undefined;
 }
 
 /** Writes down a worker that starts. */
@@ -31,6 +35,7 @@ export async function registerWorker(db: Db, worker: NewWorker): Promise<void> {
     seen_at: sql<Date>`now()`,
     stopped_at: null,
     key_ids: JSON.stringify(worker.keyIds ?? []),
+    pool: worker.pool ?? null,
   };
   await db
     .insertInto('workers')
@@ -72,6 +77,7 @@ const columns = [
   'started_at as startedAt',
   'seen_at as seenAt',
   'stopped_at as stoppedAt',
+  'pool',
 ] as const;
 
 /** `silentMs` is told by the database, which has written `seenAt`: the caller's clock may differ from its. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startPostgres } from './postgres.ts';
 import type { TestPostgres } from './postgres.ts';
-import { freePort, startServer, startTemporal, startWorker } from './processes.ts';
+import { freePort, startPoolWorker, startServer, startTemporal, startWorker } from './processes.ts';
 import type { TestApi, TestProcess, TestTemporal } from './processes.ts';
 import { toolPath } from './tools.ts';
 
@@ -24,6 +24,8 @@ export interface TestCluster {
   startAnotherApi(): Promise<TestApi>;
   /** All workers of one machine share a data directory; another name stands for another directory on it. */
   startWorker(directory?: string): TestProcess;
+  /** A worker of a runner pool, on a machine directory of its own. */
+  startPoolWorker(pool: { readonly name: string; readonly token: string }, directory?: string): TestProcess;
   stop(): Promise<void>;
 }
 
@@ -85,6 +87,12 @@ export async function startCluster(options: ClusterOptions): Promise<TestCluster
     },
     startWorker(name = 'worker') {
       const worker = startWorker(directory(name), env);
+      workers.push(worker);
+      return worker;
+    },
+    startPoolWorker(pool, name = `pool-${pool.name}`) {
+      const { url } = cluster.api.client;
+      const worker = startPoolWorker(directory(name), { ...pool, url, temporalAddress: env.TEMPORAL_ADDRESS });
       workers.push(worker);
       return worker;
     },

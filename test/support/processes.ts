@@ -151,6 +151,24 @@ export function startWorker(dataDirectory: string, env: Readonly<Record<string, 
   });
 }
 
+/** A worker of a runner pool: what it knows is where the server and Temporal are, and the pool's token. */
+export function startPoolWorker(
+  dataDirectory: string,
+  pool: { readonly name: string; readonly token: string; readonly url: string; readonly temporalAddress: string },
+): TestProcess {
+  return startProcess({
+    command: process.execPath,
+    args: [main, 'worker', '--pool', pool.name],
+    env: {
+      ...testEnvironment(dataDirectory),
+      TEMPORAL_ADDRESS: pool.temporalAddress,
+      WINDLASS_URL: pool.url,
+      WINDLASS_POOL_TOKEN: pool.token,
+    },
+    logFile: join(dataDirectory, '..', 'pool-worker.log'),
+  });
+}
+
 export interface TestTemporal extends TestProcess {
   readonly address: string;
 }

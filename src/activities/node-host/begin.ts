@@ -5,16 +5,16 @@ import { workflowIds } from '../../model/index.ts';
 import { historyMessage, nodeKeyOf } from '../../node/index.ts';
 import type { BegunCall, Caller } from '../../node/index.ts';
 import { beginNode } from '../../store/index.ts';
-import type { ActivityDeps } from '../deps.ts';
 import { auditRefusal, refuseCall, requireCaller } from '../refusals.ts';
 import { openRecords } from './records.ts';
+import type { HostDeps } from './records.ts';
 
 /** What a run writes down about other nodes may come a moment after the call of those that follow them. */
 const turnWithinMs = 20_000;
 const lookEveryMs = 250;
 
 /** Begins a node, or answers how it has ended or why it does not begin. */
-export async function beginBorneOut(deps: ActivityDeps, input: RunNodeInput, caller: Caller): Promise<BegunCall> {
+export async function beginBorneOut(deps: HostDeps, input: RunNodeInput, caller: Caller): Promise<BegunCall> {
   const { deploymentId, alias, action } = input;
   const key = nodeKeyOf(input);
   const refusal = {
@@ -44,7 +44,7 @@ export async function beginBorneOut(deps: ActivityDeps, input: RunNodeInput, cal
 }
 
 async function auditUndecided(
-  deps: ActivityDeps,
+  deps: HostDeps,
   caller: Caller,
   refusal: Parameters<typeof requireCaller>[3],
   begin: NodeBegin,

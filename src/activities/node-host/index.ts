@@ -1,1 +1,3 @@
 export { createDirectHost } from './direct-host.ts';
+export { createPoolAccess } from './pool-access.ts';
+export type { HostDeps } from './records.ts';

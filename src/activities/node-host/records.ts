@@ -11,6 +11,7 @@ import {
   enterStage,
   findWorker,
   identityOf,
+  isGrantOf,
   lastApproval,
   listGivenBounds,
   markUnverified,
@@ -24,8 +25,11 @@ import { backOff, isThrottle, paceKey, paceLeftMs } from './pacing.ts';
 import { isUnchanged, unchangedHash } from './unchanged.ts';
 import { resolveNodeValues, sealResolved } from './values.ts';
 
+/** What the records of nodes are kept with. */
+export type HostDeps = Pick<ActivityDeps, 'db' | 'secrets' | 'artifacts' | 'state' | 'stateUrl' | 'log'>;
+
 /** The records of a node that has begun. */
-export function openRecords(deps: ActivityDeps, key: NodeKey, begin: NodeBegin): NodeRecords {
+export function openRecords(deps: HostDeps, key: NodeKey, begin: NodeBegin): NodeRecords {
   const db = deps.db.sql;
   let resolved: Promise<NodeValues> | null = null;
   const values = (): Promise<NodeValues> => (resolved ??= resolveNodeValues(deps, begin, snapshotOf(begin)));
@@ -129,6 +133,8 @@ export function openRecords(deps: ActivityDeps, key: NodeKey, begin: NodeBegin):
     markUnverified: (mark) => markUnverified(db, key, mark),
     async freeLock(grantId, because) {
       const environmentId = begin.environment_id;
+      // A worker of somebody else names no grant but one of this very state.
+      if (!(await isGrantOf(db, grantId, environmentId))) return null;
       await deps.state.fenceGrant(grantId);
       const lock = await deps.state.lockOf(environmentId);
       if (lock === null || lock.grantId !== grantId) return null;
@@ -144,7 +150,7 @@ function snapshotOf({ snapshot, alias }: NodeBegin): NodeSnapshot {
 }
 
 /** Only nodes that may be left alone later pay for finding out what they ran with. */
-async function currentHash(deps: ActivityDeps, begin: NodeBegin, values: NodeValues): Promise<string | null> {
+async function currentHash(deps: HostDeps, begin: NodeBegin, values: NodeValues): Promise<string | null> {
   const snapshot = snapshotOf(begin);
   if (snapshot.redeploy !== 'onInputChange') return null;
   const state = await deps.state.latest(begin.environment_id);
@@ -153,7 +159,7 @@ async function currentHash(deps: ActivityDeps, begin: NodeBegin, values: NodeVal
 
 /** What the bounds that were given for the run say of this plan. */
 async function boundsVerdict(
-  deps: ActivityDeps,
+  deps: HostDeps,
   key: NodeKey,
   begin: NodeBegin,
   { plan, flowAsks }: Parameters<NodeRecords['bounds']>[0],

@@ -5,14 +5,10 @@ import { WindlassError } from '../../model/index.ts';
 import { takesDown } from '../../node/index.ts';
 import type { NodeValues } from '../../node/index.ts';
 import { loadVariableLayers, outputsOfSiblings, secretContexts } from '../../store/index.ts';
-import type { ActivityDeps } from '../deps.ts';
+import type { HostDeps } from './records.ts';
 
 /** The variables and inputs that are in force for a node now, decrypted. Throws `definition` errors that name them. */
-export async function resolveNodeValues(
-  deps: ActivityDeps,
-  begin: NodeBegin,
-  snapshot: NodeSnapshot,
-): Promise<NodeValues> {
+export async function resolveNodeValues(deps: HostDeps, begin: NodeBegin, snapshot: NodeSnapshot): Promise<NodeValues> {
   const layers = await loadVariableLayers(deps.db.sql, deps.secrets, {
     organizationId: begin.organization_id,
     projectId: begin.project_id,
@@ -55,7 +51,7 @@ export async function resolveNodeValues(
   return { variables: effective, unknown: bound.unknown };
 }
 
-async function bindInputs(deps: ActivityDeps, begin: NodeBegin, snapshot: NodeSnapshot) {
+async function bindInputs(deps: HostDeps, begin: NodeBegin, snapshot: NodeSnapshot) {
   if (snapshot.inputs.length === 0) return { values: [], unknown: [] };
   const aliases = [
     ...new Set(snapshot.inputs.flatMap((input) => input.references.map((reference) => reference.alias))),
@@ -111,7 +107,7 @@ async function bindInputs(deps: ActivityDeps, begin: NodeBegin, snapshot: NodeSn
 
 /** The values of a success, to be kept with its snapshot for a later rollback. */
 export function sealResolved(
-  deps: ActivityDeps,
+  deps: HostDeps,
   environmentId: string,
   variables: readonly EffectiveVariable[],
 ): NodeSnapshot['resolved'] {
@@ -141,7 +137,7 @@ function renewCredentials(
   );
 }
 
-function openResolved(deps: ActivityDeps, environmentId: string, snapshot: NodeSnapshot): EffectiveVariable[] {
+function openResolved(deps: HostDeps, environmentId: string, snapshot: NodeSnapshot): EffectiveVariable[] {
   return (snapshot.resolved ?? []).map(({ name, kind, type, sensitive, value }) => ({
     name,
     kind,

@@ -6,6 +6,7 @@ import { organizationsHandlers, projectsHandlers, templatesHandlers } from './ca
 import { deploymentsHandlers } from './deployments.ts';
 import { environmentsHandlers } from './environments.ts';
 import { driftHandlers, schedulesHandlers } from './life.ts';
+import { poolsHandlers } from './pools.ts';
 import type { RouteDeps } from './shared.ts';
 import { stateHandlers } from './state.ts';
 import { installationHandlers, toolsHandlers } from './tools.ts';
@@ -15,6 +16,7 @@ import { variablesHandlers } from './variables.ts';
 export function apiRoutes(deps: RouteDeps): Route[] {
   return bindRoutes({
     keys: keysHandlers(deps),
+    pools: poolsHandlers(deps),
     audit: auditHandlers(deps),
     encryption: encryptionHandlers(deps),
     organizations: organizationsHandlers(deps),

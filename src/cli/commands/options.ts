@@ -37,6 +37,10 @@ const wholeOrNone = z
   .regex(/^([1-9]\d{0,5}|none)$/, 'expected a whole number, or none')
   .transform((text) => (text === 'none' ? null : Number(text)))
   .optional();
+const nameOrNone = z
+  .string()
+  .transform((text) => (text === 'none' ? null : text))
+  .optional();
 const whole = z.coerce.number('expected a whole number').int('expected a whole number').positive().optional();
 
 export const settingsFlags: readonly Flag[] = [
@@ -49,6 +53,7 @@ export const settingsFlags: readonly Flag[] = [
   { flags: '--forbid-self-approval <true|false>', description: 'whoever asked for a run may not approve it' },
   { flags: '--coalesce <true|false>', description: 'keep only the newest queued deploy' },
   { flags: '--max-parallel <n>', description: 'nodes at once, or none' },
+  { flags: '--pool <name>', description: 'runner pool that runs the tools, or none' },
   { flags: '--ttl-hours <hours>', description: 'destroys itself this long after a deploy' },
 ];
 export const settingsOptions = {
@@ -57,14 +62,23 @@ export const settingsOptions = {
   forbidSelfApproval: flag,
   coalesce: flag,
   maxParallel: wholeOrNone,
+  pool: nameOrNone,
   approvalExpiry: z.string().optional(),
   ttlHours: z.coerce.number('expected hours').positive().optional(),
 };
 
 /** Only the settings that were given. */
 export function readSettings(options: z.output<z.ZodObject<typeof settingsOptions>>): Record<string, unknown> {
-  const { requireApproval, requiredApprovals, approvalExpiry, forbidSelfApproval, coalesce, maxParallel, ttlHours } =
-    options;
+  const {
+    requireApproval,
+    requiredApprovals,
+    approvalExpiry,
+    forbidSelfApproval,
+    coalesce,
+    maxParallel,
+    ttlHours,
+    pool,
+  } = options;
   const all = {
     requiresApproval: requireApproval,
     requiredApprovals,
@@ -72,6 +86,7 @@ export function readSettings(options: z.output<z.ZodObject<typeof settingsOption
     forbidSelfApproval,
     coalesceDeploys: coalesce,
     maxParallel,
+    pool,
     ttl: ttlHours === undefined ? undefined : { kind: 'hours', hours: ttlHours },
   };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));

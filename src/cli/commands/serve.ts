@@ -17,6 +17,7 @@ const serverOptions = z.object({
   logLevel: z.enum(logLevels).optional(),
   newAdministratorKey: z.boolean().optional(),
   ignoreDamage: z.boolean().optional(),
+  pool: z.string().optional(),
 });
 export const serverFlags = [
   { flags: '--host <address>', description: 'address to listen on (default 127.0.0.1)' },
@@ -39,6 +40,7 @@ export function readConfig({ io, options }: ServerCall, mode: Mode): Config {
     dataDirectory: options.data,
     logLevel: options.logLevel,
     ignoreDamage: options.ignoreDamage,
+    pool: options.pool,
   });
 }
 export { serverOptions };
@@ -75,6 +77,15 @@ export async function stopHere(printer: Printer, server: RunningServer): Promise
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Starts what a machine of its own runs. */
+async function start(call: ServerCall, mode: 'server' | 'worker'): Promise<{ stop(): Promise<void> }> {
+  const ofPool = mode === 'worker' && (call.options.pool ?? call.io.env['WINDLASS_POOL']) !== undefined;
+  const config = readConfig(call, ofPool ? 'pool' : mode);
+  if (ofPool) return (await import('../../pool-worker.ts')).runPoolWorker(config);
+  const { runServer, runWorker } = await import('../../server.ts');
+  return mode === 'server' ? runServer(config, call.options) : runWorker(config);
 }
 
 export function addServe({ add }: Registry): void {
@@ -122,12 +133,17 @@ export function addServe({ add }: Registry): void {
       flags:
         mode === 'server'
           ? serverFlags
-          : serverFlags.filter(({ flags }) => flags.startsWith('--log-level') || flags.startsWith('--data')),
+          : [
+              ...serverFlags.filter(({ flags }) => flags.startsWith('--log-level') || flags.startsWith('--data')),
+              {
+                flags: '--pool <name>',
+                description:
+                  'run the tools of this runner pool alone; needs no database, but WINDLASS_URL and WINDLASS_POOL_TOKEN',
+              },
+            ],
       options: serverOptions,
       async run(call) {
-        const config = readConfig(call, mode);
-        const { runServer, runWorker } = await import('../../server.ts');
-        const running = await (mode === 'server' ? runServer(config, call.options) : runWorker(config));
+        const running = await start(call, mode);
         await untilInterrupted(call.io);
         await running.stop();
       },

@@ -108,6 +108,7 @@ export function allSettings({ settings }: Environment): Record<keyof Environment
     schedule: null,
     drift: null,
     maxParallel: null,
+    pool: null,
     ...settings,
   };
 }

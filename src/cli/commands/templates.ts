@@ -24,6 +24,7 @@ const templateFlags = [
     description: 'name of the sensitive environment variable with the token or key',
   },
   { flags: '--file-name <name>', description: 'name of the workflow file, when it is not a usual one' },
+  { flags: '--pool <name>', description: 'runner pool whose workers run it' },
   { flags: '--description <text>', description: 'for people' },
 ];
 const templateOptions = z.object({
@@ -34,6 +35,7 @@ const templateOptions = z.object({
   directory: z.string().optional(),
   credentials: z.string().optional(),
   fileName: z.string().optional(),
+  pool: z.string().optional(),
   description: z.string().optional(),
   project: z.string().optional(),
 });
@@ -53,6 +55,13 @@ function readSource(options: z.output<typeof templateOptions>, known?: Source): 
     ...(revision ? { revision } : {}),
     ...(credentials ? { credentials } : {}),
   };
+}
+
+function readConfig({
+  fileName,
+  pool,
+}: z.output<typeof templateOptions>): Pick<Template['config'], 'fileName' | 'pool'> {
+  return { ...(fileName ? { fileName } : {}), ...(pool ? { pool } : {}) };
 }
 
 function sourceText({ source }: Template): string {
@@ -142,7 +151,7 @@ export function addTemplates({ add, group }: Registry): void {
           name: call.argument(0),
           type: options.type,
           source: readSource(options),
-          config: options.fileName ? { fileName: options.fileName } : {},
+          config: readConfig(options),
           ...(options.description ? { description: options.description } : {}),
         });
         const { client } = await call.connect();
@@ -171,7 +180,7 @@ export function addTemplates({ add, group }: Registry): void {
           name: options.name ?? known.name,
           type: options.type ?? known.type,
           source: readSource(options, known.source),
-          config: { ...known.config, ...(options.fileName ? { fileName: options.fileName } : {}) },
+          config: { ...known.config, ...readConfig(options) },
           ...(known.retryOnDeploy ? { retryOnDeploy: known.retryOnDeploy } : {}),
           ...(known.retryOnDestroy ? { retryOnDestroy: known.retryOnDestroy } : {}),
           ...((options.description ?? known.description)

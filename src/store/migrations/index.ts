@@ -10,6 +10,7 @@ import * as approvalWaivers from './0040-approval-waivers.ts';
 import * as keyNames from './0041-key-names.ts';
 import * as encryptionKeys from './0050-encryption-keys.ts';
 import * as claimOwners from './0060-claim-owners.ts';
+import * as runnerPools from './0070-runner-pools.ts';
 
 export interface Migration {
   readonly name: string;
@@ -30,4 +31,5 @@ export const migrations: readonly Migration[] = [
   keyNames,
   encryptionKeys,
   claimOwners,
+  runnerPools,
 ];

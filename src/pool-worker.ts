@@ -1,0 +1,70 @@
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { Worker } from '@temporalio/worker';
+import type { Logger } from 'pino';
+import type { Config } from './config.ts';
+import { createToolLocator } from './embedded/index.ts';
+import type { RunningApp } from './embedded/index.ts';
+import { createLogger, installTemporalRuntime } from './log.ts';
+import { messageOf, newId, poolQueue, WindlassError } from './model/index.ts';
+import { createRunActivities } from './node/index.ts';
+import type { WorkerIdentity } from './node/index.ts';
+import { createHttpHost } from './pools/index.ts';
+import type { HttpHost } from './pools/index.ts';
+import { openToolRooms } from './rooms.ts';
+import { temporalConnectionOptions } from './temporal-connection.ts';
+import { bootId, connectWorker, heartbeatThrottle, signOfLifeEveryMs, whenThere } from './worker.ts';
+
+/** `windlass worker --pool`: runs the tools of a runner pool's nodes, with neither a database nor an encryption key. */
+export async function runPoolWorker(config: Config): Promise<RunningApp> {
+  const { pool, temporal } = config;
+  if (pool === null || temporal.address === null)
+    throw new WindlassError('internal', 'a worker of a runner pool was started without its configuration');
+  const log = createLogger(config);
+  await installTemporalRuntime(log, config.metrics);
+  const identity: WorkerIdentity = { id: newId('wrk'), host: hostname(), bootId: bootId() };
+  const host = createHttpHost({ url: pool.serverUrl, token: pool.token });
+  const address = temporal.address;
+  const connection = await connectWorker({ address, ...temporalConnectionOptions(temporal) }, log);
+  const rooms = openToolRooms(config, createToolLocator(config));
+  const workDirectory = join(config.dataDirectory, 'work');
+  const worker = await whenThere(log, address, () =>
+    Worker.create({
+      connection,
+      namespace: temporal.namespace,
+      identity: `${identity.id}@${identity.host}`,
+      taskQueue: poolQueue(pool.name),
+      activities: { ...createRunActivities({ ...rooms, worker: identity, log, workDirectory }, host) },
+      maxConcurrentActivityTaskExecutions: config.run.slots,
+      maxHeartbeatThrottleInterval: heartbeatThrottle,
+      shutdownGraceTime: config.shutdownGraceSeconds * 1000,
+    }),
+  );
+  const stopBeating = await keepBeating(host, identity, log);
+  log.info({ pool: pool.name, server: pool.serverUrl }, 'works for a runner pool');
+  const done = worker.run();
+  done.catch((error: unknown) => log.fatal(`the worker failed: ${messageOf(error)}`));
+  return {
+    url: pool.serverUrl,
+    stop: async () => {
+      if (worker.getState() === 'RUNNING') worker.shutdown();
+      await done.catch(() => undefined);
+      stopBeating();
+      await host.leave(identity.id).catch(() => undefined);
+      await connection.close();
+    },
+  };
+}
+
+/** Registers the worker, and says again and again that it lives: a server that has lost it hears of it anew. */
+async function keepBeating(host: HttpHost, identity: WorkerIdentity, log: Logger): Promise<() => void> {
+  const register = (): Promise<void> => host.register({ ...identity, pid: process.pid });
+  await register();
+  const beat = async (): Promise<void> => {
+    if (!(await host.beat(identity.id))) await register();
+  };
+  const timer = setInterval(() => {
+    beat().catch((error: unknown) => log.warn(`the server hears nothing of this worker: ${messageOf(error)}`));
+  }, signOfLifeEveryMs);
+  return () => clearInterval(timer);
+}
