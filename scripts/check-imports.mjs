@@ -15,6 +15,7 @@ const levels = {
   contract: 1,
   definition: 1,
   metrics: 1,
+  tracing: 1,
   client: 2,
   masking: 1,
   store: 2,

@@ -5,7 +5,7 @@ import { Client, Connection } from '@temporalio/client';
 import type { Logger } from 'pino';
 import { followCurrentKey, provideAdministratorKey } from './access/index.ts';
 import { createPoolAccess, createRunResolver } from './activities/index.ts';
-import { createApi } from './api/index.ts';
+import { createApi, readVersion } from './api/index.ts';
 import { ownHosts } from './config.ts';
 import type { Config } from './config.ts';
 import { createToolLocator, startEmbedded } from './embedded/index.ts';
@@ -18,6 +18,7 @@ import { openRooms } from './rooms.ts';
 import type { Rooms } from './rooms.ts';
 import { readRecordCounts, writeInstallation } from './store/index.ts';
 import { temporalConnectionOptions } from './temporal-connection.ts';
+import { startTracing } from './tracing/index.ts';
 import { connectWorker, startWorkers } from './worker.ts';
 
 /** What a started server tells its caller. */
@@ -121,11 +122,13 @@ async function startProcess(
   log: Logger,
 ): Promise<RunningApp & { readonly rooms: Rooms }> {
   const undo: (() => Promise<unknown>)[] = [];
+  const service = { name: `windlass-${config.mode === 'embedded' ? 'up' : config.mode}`, version: readVersion() };
   const stop = async (): Promise<void> => {
     for (let step = undo.pop(); step; step = undo.pop())
       await step().catch((error: unknown) => log.warn(`while stopping: ${messageOf(error)}`));
   };
   try {
+    undo.push(await startTracing(process.env, service));
     const rooms = await openRooms(config, parts.tools);
     undo.push(() => rooms.db.close());
     await refuseMoved(rooms.db.sql);

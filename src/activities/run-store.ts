@@ -1,7 +1,6 @@
 /** Queries of a run as a whole: what is there before it, and what it makes. */
 import { sql } from 'kysely';
 import { z } from 'zod';
-import { countRun } from '../metrics/index.ts';
 import type {
   Actor,
   DeploymentRequest,
@@ -25,6 +24,7 @@ import {
 } from '../model/index.ts';
 import type { Db } from '../store/index.ts';
 import { afterCommit, endGrants, recordEvent } from '../store/index.ts';
+import { tellEnding } from './run-ending.ts';
 
 export const runDefinitionSchema = z.object({
   title: z.string(),
@@ -301,7 +301,9 @@ export async function setRunStatus(
     number: number;
     type: DeploymentType;
     paused: boolean;
-    seconds: number | null;
+    started_at: Date | null;
+    finished_at: Date | null;
+    traceparent: string | null;
   }>`
     UPDATE deployments SET status = ${change.status},
       paused = ${change.paused === undefined ? sql`paused` : change.paused},
@@ -311,9 +313,7 @@ export async function setRunStatus(
       progress = CASE WHEN ${over} THEN NULL ELSE progress END,
       finished_at = CASE WHEN ${over} THEN now() ELSE NULL END
     WHERE id = ${deploymentId} AND finished_at IS NULL
-    RETURNING environment_id, number, type, paused, extract(epoch FROM finished_at - started_at)::float8 AS seconds`.execute(
-    db,
-  );
+    RETURNING environment_id, number, type, paused, started_at, finished_at, traceparent`.execute(db);
   const row = rows[0];
   if (row === undefined) return false;
   await recordEvent(db, {
@@ -323,7 +323,7 @@ export async function setRunStatus(
     alias: null,
     data: { status: change.status, number: row.number, type: row.type, paused: row.paused },
   });
-  if (over) afterCommit(() => countRun({ type: row.type, ending: change.status, seconds: row.seconds }));
+  if (over) afterCommit(() => tellEnding({ ...row, id: deploymentId, ending: change.status }));
   return true;
 }
 

@@ -6,6 +6,7 @@ import type { Principal } from '../access/index.ts';
 import { apiBase, defaultBodyLimit, idempotencyHeader, idempotencyKeySchema, statusOf } from '../contract/index.ts';
 import type { Method } from '../contract/index.ts';
 import { parseJsonBody, requireJson } from './json-body.ts';
+import { inSpan, parseTraceparent } from '../tracing/index.ts';
 import { HttpProblem, parseInput } from './problems.ts';
 import { Reply } from './route.ts';
 import type { Route } from './route.ts';
@@ -148,7 +149,8 @@ function send(response: Response, { status, body }: StoredAnswer, headers: Reado
 function handlerOf(route: Route, options: RouterOptions): RequestHandler {
   const params = route.params ?? none;
   const query = route.query ?? emptyQuery;
-  return async (request, response) => {
+  const name = `${route.method.toUpperCase()} ${apiBase}${route.path}`;
+  const handle = async (request: Request, response: Response): Promise<void> => {
     const caller = callerOf(response);
     const body = readBody(route, request);
     const idempotencyKey = route.method === 'get' ? undefined : readKey(request);
@@ -196,6 +198,12 @@ function handlerOf(route: Route, options: RouterOptions): RequestHandler {
     await claimed.complete({ status: done.status, body: done.stored });
     send(response, done, done.headers);
   };
+  const attributes = { 'http.request.method': route.method.toUpperCase(), 'http.route': `${apiBase}${route.path}` };
+  return (request, response) =>
+    inSpan(name, { kind: 'server', parent: parseTraceparent(request.get('traceparent')), attributes }, async (span) => {
+      await handle(request, response);
+      span.set({ 'http.response.status_code': response.statusCode });
+    });
 }
 
 const callers = new WeakMap<Response, Principal>();

@@ -72,6 +72,8 @@ export const nodeBeginSchema = z.object({
   request: deploymentRequestSchema,
   deployment_type: z.string(),
   trigger: z.string(),
+  /** Of the request that asked for the run. */
+  traceparent: z.string().nullable(),
   requested_by: actorSchema,
   /** They could approve when they asked. */
   may_waive_approval: z.boolean(),

@@ -13,6 +13,7 @@ import { openCall, tidyUp } from './open-call.ts';
 import type { StartedCall } from './open-call.ts';
 import { watchPreparation } from './preparation.ts';
 import type { Preparation } from './preparation.ts';
+import { inNodeSpan } from './span.ts';
 import { performStack } from './stack.ts';
 
 /** Calls that may break off for a reason that nobody foresaw. */
@@ -42,14 +43,15 @@ export async function runNode(
     const perform = begin.snapshot === null ? undefined : performers[kindOf(begin.snapshot.type)];
     const left = begin.journal?.open === true ? begin.journal : null;
     if (input.mode === 'settle' && left === null) return await settled(records, begin);
-    if (perform !== undefined) return await perform({ input, begin, records });
+    if (perform !== undefined) return await inNodeSpan(input, begin, () => perform({ input, begin, records }));
     preparation = watchPreparation(
       () => records.stopReason(),
       (reason) => stop.abort(reason),
     );
     // A tool that was in the middle of a change may still be at it.
     if (left?.changes === true) preparation.over();
-    return await execute({ deps, input, begin, records, preparation, signal: stop.signal }, host);
+    const started = { deps, input, begin, records, preparation, signal: stop.signal };
+    return await inNodeSpan(input, begin, () => execute(started, host));
   } catch (error) {
     if (isTransient(host, error) || stop.signal.reason === 'shutdown') throw error;
     if (error instanceof ApplicationFailure && error.type === 'refused') throw error;

@@ -170,8 +170,6 @@ export function installationOperations(context: Context) {
     settleArrival: async (): Promise<void> => settleArrival(context),
 
     /** Only administrators get everything that is stored. */
-    authorizeBackup({ actor }: Asked): void {
-      requireAdministrator(actor);
-    },
+    authorizeBackup: async ({ actor }: Asked): Promise<void> => requireAdministrator(actor),
   };
 }

@@ -1,3 +1,4 @@
+import { isTracing } from '../tracing/index.ts';
 import { approvalOperations } from './approvals.ts';
 import { archiveOperations } from './archive.ts';
 import { catalogueOperations } from './catalogue.ts';
@@ -21,6 +22,7 @@ import { scheduleOperations } from './schedules.ts';
 import { stateOperations } from './state.ts';
 import { statusOperations } from './status.ts';
 import { validateOperations } from './validate.ts';
+import { traced } from './traced.ts';
 import { variableOperations } from './variables.ts';
 
 /**
@@ -29,7 +31,7 @@ import { variableOperations } from './variables.ts';
  */
 export function createOperations(deps: OperationsDeps) {
   const context: Context = { ...deps, clock: deps.clock ?? Date.now };
-  return {
+  const operations = {
     ...catalogueOperations(context),
     ...environmentOperations(context),
     ...archiveOperations(context),
@@ -54,5 +56,6 @@ export function createOperations(deps: OperationsDeps) {
     ...validateOperations(context),
     ...resendOperations(context),
   };
+  return isTracing() ? traced(operations) : operations;
 }
 export type Operations = ReturnType<typeof createOperations>;

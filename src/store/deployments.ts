@@ -12,6 +12,7 @@ import type {
   Trigger,
 } from '../model/index.ts';
 import { deploymentRequestSchema, newId, variableValueSchema } from '../model/index.ts';
+import { currentTraceparent } from '../tracing/index.ts';
 import type { Db } from './database.ts';
 import { selectDeployments, toDeployment } from './deployment-dto.ts';
 import { findEnvironment } from './environments.ts';
@@ -54,10 +55,10 @@ export async function createDeployment(db: Db, secrets: Secrets, input: NewDeplo
       WHERE id = ${input.environmentId} AND NOT archived AND NOT EXISTS (SELECT 1 FROM deployments WHERE id = ${id})
       RETURNING id, deployment_counter
     )
-    INSERT INTO deployments (id, environment_id, number, type, trigger, requested_by, request, based_on, may_waive_approval)
+    INSERT INTO deployments (id, environment_id, number, type, trigger, requested_by, request, based_on, may_waive_approval, traceparent)
     SELECT ${id}, counted.id, counted.deployment_counter, ${input.type}, ${input.trigger}, ${toJson(input.requestedBy)}::jsonb,
       ${toJson(sealRequest(secrets, id, input.request))}::jsonb, ${input.basedOn ?? null},
-      ${input.mayWaiveApproval ?? false} FROM counted
+      ${input.mayWaiveApproval ?? false}, ${currentTraceparent()} FROM counted
     ON CONFLICT (id) DO NOTHING
     RETURNING id, environment_id AS "environmentId", number`.execute(db);
   if (rows[0]) return rows[0];

@@ -6,7 +6,7 @@ import type { Db } from './database.ts';
 /** All that the run of a node needs to know, of `x`: a row of node_runs with the reason why it is `held`. */
 export const nodeFacts = sql`
     SELECT x.held, x.alias, x.name, x.environment_id, x.action, x.engine->>'removal' AS removal, x.status, x.try, x.snapshot, x.journal, x.plan, x.error, x.changed_outputs,
-      x.ran, x.began_change, d.request, d.type AS deployment_type, d.trigger, d.requested_by, d.may_waive_approval, d.environment_id AS entity_id, COALESCE(parent.name, env.name) AS entity_name,
+      x.ran, x.began_change, d.request, d.type AS deployment_type, d.trigger, d.requested_by, d.may_waive_approval, d.traceparent, d.environment_id AS entity_id, COALESCE(parent.name, env.name) AS entity_name,
       env.project_id, p.organization_id, env.parent_id, parent.template_id AS parent_template_id, env.status AS environment_status,
       env.settings AS environment_settings, parent.settings AS entity_settings, env.input_hash, env.state_unverified, env.deployed_snapshot, env.lock,
       CASE WHEN x.status = 'waitingForApproval' THEN (SELECT jsonb_build_object('id', a.id, 'status', a.status,

@@ -101,6 +101,7 @@ export interface DeploymentsTable {
   error: NullableJson;
   based_on: string | null;
   may_waive_approval: Generated<boolean>;
+  traceparent: Generated<string | null>;
   progress: Generated<string | null>;
   /** cancel, abort or rollback, once it is being stopped. */
   stop_mode: Generated<string | null>;

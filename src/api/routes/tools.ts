@@ -36,7 +36,7 @@ export function installationHandlers({
       await operations.releaseRuns({ actor: caller });
     },
     backup: async ({ caller, body, response }) => {
-      operations.authorizeBackup({ actor: caller });
+      await operations.authorizeBackup({ actor: caller });
       // Into a file first: a slow client must not hold the transaction, and with it an embedded database, open.
       const directory = await mkdtemp(join(backupDirectory, 'backup-'));
       try {

@@ -1,4 +1,5 @@
-export { adopt, launch, LeftRunningError, readOutput, stopRun } from './launch.ts';
+export { LeftRunningError, readOutput, stopRun } from './launch.ts';
+export { adopt, launch } from './traced.ts';
 export type { LaunchOptions, OutputStream, ProcessEnd, WatchOptions } from './launch.ts';
 export { hasRun, inspect } from './inspect.ts';
 export type { Inspection } from './inspect.ts';

@@ -11,6 +11,7 @@ import * as keyNames from './0041-key-names.ts';
 import * as encryptionKeys from './0050-encryption-keys.ts';
 import * as claimOwners from './0060-claim-owners.ts';
 import * as runnerPools from './0070-runner-pools.ts';
+import * as traceparent from './0071-traceparent.ts';
 
 export interface Migration {
   readonly name: string;
@@ -32,4 +33,5 @@ export const migrations: readonly Migration[] = [
   encryptionKeys,
   claimOwners,
   runnerPools,
+  traceparent,
 ];
