@@ -81,7 +81,11 @@ async function bundleWorkflows() {
   }
   const { bundleWorkflowCode } = await import('@temporalio/worker');
   const quiet = { log() {}, trace() {}, debug() {}, info() {}, warn: console.warn, error: console.error };
-  const { code } = await bundleWorkflowCode({ workflowsPath, logger: quiet });
+  const { code } = await bundleWorkflowCode({
+    workflowsPath,
+    failureConverterPath: join(root, 'src', 'workflows', 'failure-converter.ts'),
+    logger: quiet,
+  });
   writeFileSync(`${bundleFile}.new`, code);
   renameSync(`${bundleFile}.new`, bundleFile);
 }

@@ -43,6 +43,8 @@ const files = {
   'config.ts': 3.2,
   'key-file.ts': 3.3,
   'temporal-connection.ts': 3.3,
+  'failure-converter.ts': 3.2,
+  'payload-codec.ts': 3.3,
   'log.ts': 3.4,
   'rooms.ts': 3.5,
   'worker.ts': 5.4,

@@ -55,6 +55,8 @@ export interface Config {
     /** Of a Temporal that runs elsewhere; null without. */
     readonly tls: TemporalTls | null;
     readonly apiKey: string | null;
+    /** Seal what Temporal keeps of messages, inputs, results and failures; newest first. Null leaves it readable. */
+    readonly payloadKeys: readonly Uint8Array[] | null;
   };
   readonly encryptionKey: EncryptionKeySource;
   /** Address at which tools reach the state backend, without a slash at the end. */
@@ -190,6 +192,7 @@ const variables = z.object({
     .optional(),
   ...temporalTlsVariables,
   WINDLASS_TEMPORAL_UI_URL: httpUrl.optional(),
+  WINDLASS_PAYLOAD_KEYS: encryptionKeys.optional(),
   WINDLASS_ENCRYPTION_KEY: encryptionKeys.optional(),
   WINDLASS_ENCRYPTION_KEY_FILE: path.optional(),
   WINDLASS_URL: httpUrl.optional(),
@@ -305,6 +308,7 @@ export function loadConfig(environment: Environment, overrides: ConfigOverrides 
       uiUrl: values.WINDLASS_TEMPORAL_UI_URL ?? null,
       tls: temporalTls.tls,
       apiKey: values.TEMPORAL_API_KEY ?? null,
+      payloadKeys: values.WINDLASS_PAYLOAD_KEYS ?? null,
     },
     encryptionKey: keySourceOf({ mode, values, dataDirectory }),
     stateUrl: values.WINDLASS_STATE_URL ?? publicUrl,
@@ -393,10 +397,15 @@ export function describeConfig(config: Config): Record<string, unknown> {
   };
 }
 
-function describeTemporal({ tls, apiKey, ...rest }: Config['temporal']): Record<string, unknown> {
+function describeTemporal({ tls, apiKey, payloadKeys, ...rest }: Config['temporal']): Record<string, unknown> {
   const { ca = null, certificate = null, key = null, serverName = null } = tls ?? {};
   const named = { ca: ca?.variable, certificate: certificate?.variable, key: key?.variable, serverName };
-  return { ...rest, tls: tls === null ? null : named, apiKey: apiKey === null ? null : '***' };
+  return {
+    ...rest,
+    tls: tls === null ? null : named,
+    apiKey: apiKey === null ? null : '***',
+    payloadsSealed: payloadKeys !== null,
+  };
 }
 
 function withoutPassword(address: string): string {

@@ -14,6 +14,7 @@ import { createLogger, installTemporalRuntime, temporalMetrics } from './log.ts'
 import { serveMetrics } from './metrics/index.ts';
 import { messageOf, WindlassError, workflowIds, workflowTypes, taskQueues } from './model/index.ts';
 import { createOperations, createTemporalGateway, refuseMoved } from './operations/index.ts';
+import { openPayloads } from './payload-codec.ts';
 import { openRooms } from './rooms.ts';
 import type { Rooms } from './rooms.ts';
 import { readRecordCounts, writeInstallation } from './store/index.ts';
@@ -143,7 +144,9 @@ async function startProcess(
     const access = config.temporal.address === null ? {} : temporalConnectionOptions(config.temporal);
     const connection = Connection.lazy({ address: parts.temporalAddress, ...access });
     undo.push(() => connection.close());
-    const client = new Client({ connection, namespace });
+    const payloads = await openPayloads(rooms.db.sql, config.temporal.payloadKeys);
+    const { dataConverter } = payloads;
+    const client = new Client({ connection, namespace, ...(dataConverter ? { dataConverter } : {}) });
     const temporal = createTemporalGateway(client, { namespace, uiUrl: parts.temporalUiUrl });
     const operations = createOperations({ ...rooms, temporal, resolver: createRunResolver(rooms) });
     let url = config.http.publicUrl;
@@ -155,6 +158,7 @@ async function startProcess(
         log,
         temporalUrl: parts.temporalUiUrl,
         hosts: ownHosts(config),
+        openPayloads: payloads.open,
         metrics: { token: config.metrics.token, others: temporalMetrics() },
         pools: createPoolAccess({ ...rooms, log, stateUrl: `${config.stateUrl}/state` }),
       });
@@ -189,6 +193,7 @@ async function startProcess(
         operations,
         temporal: client,
         connection: native,
+        dataConverter,
         address,
         log,
       });

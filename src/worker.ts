@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
+import type { DataConverter } from '@temporalio/common';
 import type { WorkerOptions } from '@temporalio/worker';
 import { NativeConnection, TransportError, Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
@@ -39,6 +40,8 @@ export interface WorkerParts {
   readonly operations: Operations;
   readonly temporal: Client;
   readonly connection: NativeConnection;
+  /** Seals payloads; undefined leaves them readable. */
+  readonly dataConverter?: DataConverter | undefined;
   /** `host:port` of Temporal, for messages. */
   readonly address: string;
   readonly log: Logger;
@@ -95,16 +98,17 @@ export async function startWorkers(parts: WorkerParts): Promise<RunningWorkers> 
   };
   const common: Pick<
     WorkerOptions,
-    'connection' | 'namespace' | 'identity' | 'maxHeartbeatThrottleInterval' | 'shutdownGraceTime'
+    'connection' | 'dataConverter' | 'namespace' | 'identity' | 'maxHeartbeatThrottleInterval' | 'shutdownGraceTime'
   > = {
     connection: parts.connection,
+    ...(parts.dataConverter ? { dataConverter: parts.dataConverter } : {}),
     namespace: config.temporal.namespace,
     identity: `${identity.id}@${identity.host}`,
     maxHeartbeatThrottleInterval: heartbeatThrottle,
     shutdownGraceTime: config.shutdownGraceSeconds * 1000,
   };
   const workflows = existsSync(bundlePath)
-    ? { workflowBundle: { codePath: bundlePath } }
+    ? { workflowBundle: bundleFor(parts.dataConverter) }
     : { workflowsPath: sourcePath };
   const create = (options: WorkerOptions): Promise<Worker> =>
     whenThere(log, parts.address, () => Worker.create({ ...common, ...options }));
@@ -135,6 +139,12 @@ export async function startWorkers(parts: WorkerParts): Promise<RunningWorkers> 
       await done;
     },
   };
+}
+
+/** See workflows/failure-converter.ts. On the bundle's first line, so that its source map still fits. */
+function bundleFor(dataConverter: DataConverter | undefined): { code: string } | { codePath: string } {
+  if (dataConverter === undefined) return { codePath: bundlePath };
+  return { code: `globalThis.windlassSealsFailures=true;${readFileSync(bundlePath, 'utf8')}` };
 }
 
 function keepDiskTidy(deps: ActivityDeps): () => void {

@@ -11,12 +11,14 @@ import { WindlassError } from '../model/index.ts';
 import type { Operations, TemporalGateway } from '../operations/index.ts';
 import { nodeHostPath, nodeHostRouter } from '../pools/index.ts';
 import type { PoolAccess } from '../pools/index.ts';
+import type { OpenPayloads } from '../payload-codec.ts';
 import { stateRouter } from '../state/index.ts';
 import type { StateStore } from '../state/index.ts';
 import { readRecordCounts } from '../store/index.ts';
 import type { Database } from '../store/index.ts';
 import { listenToDatabase } from './announcements.ts';
 import { createAuthentication } from './authentication.ts';
+import { codecRouter } from './codec.ts';
 import { healthRouter } from './health.ts';
 import type { ReadinessCheck } from './health.ts';
 import { checkHost } from './hosts.ts';
@@ -56,6 +58,8 @@ export interface ApiOptions {
     /** The text of another exporter. */
     readonly others?: (() => Promise<string>) | undefined;
   };
+  /** Opens payloads of Temporal for its Web UI; null when none is sealed. */
+  readonly openPayloads?: OpenPayloads | null;
   /** Epoch milliseconds; the machine's clock when absent. */
   readonly clock?: () => number;
 }
@@ -159,6 +163,10 @@ export function createApi(options: ApiOptions): Express {
     stateRouter(state, { onError: (error) => log.error({ reason: reasonOf(error) }, 'state request failed') }),
   );
   if (options.pools !== undefined) app.use(nodeHostPath, nodeHostRouter(options.pools));
+  if (options.openPayloads) {
+    const origin = temporalUrl === null ? null : new URL(temporalUrl).origin;
+    app.use(codecRouter({ open: options.openPayloads, origin, authenticate }));
+  }
   app.use(pagesRouter());
 
   let document: string | null = null;

@@ -20,6 +20,8 @@ export const installationSchemas = {
     graceHours: z.number(),
     done: z.boolean(),
   }),
+  /** Ids of keys under which Temporal's histories have sealed payloads; each process must hold them all. */
+  payloadKeys: z.object({ ids: z.array(z.string()) }),
 } as const;
 export type InstallationKey = keyof typeof installationSchemas;
 export type InstallationValue<K extends InstallationKey> = z.output<(typeof installationSchemas)[K]>;
