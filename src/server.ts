@@ -2,6 +2,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
+import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import type { Logger } from 'pino';
 import { followCurrentKey, provideAdministratorKey } from './access/index.ts';
 import { createPoolAccess, createRunResolver } from './activities/index.ts';
@@ -12,7 +13,7 @@ import { createToolLocator, startEmbedded } from './embedded/index.ts';
 import type { AppParts, OnToolProgress, RunningApp } from './embedded/index.ts';
 import { createLogger, installTemporalRuntime, temporalMetrics } from './log.ts';
 import { serveMetrics } from './metrics/index.ts';
-import { messageOf, WindlassError, workflowIds, workflowTypes, taskQueues } from './model/index.ts';
+import { messageOf, searchAttributes, WindlassError, workflowIds, workflowTypes, taskQueues } from './model/index.ts';
 import { createOperations, createTemporalGateway, refuseMoved } from './operations/index.ts';
 import { openPayloads } from './payload-codec.ts';
 import { openRooms } from './rooms.ts';
@@ -224,10 +225,12 @@ async function scheduleLater(client: Client, log: Logger, signal: AbortSignal): 
   while (!signal.aborted && !(await ensureChores(client, log)));
 }
 
+const kindKey = defineSearchAttributeKey(searchAttributes.kind, SearchAttributeType.KEYWORD);
+
 /** The engine's own chores, by the name of their workflow: how often, and how late at most. */
 const chores = {
-  reconcile: { every: '1 minute', late: '1 minute' },
-  keepHouse: { every: '1 day', late: '1 day' },
+  reconcile: { every: '1 minute', late: '1 minute', kind: 'reconcile' },
+  keepHouse: { every: '1 day', late: '1 day', kind: 'housekeeping' },
 } as const;
 
 /** Schedules, so that exactly one process does it, whichever lives. False when one could not be made. */
@@ -244,6 +247,7 @@ async function ensureChores(client: Client, log: Logger): Promise<boolean> {
           taskQueue: taskQueues.orchestration,
           args: [],
           workflowId: id,
+          typedSearchAttributes: [{ key: kindKey, value: chores[name].kind }],
         },
         policies: { overlap: 'SKIP', catchupWindow: chores[name].late },
       });

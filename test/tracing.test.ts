@@ -102,7 +102,7 @@ it('follows a run from the request to the process of the tool, in the trace of t
   const attributes = (span: Span): Record<string, unknown> =>
     Object.fromEntries(span.attributes.map(({ key, value }) => [key, value.stringValue ?? value.intValue]));
 
-  const request = named('POST /api/v1/environments/:environment/deployments');
+  const request = named('POST /api/v1/environments/:ref/deployments');
   expect(request.parentSpanId).toBe('b7ad6b7169203331');
   const operation = own.find((span) => span.parentSpanId === request.spanId);
   expect(operation?.name).toMatch(/deploy/i);

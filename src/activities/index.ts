@@ -1,6 +1,7 @@
 import { Context } from '@temporalio/activity';
 import type { OrchestrationActivities, RunActivities } from '../model/index.ts';
 import { workflowIds } from '../model/index.ts';
+import { endArchived } from './archived.ts';
 import type { ActivityDeps } from './deps.ts';
 import { finishDeployment, planCompensation, recordNodes, setDeploymentStatus } from './records.ts';
 import { keepHouse } from './housekeeping.ts';
@@ -84,7 +85,11 @@ export function createOrchestrationActivities(deps: ActivityDeps): Orchestration
       return requestScheduled(deps, input, caller);
     }),
     reconcile: alive(deps, (input) => reconcile(deps, input)),
-    keepHouse: alive<void, { removed: number }>(deps, () => keepHouse(deps)),
+    keepHouse: alive<void, { removed: number }>(deps, async () => {
+      const done = await keepHouse(deps);
+      await endArchived(deps);
+      return done;
+    }),
   };
 }
 

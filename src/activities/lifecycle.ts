@@ -21,12 +21,13 @@ export async function readLife(
 ): Promise<EnvironmentLife> {
   const row = await deps.db.sql
     .selectFrom('environments')
-    .select(['expires_at', 'lock'])
+    .select(['expires_at', 'lock', 'archived'])
     .where('id', '=', input.environmentId)
     .executeTakeFirst();
   const life: EnvironmentLife = {
     expiresAtMs: row?.expires_at?.getTime() ?? null,
     lock: environmentLockSchema.nullable().parse(row?.lock ?? null),
+    ...(row?.archived === true ? { archived: true as const } : {}),
   };
   if (input.said !== undefined && !agrees(input.said, life))
     await auditRefusal(deps, caller, {

@@ -27,6 +27,16 @@ export const searchAttributes = {
   status: 'WindlassStatus',
 } as const;
 
+/** Values of `WindlassKind`: what a workflow is there for. */
+export type WorkflowKind =
+  | 'environment'
+  | 'deployment'
+  | 'subEnvironment'
+  | 'scheduled'
+  | 'schedule'
+  | 'reconcile'
+  | 'housekeeping';
+
 export const workflowTypes = {
   environment: 'environment',
   deployment: 'deployment',
@@ -227,6 +237,11 @@ export interface NodeWorkflowInput {
   readonly timeoutSeconds?: number;
   /** Where its calls are done; absent: where tools are run. */
   readonly taskQueue?: string;
+  /**
+   * Says its status in the lists of Temporal. In place of a patch, which would be two events more for each node: a workflow
+   * that an older version started has no such input.
+   */
+  readonly showsStatus?: true;
 }
 
 export interface Decision {
@@ -368,6 +383,8 @@ export interface EnvironmentActivities {
 }
 
 export interface EnvironmentLife {
+  /** It was put away, so its workflow may end. Absent otherwise, and in histories of older versions. */
+  readonly archived?: true;
   readonly expiresAtMs: number | null;
   readonly lock: EnvironmentLock | null;
 }

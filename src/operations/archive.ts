@@ -7,7 +7,7 @@ import type { Db } from '../store/index.ts';
 import { audit, authorize, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
 import { forgetSchedules } from './life-settings.ts';
-import { entityOf, findPlace, requireRoot } from './places.ts';
+import { findPlace, requireRoot } from './places.ts';
 import { controlOperations } from './run-control.ts';
 
 interface OpenRun {
@@ -75,6 +75,10 @@ export function archiveOperations(context: Context) {
     );
   }
 
+  async function tellArchived({ environmentId }: { environmentId: string }): Promise<void> {
+    await temporal.lockChanged(environmentId).catch(() => undefined);
+  }
+
   return {
     /**
      * Puts an environment away. Its records stay. A run in progress refuses it; `force` aborts what runs first, and
@@ -119,9 +123,12 @@ export function archiveOperations(context: Context) {
           },
         });
       });
-      // The record is what counts: a workflow that has not heard of it asks before it does anything.
-      if (environment.expiresAt !== null)
-        await temporal.expiryChanged({ ...entityOf(environment), expiresAtMs: null }).catch(() => undefined);
+      // The record is what counts: a workflow that has not heard of it asks before it does anything, and the housekeeping
+      // tells it once more.
+      await tellArchived({ environmentId: environment.id });
     },
+
+    /** Lets the workflow of an environment that is archived see so, and end. One that cannot be told is told later. */
+    tellArchived,
   };
 }

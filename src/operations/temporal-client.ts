@@ -25,6 +25,7 @@ import type {
   QueuedRun,
   ScheduleKind,
   SubmitAnswer,
+  WorkflowKind,
 } from '../model/index.ts';
 import { findStranded } from './stranded.ts';
 import type { Stranded } from './stranded.ts';
@@ -44,12 +45,19 @@ const activityQueue = 2;
 const environmentKey = defineSearchAttributeKey(searchAttributes.environment, SearchAttributeType.KEYWORD);
 const projectKey = defineSearchAttributeKey(searchAttributes.project, SearchAttributeType.KEYWORD);
 const kindKey = defineSearchAttributeKey(searchAttributes.kind, SearchAttributeType.KEYWORD);
+const statusKey = defineSearchAttributeKey(searchAttributes.status, SearchAttributeType.KEYWORD);
 
-function attributes(of: { environmentId: string; projectId: string; kind: string }): TypedSearchAttributes {
+function attributes(of: {
+  environmentId: string;
+  projectId: string;
+  kind: WorkflowKind;
+  status?: string;
+}): TypedSearchAttributes {
   return new TypedSearchAttributes([
     { key: environmentKey, value: of.environmentId },
     { key: projectKey, value: of.projectId },
     { key: kindKey, value: of.kind },
+    ...(of.status === undefined ? [] : [{ key: statusKey, value: of.status }]),
   ]);
 }
 
@@ -79,7 +87,12 @@ function startEntity(
     taskQueue: taskQueues.orchestration,
     workflowIdConflictPolicy: 'USE_EXISTING',
     args: [input],
-    typedSearchAttributes: attributes({ environmentId: target.id, projectId: target.projectId, kind: 'environment' }),
+    typedSearchAttributes: attributes({
+      environmentId: target.id,
+      projectId: target.projectId,
+      kind: 'environment',
+      status: 'idle',
+    }),
     staticSummary: `Environment "${target.name}"`,
     staticDetails: `Queue, lock and time to live of environment \`${target.id}\`. Each run is a workflow of its own: \`deployment:<id>\`.`,
   });
@@ -96,7 +109,7 @@ function scheduleOptions(input: ScheduleInput): ScheduleOptions {
       workflowId: `scheduled:${kind}:${environmentId}`,
       taskQueue: taskQueues.orchestration,
       args: [{ environmentId, kind }],
-      typedSearchAttributes: attributes({ environmentId, projectId, kind: 'scheduledRequest' }),
+      typedSearchAttributes: attributes({ environmentId, projectId, kind: 'scheduled' }),
       staticSummary: `Scheduled ${kind} of "${environmentName}"`,
     },
     policies: { overlap: 'SKIP', catchupWindow: input.catchUpSeconds * 1000 },

@@ -273,3 +273,15 @@ export async function archiveEnvironment(db: Db, id: string): Promise<void> {
   );
   if (rows.length === 0) throw missing('environment', id, []);
 }
+
+/** Those of some environments that are put away. */
+export async function archivedAmong(db: Db, ids: readonly string[]): Promise<string[]> {
+  if (ids.length === 0) return [];
+  const rows = await db
+    .selectFrom('environments')
+    .select('id')
+    .where('id', 'in', [...ids])
+    .where('archived', '=', true)
+    .execute();
+  return rows.map(({ id }) => id);
+}

@@ -12,10 +12,8 @@ import {
   rootCause,
   setCurrentDetails,
   setHandler,
-  upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
-import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import { compensationGraph } from '../definition/compensation-graph.ts';
 import { GraphRun } from '../definition/graph-run.ts';
 import type { DeploymentStatus } from '../model/status.ts';
@@ -30,16 +28,16 @@ import type {
   RunNode,
   StopMode,
 } from '../model/orchestration.ts';
-import { deploymentMessages, searchAttributes } from '../model/orchestration.ts';
+import { deploymentMessages } from '../model/orchestration.ts';
 import { actsByRecord } from './by-record.ts';
 import { NodeChildren } from './node-children.ts';
 import { records, resolveDeployment } from './proxies.ts';
+import { showStatus, upsertStatus } from './search-attributes.ts';
 import { everythingTakenIn } from './taken-in.ts';
 
 const controlUpdate = defineUpdate<void, [ControlMessage]>(deploymentMessages.control);
 const makeWaySignal = defineSignal<[]>(deploymentMessages.makeWay);
 const placeSignal = defineSignal<[PlaceNews]>(deploymentMessages.place);
-const statusKey = defineSearchAttributeKey(searchAttributes.status, SearchAttributeType.KEYWORD);
 
 /** Events and bytes after which a run of the workflow hands over to the next; Temporal warns at 10,240 events and 10 MB. */
 const handOverEvents = 6000;
@@ -180,6 +178,7 @@ class DeploymentRun {
       }
       this.record(graph.takeUpdates());
       setCurrentDetails(this.details(graph));
+      showStatus(this.status());
       if (this.isOver(graph)) {
         await this.recording;
         await condition(allHandlersFinished);
@@ -238,7 +237,7 @@ class DeploymentRun {
       status,
       ...(message === undefined ? {} : { message }),
     });
-    upsertSearchAttributes([{ key: statusKey, value: outcome.status }]);
+    upsertStatus(outcome.status);
     await condition(allHandlersFinished);
     return outcome;
   }
@@ -272,16 +271,22 @@ class DeploymentRun {
     await continueAsNew<typeof deployment>({ ...this.input, state });
   }
 
+  /** As the records have it; `paused` goes before `running`. */
+  private status(): 'rollingBack' | 'stopping' | 'paused' | 'running' {
+    if (this.compensating) return 'rollingBack';
+    if (this.stop !== null) return 'stopping';
+    return this.paused ? 'paused' : 'running';
+  }
+
   private details(graph: GraphRun): string {
     const counts = graph.counts();
-    const phase = this.compensating
-      ? 'Rolling back'
-      : this.stop
-        ? `Stopping (${this.stop})`
-        : this.paused
-          ? 'Paused'
-          : 'Running';
-    return `**${phase}**: ${counts.succeeded} done, ${counts.running} running, ${counts.pending} to go, ${counts.failed} failed, ${counts.skipped} skipped of ${counts.total}`;
+    const words = {
+      rollingBack: 'Rolling back',
+      stopping: `Stopping (${this.stop})`,
+      paused: 'Paused',
+      running: 'Running',
+    };
+    return `**${words[this.status()]}**: ${counts.succeeded} done, ${counts.running} running, ${counts.pending} to go, ${counts.failed} failed, ${counts.skipped} skipped of ${counts.total}`;
   }
 
   validate(request: ControlRequest): void {

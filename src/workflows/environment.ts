@@ -32,6 +32,7 @@ import { isReadOnly } from '../model/status.ts';
 import { actsByRecord } from './by-record.ts';
 import type { deployment } from './deployment.ts';
 import { records } from './proxies.ts';
+import { attributesOfChild, showStatus } from './search-attributes.ts';
 import { everythingTakenIn } from './taken-in.ts';
 
 const submitUpdate = defineUpdate<SubmitAnswer, [QueuedRun]>(environmentMessages.submit);
@@ -86,6 +87,7 @@ class EnvironmentEntity {
   /** Plans and drift checks in progress. */
   private readonly beside = new Map<string, QueuedRun>();
   private changed = false;
+  private archived = false;
 
   constructor(input: EnvironmentWorkflowInput) {
     this.input = input;
@@ -102,6 +104,8 @@ class EnvironmentEntity {
       this.changed = false;
       this.startNext();
       setCurrentDetails(this.details());
+      if (this.archived && this.idle && (await this.mayEnd())) return;
+      showStatus(this.status());
       if (this.idle && workflowInfo().historyLength > handOverEvents) await this.continueAsNew();
       const waitMs = await this.attendToExpiry();
       if (this.changed) continue;
@@ -181,7 +185,8 @@ class EnvironmentEntity {
     }
     const { environmentId } = this.input;
     const said = Object.keys(message).length === 0 ? {} : { said: message };
-    const { expiresAtMs, lock } = await records.readLife({ environmentId, ...said });
+    const { expiresAtMs, lock, archived } = await records.readLife({ environmentId, ...said });
+    if (archived === true) this.archived = true;
     this.setLock(lock);
     if (expiresAtMs !== this.expiresAtMs) await this.setExpiry(expiresAtMs);
   }
@@ -273,7 +278,7 @@ class EnvironmentEntity {
         parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
         // A closed one of this id may be a stranger's, who was refused; whether the run may begin is looked up by itself.
         workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE,
-        typedSearchAttributes: workflowInfo().typedSearchAttributes,
+        typedSearchAttributes: attributesOfChild('deployment'),
         staticSummary: run.title,
       });
       const outcome: DeploymentOutcome = await child.result();
@@ -362,6 +367,18 @@ class EnvironmentEntity {
   private endIsOver(): void {
     this.endRun = null;
     this.askEndAtMs = Math.max(this.askEndAtMs, Date.now() + askAgainMs);
+  }
+
+  /** Says for the last time how it is, unless a message comes in meanwhile. */
+  private async mayEnd(): Promise<boolean> {
+    showStatus('archived');
+    await condition(allHandlersFinished);
+    return this.idle;
+  }
+
+  private status(): string {
+    if (!this.idle) return 'running';
+    return this.lock === null ? 'idle' : 'locked';
   }
 
   private async continueAsNew(): Promise<void> {

@@ -4,11 +4,11 @@ import {
   rootCause,
   startChild,
   WorkflowIdReusePolicy,
-  workflowInfo,
 } from '@temporalio/workflow';
 import type { NodeResult } from '../model/deployment.ts';
 import type { DeploymentWorkflowInput, NodeWorkflowInput, RunNode, StopMode } from '../model/orchestration.ts';
 import { nodeMessages, taskQueues, workflowIds } from '../model/orchestration.ts';
+import { attributesOfChild } from './search-attributes.ts';
 import type { subEnvironment } from './sub-environment.ts';
 import { watchNodes } from './proxies.ts';
 
@@ -28,7 +28,7 @@ export class NodeChildren {
   onSettled: (index: number, result: NodeResult) => void = () => undefined;
   private readonly options: NodeChildrenOptions;
   private readonly open = new Set<number>();
-  private readonly attributes = workflowInfo().typedSearchAttributes;
+  private readonly attributes = attributesOfChild('subEnvironment');
   private readonly starting = new Set<number>();
   private tellings = 0;
   private stopMode: StopMode | null = null;
@@ -102,6 +102,7 @@ export class NodeChildren {
       alias: node.alias,
       index,
       action: node.action,
+      showsStatus: true,
       ...(this.options.compensation ? { compensation: true as const } : {}),
       ...(node.timeoutSeconds === undefined ? {} : { timeoutSeconds: node.timeoutSeconds }),
       ...(node.taskQueue === undefined ? {} : { taskQueue: node.taskQueue }),

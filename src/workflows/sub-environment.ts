@@ -25,8 +25,10 @@ import type {
 } from '../model/orchestration.ts';
 import { deploymentMessages, nodeMessages, taskQueues, workflowIds } from '../model/orchestration.ts';
 import { isReadOnly } from '../model/status.ts';
+import type { NodeStatus } from '../model/status.ts';
 import { actsByRecord } from './by-record.ts';
 import { records } from './proxies.ts';
+import { upsertStatus } from './search-attributes.ts';
 
 const decideUpdate = defineUpdate<void, [Decision]>(nodeMessages.decide);
 const stopSignal = defineSignal<[{ mode: StopMode }]>(nodeMessages.stop);
@@ -163,7 +165,17 @@ export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResu
     return inTime ? decision : null;
   };
 
-  return CancellationScope.nonCancellable(async () => {
+  const show = (status: NodeStatus): void => {
+    if (input.showsStatus === true) upsertStatus(status);
+  };
+  const showing = async <T>(status: NodeStatus, wait: () => Promise<T>): Promise<T> => {
+    show(status);
+    const answer = await wait();
+    show('running');
+    return answer;
+  };
+
+  const result = await CancellationScope.nonCancellable(async (): Promise<NodeResult> => {
     let mode: RunNodeInput['mode'] = 'run';
     for (let attempt = 1; ;) {
       if (stop !== null) return stopped(stop, false);
@@ -177,21 +189,24 @@ export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResu
         case 'aborted':
           return outcome;
         case 'retry':
-          if (outcome.afterMs < longWaitMs) await pause(outcome.afterMs);
-          else await withoutPlace(() => pause(outcome.afterMs));
+          await showing('retrying', () =>
+            outcome.afterMs < longWaitMs ? pause(outcome.afterMs) : withoutPlace(() => pause(outcome.afterMs)),
+          );
           if (outcome.uncounted !== true) attempt++;
           mode = 'run';
           break;
         case 'paused':
-          await withoutPlace(() => condition(() => resumed || stop !== null));
+          await showing('paused', () => withoutPlace(() => condition(() => resumed || stop !== null)));
           mode = 'run';
           break;
         case 'waitingForApproval': {
           waiting = { approvalId: outcome.approvalId };
           if ((decision as Decision | null)?.approvalId !== outcome.approvalId) decision = null;
-          const made = await withoutPlace(
-            () => decided(outcome.expiresInMs),
-            (answer) => answer?.decision === 'approve',
+          const made = await showing('waitingForApproval', () =>
+            withoutPlace(
+              () => decided(outcome.expiresInMs),
+              (answer) => answer?.decision === 'approve',
+            ),
           );
           if (stop !== null) return stopped(stop, false);
           if (made === null) return { status: 'cancelled', message: 'nobody approved in time', changedState: false };
@@ -209,6 +224,8 @@ export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResu
       }
     }
   });
+  show(result.status);
+  return result;
 }
 
 function stopped(mode: StopMode, changedState: boolean): NodeResult {
