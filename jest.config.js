@@ -2,8 +2,11 @@
 const shared = {
   testEnvironment: '<rootDir>/scripts/jest-environment.cjs',
   transform: {
-    // It loads Node's own modules with import(), which Jest cannot do; compiled to CommonJS it can.
-    '/@electric-sql/pglite/.+\\.c?js$': ['@swc/jest', { jsc: { target: 'es2023' }, module: { type: 'commonjs' } }],
+    // They load Node's own modules with import(), which Jest cannot do; compiled to CommonJS it can.
+    '/(@electric-sql/pglite|@opentelemetry/otlp-exporter-base)/.+\\.c?js$': [
+      '@swc/jest',
+      { jsc: { target: 'es2023' }, module: { type: 'commonjs' } },
+    ],
     '^.+\\.ts$': [
       '@swc/jest',
       {
@@ -13,7 +16,7 @@ const shared = {
       },
     ],
   },
-  transformIgnorePatterns: ['/node_modules/(?!@electric-sql/pglite/)'],
+  transformIgnorePatterns: ['/node_modules/(?!(@electric-sql/pglite|@opentelemetry/otlp-exporter-base)/)'],
   extensionsToTreatAsEsm: [],
   modulePathIgnorePatterns: ['<rootDir>/dist/'],
   setupFilesAfterEnv: ['<rootDir>/scripts/jest-setup.cjs'],

@@ -1,4 +1,5 @@
 import { Context } from '@temporalio/activity';
+import { toAnswer } from '../definition/index.ts';
 import type { OrchestrationActivities, RunActivities } from '../model/index.ts';
 import { workflowIds } from '../model/index.ts';
 import { endArchived } from './archived.ts';
@@ -65,7 +66,9 @@ export function createOrchestrationActivities(deps: ActivityDeps): Orchestration
       return work(input, caller);
     });
   return {
-    resolveDeployment: ofRun('starting a run', (input, caller) => resolveDeployment(deps, input, caller)),
+    resolveDeployment: ofRun('starting a run', async (input, caller) =>
+      toAnswer(await resolveDeployment(deps, input, caller)),
+    ),
     takeControl: ofRun('control', (input, caller) => takeControl(deps, input, caller)),
     makeWay: ofRun('making way', (input, caller) => makeWay(deps, input, caller)),
     recordedStop: alive(deps, (input, caller) => recordedStop(deps, input, caller)),

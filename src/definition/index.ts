@@ -3,6 +3,7 @@ export type { ApprovalAnswer, ApprovalSettings, ApprovalSources, EnvelopeAnswer,
 export { resolveBinding, parseInputTemplate } from './bindings.ts';
 export type { OutputValue, ParsedTemplate, ResolvableBinding, ResolvedBinding } from './bindings.ts';
 export { compensationGraph } from './compensation-graph.ts';
+export { fromAnswer, packGraph, toAnswer, unpackGraph } from './packed-graph.ts';
 export { cronProblem, nextRuns, timezoneProblem } from './cron.ts';
 export { hookSteps, parseCustomFlow } from './custom-flow.ts';
 export type {

@@ -29,13 +29,7 @@ export const searchAttributes = {
 
 /** Values of `WindlassKind`: what a workflow is there for. */
 export type WorkflowKind =
-  | 'environment'
-  | 'deployment'
-  | 'subEnvironment'
-  | 'scheduled'
-  | 'schedule'
-  | 'reconcile'
-  | 'housekeeping';
+  'environment' | 'deployment' | 'subEnvironment' | 'scheduled' | 'schedule' | 'reconcile' | 'housekeeping';
 
 export const workflowTypes = {
   environment: 'environment',
@@ -159,6 +153,28 @@ export interface ResolvedRun {
   readonly onFailure: FailurePolicy;
   readonly maxParallel: number;
 }
+
+/**
+ * A graph as it crosses a history: columns instead of objects, so that one of 10,000 nodes is some hundred kB and not some
+ * MB. Readable text, since the workflow sandbox has nothing to inflate with.
+ */
+export interface PackedGraph {
+  /** One line each. */
+  readonly aliases: string;
+  /** One letter each; see definition/packed-graph.ts. */
+  readonly actions: string;
+  /** For each node how far back, or ahead, what it needs lies; base 36, `,` between needs and `;` between nodes. */
+  readonly needs: string;
+  /** What else nodes have, each kind once. */
+  readonly extras: readonly NodeExtra[];
+  /** For each node the place of its extra in base 36, `;` between them. */
+  readonly extraOf: string;
+}
+
+export type NodeExtra = Omit<RunNode, 'alias' | 'action' | 'needs'>;
+
+/** A resolved run as it crosses the history: a large graph is packed. */
+export type ResolvedAnswer = ResolvedRun | (Omit<ResolvedRun, 'nodes'> & { readonly packed: PackedGraph });
 
 export interface DeploymentWorkflowInput {
   readonly deploymentId: string;
@@ -330,7 +346,7 @@ export type DropCause =
 /** Activities on the orchestration queue: they change records and never run a tool. */
 export interface DeploymentActivities {
   /** Reads the file at its commit, checks it, and makes sub-environments and node runs. Repeating it answers the same. */
-  resolveDeployment(input: ResolveInput): Promise<ResolvedRun>;
+  resolveDeployment(input: ResolveInput): Promise<ResolvedAnswer>;
   /** Takes a recorded request, once, and writes down what it means for the run. */
   takeControl(input: { deploymentId: string; requestId: string | null; said: string }): Promise<TakenControl>;
   /** Whether a read has to make way for a run that changes something; writes down that it is being stopped. */

@@ -1,7 +1,6 @@
 import {
   ActivityFailure,
   allHandlersFinished,
-  ApplicationFailure,
   CancellationScope,
   condition,
   continueAsNew,
@@ -16,6 +15,7 @@ import {
 } from '@temporalio/workflow';
 import { compensationGraph } from '../definition/compensation-graph.ts';
 import { GraphRun } from '../definition/graph-run.ts';
+import { fromAnswer } from '../definition/packed-graph.ts';
 import type { DeploymentStatus } from '../model/status.ts';
 import type {
   ControlMessage,
@@ -33,6 +33,7 @@ import { actsByRecord } from './by-record.ts';
 import { NodeChildren } from './node-children.ts';
 import { records, resolveDeployment } from './proxies.ts';
 import { showStatus, upsertStatus } from './search-attributes.ts';
+import { endingOf, isRefused, rank, refuse } from './stopping.ts';
 import { everythingTakenIn } from './taken-in.ts';
 
 const controlUpdate = defineUpdate<void, [ControlMessage]>(deploymentMessages.control);
@@ -42,6 +43,8 @@ const placeSignal = defineSignal<[PlaceNews]>(deploymentMessages.place);
 /** Events and bytes after which a run of the workflow hands over to the next; Temporal warns at 10,240 events and 10 MB. */
 const handOverEvents = 6000;
 const handOverBytes = 7_000_000;
+/** Updates of nodes in one call. */
+const mostUpdates = 2000;
 
 /** One run of an environment: starts each node when what it needs has succeeded, and knows how a run is stopped. */
 export async function deployment(input: DeploymentWorkflowInput): Promise<DeploymentOutcome> {
@@ -83,7 +86,7 @@ class DeploymentRun {
     const resolving = new CancellationScope();
     if (this.input.state === undefined) this.resolving = resolving;
     try {
-      this.resolved = await resolving.run(() => resolveDeployment(this.input));
+      this.resolved = fromAnswer(await resolving.run(() => resolveDeployment(this.input)));
     } catch (error) {
       if (this.stop !== null && isCancellation(error))
         return this.finish(endingOf(this.stop), 'stopped before anything of it had begun');
@@ -245,12 +248,14 @@ class DeploymentRun {
   /** Records what no tool activity records, in order, without holding up the graph. */
   private record(updates: Parameters<typeof records.recordNodes>[0]['updates']): void {
     if (updates.length === 0) return;
-    const call = {
-      deploymentId: this.input.deploymentId,
-      updates,
-      ...(this.compensating ? { compensation: true as const } : {}),
-    };
-    this.recording = this.recording.then(() => records.recordNodes(call));
+    const { deploymentId } = this.input;
+    const whose = { deploymentId, ...(this.compensating ? { compensation: true as const } : {}) };
+    // All nodes at once, as when most are left as they are, may be more than fits into a payload.
+    const step = updates.length > mostUpdates && patched('records-in-parts') ? mostUpdates : updates.length;
+    for (let from = 0; from < updates.length; from += step) {
+      const part = updates.slice(from, from + step);
+      this.recording = this.recording.then(() => records.recordNodes({ ...whose, updates: part }));
+    }
   }
 
   private isLong(): boolean {
@@ -433,18 +438,3 @@ class DeploymentRun {
 }
 
 /** What a run ends as that was stopped before any of its nodes had begun. */
-function endingOf(mode: StopMode): DeploymentStatus {
-  return ({ cancel: 'cancelled', abort: 'aborted', rollback: 'rolledBack' } as const)[mode];
-}
-
-function refuse(message: string): never {
-  throw ApplicationFailure.nonRetryable(message, 'refused');
-}
-
-function isRefused(error: ActivityFailure): boolean {
-  return error.cause instanceof ApplicationFailure && error.cause.type === 'refused';
-}
-
-function rank(mode: StopMode): number {
-  return { cancel: 0, abort: 1, rollback: 2 }[mode];
-}

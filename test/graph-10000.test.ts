@@ -1,0 +1,51 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client, Connection } from '@temporalio/client';
+import { random, writeWindlass } from '../bench/graphs.ts';
+import { setTimeLimit } from './support/until.ts';
+import { startTestServer } from './support/windlass.ts';
+import type { TestServer } from './support/windlass.ts';
+
+setTimeLimit(900_000);
+
+const size = 10_000;
+/** What Temporal refuses, in bytes. */
+const largestPayload = 2 * 1024 * 1024;
+
+let server: TestServer;
+let root: string;
+
+beforeAll(async () => {
+  root = mkdtempSync(join(tmpdir(), 'windlass-10000-'));
+  server = await startTestServer();
+});
+afterAll(async () => {
+  await server?.stop();
+  rmSync(root, { recursive: true, force: true });
+});
+
+test('a run of a graph of 10,000 nodes starts, does what was asked of one node, and leaves the others as they are', async () => {
+  const directory = join(root, 'source');
+  mkdirSync(directory);
+  writeWindlass(directory, random(size), 'noop');
+  await server.createTemplate({ name: 'huge', type: 'workflow', source: { kind: 'local', directory } });
+  await server.createEnvironment({ name: 'huge', template: 'huge' });
+  const deployment = await server.run('huge', {
+    partial: { operation: 'single-node-deploy', node: 'n0', trickleDown: 'none' },
+  });
+  expect(deployment.status).toBe('succeeded');
+  expect(deployment.counts).toMatchObject({ total: size, succeeded: 1, skipped: size - 1 });
+
+  const connection = await Connection.connect({ address: server.temporalAddress });
+  const { events } = await new Client({ connection }).workflow.getHandle(`deployment:${deployment.id}`).fetchHistory();
+  await connection.close();
+  const sizes = (events ?? []).flatMap((event) => [
+    ...(event.activityTaskCompletedEventAttributes?.result?.payloads ?? []),
+    ...(event.activityTaskScheduledEventAttributes?.input?.payloads ?? []),
+  ]);
+  const largest = Math.max(...sizes.map(({ data }) => data?.length ?? 0));
+  // The graph itself is in it, well below what would be refused.
+  expect(largest).toBeGreaterThan(100_000);
+  expect(largest).toBeLessThan(largestPayload / 4);
+});
