@@ -1,15 +1,18 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Connection } from '@temporalio/client';
+import { Client, Connection, WorkflowFailedError } from '@temporalio/client';
 import { temporal } from '@temporalio/proto';
+import { taskQueues } from '../src/model/index.ts';
 import type { Deployment, Environment } from '../src/model/index.ts';
 import { loadConfig } from '../src/config.ts';
 import { startWindlass } from '../src/server.ts';
 import type { RunningWindlass } from '../src/server.ts';
+import { freePort, startTemporal, startUp } from './support/processes.ts';
 import { makeEnvironment, makeProject, node } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
+import { toolPath } from './support/tools.ts';
 import { createTestClient, testEnvironment } from './support/windlass.ts';
 import type { TestClient } from './support/windlass.ts';
 
@@ -127,4 +130,36 @@ it('seals with the first of several keys and opens with all', async () => {
   expect((await client.run(environment.id)).status).toBe('succeeded');
   await stop();
   await expect(start({ WINDLASS_PAYLOAD_KEYS: first })).rejects.toThrow(/sealed with the key/);
+});
+
+it('seals failures of workflows, too, as it is built', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'windlass-codec-'));
+  const directory = join(root, 'data');
+  mkdirSync(directory);
+  const ports = { port: await freePort(), uiPort: await freePort() };
+  const temporalServer = await startTemporal(toolPath('temporal'), root, ports);
+  const address = `127.0.0.1:${ports.port}`;
+  const env = { WINDLASS_PAYLOAD_KEYS: first, TEMPORAL_ADDRESS: address };
+  const up = await startUp({ dataDirectory: directory, port: await freePort(), env });
+  const connection = await Connection.connect({ address });
+  try {
+    // Of a run that nobody has asked for.
+    const handle = await new Client({ connection }).workflow.start('deployment', {
+      taskQueue: taskQueues.orchestration,
+      workflowId: 'deployment:dep_none',
+      args: [
+        { deploymentId: 'dep_none', environmentId: 'env_none', projectId: 'prj_none', title: 'none', type: 'deploy' },
+      ],
+    });
+    await expect(handle.result()).rejects.toThrow(WorkflowFailedError);
+    const { events } = await handle.fetchHistory();
+    const failure = events?.find((event) => event.workflowExecutionFailedEventAttributes != null)
+      ?.workflowExecutionFailedEventAttributes?.failure;
+    expect([failure?.message, failure?.cause?.message]).toEqual(['Encoded failure', 'Encoded failure']);
+  } finally {
+    await connection.close();
+    await up.stop();
+    await temporalServer.stop();
+    rmSync(root, { recursive: true, force: true });
+  }
 });
