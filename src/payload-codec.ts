@@ -75,6 +75,12 @@ export interface Payloads {
   readonly open: OpenPayloads | null;
 }
 
+/** For a process without a database, which learns of a missing key when it is to read a payload. */
+export function dataConverterOf(keys: readonly Uint8Array[] | null): DataConverter | undefined {
+  if (keys === null) return undefined;
+  return { payloadCodecs: [createPayloadCodec(createSecretBox(keys))], failureConverterPath: failureConverterPath() };
+}
+
 /** Throws `invalidInput` when the keys are not those that payloads were sealed with. */
 export async function openPayloads(db: Db, keys: readonly Uint8Array[] | null): Promise<Payloads> {
   const box = keys === null ? null : createSecretBox(keys);
@@ -82,7 +88,7 @@ export async function openPayloads(db: Db, keys: readonly Uint8Array[] | null): 
   if (box === null) return { dataConverter: undefined, open: null };
   const codec = createPayloadCodec(box);
   return {
-    dataConverter: { payloadCodecs: [codec], failureConverterPath: failureConverterPath() },
+    dataConverter: dataConverterOf(keys),
     open: (payloads) => codec.decode([...payloads]),
   };
 }

@@ -2,17 +2,21 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
+import { readVersion } from './api/index.ts';
 import type { Config } from './config.ts';
 import { createToolLocator } from './embedded/index.ts';
 import type { RunningApp } from './embedded/index.ts';
-import { createLogger, installTemporalRuntime } from './log.ts';
+import { createLogger, installTemporalRuntime, temporalMetrics } from './log.ts';
+import { serveMetrics } from './metrics/index.ts';
 import { messageOf, newId, poolQueue, WindlassError } from './model/index.ts';
 import { createRunActivities } from './node/index.ts';
 import type { WorkerIdentity } from './node/index.ts';
+import { dataConverterOf } from './payload-codec.ts';
 import { createHttpHost } from './pools/index.ts';
 import type { HttpHost } from './pools/index.ts';
 import { openToolRooms } from './rooms.ts';
 import { temporalConnectionOptions } from './temporal-connection.ts';
+import { startTracing } from './tracing/index.ts';
 import { bootId, connectWorker, heartbeatThrottle, signOfLifeEveryMs, whenThere } from './worker.ts';
 
 /** `windlass worker --pool`: runs the tools of a runner pool's nodes, with neither a database nor an encryption key. */
@@ -25,12 +29,15 @@ export async function runPoolWorker(config: Config): Promise<RunningApp> {
   const identity: WorkerIdentity = { id: newId('wrk'), host: hostname(), bootId: bootId() };
   const host = createHttpHost({ url: pool.serverUrl, token: pool.token });
   const address = temporal.address;
+  const dataConverter = dataConverterOf(temporal.payloadKeys);
+  const stopTracing = await startTracing(process.env, { name: 'windlass-pool-worker', version: readVersion() });
   const connection = await connectWorker({ address, ...temporalConnectionOptions(temporal) }, log);
   const rooms = openToolRooms(config, createToolLocator(config));
   const workDirectory = join(config.dataDirectory, 'work');
   const worker = await whenThere(log, address, () =>
     Worker.create({
       connection,
+      ...(dataConverter ? { dataConverter } : {}),
       namespace: temporal.namespace,
       identity: `${identity.id}@${identity.host}`,
       taskQueue: poolQueue(pool.name),
@@ -40,6 +47,9 @@ export async function runPoolWorker(config: Config): Promise<RunningApp> {
       shutdownGraceTime: config.shutdownGraceSeconds * 1000,
     }),
   );
+  const { port } = config.metrics;
+  const metrics =
+    port === null ? null : await serveMetrics({ ...config.metrics, port, looks: { others: temporalMetrics() } });
   const stopBeating = await keepBeating(host, identity, log);
   log.info({ pool: pool.name, server: pool.serverUrl }, 'works for a runner pool');
   const done = worker.run();
@@ -52,6 +62,8 @@ export async function runPoolWorker(config: Config): Promise<RunningApp> {
       stopBeating();
       await host.leave(identity.id).catch(() => undefined);
       await connection.close();
+      await metrics?.stop();
+      await stopTracing();
     },
   };
 }
