@@ -1,7 +1,7 @@
 /** What a key of one project can learn of another: nothing, not even that it is there. */
-import { createApproval } from '../store/index.ts';
 import { startHarness } from './api.test-support.ts';
 import type { Answer, Harness } from './api.test-support.ts';
+import { bodies, fillProject } from './filled-project.test-support.ts';
 
 let harness: Harness;
 let ours: string;
@@ -15,64 +15,17 @@ interface Named {
   readonly id: string;
 }
 
-async function fill(
-  project: string,
-  names: { environment: string; template: string; word: string },
-): Promise<Record<string, string>> {
-  const make = async (path: string, body: object): Promise<string> => {
-    const made = await harness.call<Named>('POST', path, { body });
-    if (made.status >= 300) throw new Error(made.text);
-    return made.body.id;
-  };
-  const source = { kind: 'local', directory: '/srv/stacks' };
-  const template = await make(`templates?project=${project}`, { name: names.template, type: 'shell', source });
-  const environment = await make(`environments?project=${project}`, {
-    name: names.environment,
-    template: names.template,
-  });
-  const deployment = await make(`environments/${environment}/deployments`, { type: 'deploy' });
-  const variable = await make(`variables?scope=environment&scopeId=${environment}`, {
-    name: `${names.word}_variable`,
-    value: 'x',
-  });
-  await harness.db.sql
-    .insertInto('node_runs')
-    .values({
-      deployment_id: deployment,
-      index: 0,
-      alias: 'main',
-      name: 'main',
-      environment_id: environment,
-      action: 'deploy',
-    })
-    .execute();
-  const approval = await createApproval(harness.db.sql, {
-    deploymentId: deployment,
-    index: 0,
-    compensation: false,
-    environmentId: environment,
-    entityId: environment,
-    alias: 'main',
-    required: 1,
-    forbidRequester: false,
-    reason: `${names.word} reason`,
-    planArtifact: null,
-    plan: { counts: { add: 1, change: 0, destroy: 0 }, hasChanges: true, resources: [], state: null },
-    expiresAt: new Date(Date.now() + 60_000),
-  });
-  return { template, environment, deployment, variable, approval };
-}
-
 beforeAll(async () => {
   harness = await startHarness();
   const make = async (name: string): Promise<string> =>
     (await harness.call<Named>('POST', 'projects', { body: { name } })).body.id;
   ourProject = await make('ours');
   const theirProject = await make('hidden-project');
-  ours = (await fill(ourProject, { environment: 'shop', template: 'stack', word: 'our' })).environment ?? '';
+  ours =
+    (await fillProject(harness, ourProject, { environment: 'shop', template: 'stack', word: 'our' })).environment ?? '';
   Object.assign(
     theirs,
-    await fill(theirProject, { environment: 'hidden-shop', template: 'hidden-stack', word: 'hidden' }),
+    await fillProject(harness, theirProject, { environment: 'hidden-shop', template: 'hidden-stack', word: 'hidden' }),
     {
       project: theirProject,
       projectName: 'hidden-project',
@@ -99,20 +52,6 @@ function plain(answer: Answer, reference: string): string {
     .replaceAll(reference.replace('#1', ''), 'REF')
     .replace(/"requestId":"[^"]*"/, '');
 }
-
-const bodies: readonly object[] = [
-  {},
-  { reason: 'because' },
-  { name: 'x', value: 'y' },
-  { variables: [{ name: 'x', value: 'y' }] },
-  { hours: 1 },
-  { ttl: { kind: 'unlimited' } },
-  { cron: '0 8 * * *' },
-  { deploy: '0 8 * * *' },
-  { text: 'environments: {}' },
-  { name: 'x', type: 'shell', source: { kind: 'local', directory: '/srv' } },
-  { name: 'x', template: 'stack' },
-];
 
 it('is answered to every call that names something of it as if that were not there', async () => {
   const document = await harness.call<{
