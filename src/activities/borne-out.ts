@@ -1,14 +1,11 @@
 /** Whether the records bear out what the workflow of a run says about it. */
-import { sql } from 'kysely';
 import { isPassed } from '../model/index.ts';
 import type { DeploymentActivities, DeploymentStatus, NodeUpdate } from '../model/index.ts';
-import { hasTakenControl } from '../store/index.ts';
-import type { Db } from '../store/index.ts';
-import type { NodeMark } from './carried-state.ts';
+import { hasTakenControl, hasUnsettledNode } from '../store/index.ts';
+import type { Db, NodeMark, RunRow } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
 import { auditRefusal } from './refusals.ts';
 import type { Caller } from '../node/index.ts';
-import type { RunRow } from './run-store.ts';
 
 /** Why a run may not change to a status on its way; null when it may. How it ends is another matter. */
 export async function statusProblem(tx: Db, run: RunRow, status: DeploymentStatus): Promise<string | null> {
@@ -40,10 +37,7 @@ async function mayRollBack(tx: Db, run: RunRow): Promise<boolean> {
   if (run.status === 'stopping' && run.stop_mode === null) return true;
   if (run.stop_mode !== null || run.definition?.onFailure !== 'rollback') return false;
   // Failed, or never ended by itself, since its workflow was ended from outside.
-  const { rows } = await sql`
-    SELECT 1 FROM node_runs WHERE deployment_id = ${run.id} AND NOT compensation
-      AND status IN ('failed', 'running', 'retrying', 'paused', 'waitingForApproval') LIMIT 1`.execute(tx);
-  return rows.length > 0;
+  return hasUnsettledNode(tx, run.id);
 }
 
 /** Why a run that is open cannot have ended like that; null when it can. Pure. */

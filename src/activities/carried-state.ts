@@ -1,29 +1,8 @@
 /** What a long run carries over to its next workflow run, held against the records. */
-import { sql } from 'kysely';
-import { z } from 'zod';
 import { decodeStates } from '../definition/index.ts';
 import type { NodeState } from '../definition/index.ts';
 import type { DeploymentState } from '../model/index.ts';
-import { nodeActions, nodeStatuses } from '../model/index.ts';
-import type { Db } from '../store/index.ts';
-import type { RunRow } from './run-store.ts';
-
-const markSchema = z.object({
-  index: z.number(),
-  compensation: z.boolean(),
-  action: z.enum(nodeActions),
-  status: z.enum(nodeStatuses),
-  reason: z.string().nullable(),
-});
-export type NodeMark = z.infer<typeof markSchema>;
-
-/** How far each node of a run is on record. */
-export async function loadNodeMarks(db: Db, deploymentId: string): Promise<NodeMark[]> {
-  const { rows } = await sql`
-    SELECT index, compensation, action, status, reason ->> 'kind' AS reason FROM node_runs
-    WHERE deployment_id = ${deploymentId}`.execute(db);
-  return z.array(markSchema).parse(rows);
-}
+import type { NodeMark, RunRow } from '../store/index.ts';
 
 /**
  * Why a carried state cannot be that of this run; null when it can. What lets other nodes go on counts (see

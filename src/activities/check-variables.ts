@@ -1,9 +1,9 @@
 import { checkNodeVariables } from '../definition/index.ts';
 import type { NodeDefinition, Problem } from '../model/index.ts';
 import { loadLayersOfAll } from '../store/index.ts';
+import type { RunRow } from '../store/index.ts';
 import type { ResolveDeps } from './deps.ts';
 import { openedRequest } from './read-definition.ts';
-import type { RunRow } from './run-store.ts';
 
 /** A node that will run, as its variables are looked up. */
 export interface CheckedNode {

@@ -1,32 +1,19 @@
 /** What a run in progress is asked: taken from the records, where the API has written it down. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { sql } from 'kysely';
-import { z } from 'zod';
 import type { ControlRequest, DeploymentActivities, StopMode, TakenControl } from '../model/index.ts';
-import { deploymentStatuses, isReadOnly } from '../model/index.ts';
-import { recordEvent, lockControlRequest, settleControlRequest } from '../store/index.ts';
-import type { Db, RecordedControl } from '../store/index.ts';
+import { isReadOnly } from '../model/index.ts';
+import {
+  loadRunState,
+  lockControlRequest,
+  openRunsOf,
+  resumeNode,
+  setRunStatus,
+  settleControlRequest,
+} from '../store/index.ts';
+import type { Db, RecordedControl, RunState } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
 import { auditRefusal } from './refusals.ts';
 import type { Caller } from '../node/index.ts';
-import { setRunStatus } from './run-store.ts';
-
-const stopModeSchema = z.enum(['cancel', 'abort', 'rollback']).nullable();
-const runSchema = z.object({
-  environment_id: z.string(),
-  type: z.string(),
-  status: z.enum(deploymentStatuses),
-  stop_mode: stopModeSchema,
-  over: z.boolean(),
-});
-type RunState = z.infer<typeof runSchema>;
-
-async function loadState(db: Db, deploymentId: string, lock = false): Promise<RunState | null> {
-  const { rows } = await sql`
-    SELECT environment_id, type, status, stop_mode, finished_at IS NOT NULL AS over FROM deployments
-    WHERE id = ${deploymentId} ${lock ? sql`FOR UPDATE` : sql``}`.execute(db);
-  return rows[0] === undefined ? null : runSchema.parse(rows[0]);
-}
 
 /** See DeploymentActivities.takeControl. */
 export async function takeControl(
@@ -37,7 +24,7 @@ export async function takeControl(
   const { deploymentId, requestId, said } = input;
   const taken = await deps.db.transaction(async (tx): Promise<TakenControl | null> => {
     if (requestId === null) return null;
-    const run = await loadState(tx, deploymentId, true);
+    const run = await loadRunState(tx, deploymentId, { lock: true });
     const recorded = await lockControlRequest(tx, { deploymentId, requestId });
     return run === null || recorded === null ? null : take(tx, { run, recorded, callId: caller.callId });
   });
@@ -102,20 +89,6 @@ export async function recordStop(tx: Db, deploymentId: string, mode: StopMode): 
   await setRunStatus(tx, deploymentId, { status: 'stopping', paused: false, stopMode: mode });
 }
 
-async function resumeNode(tx: Db, deploymentId: string, alias: string): Promise<void> {
-  const { rows } = await sql<{ environment_id: string; index: number }>`
-    UPDATE node_runs SET status = 'retrying' WHERE deployment_id = ${deploymentId} AND alias = ${alias} AND NOT compensation
-      AND status = 'paused' RETURNING environment_id, index`.execute(tx);
-  for (const { environment_id: environmentId, index } of rows)
-    await recordEvent(tx, {
-      type: 'node.status',
-      environmentId,
-      deploymentId,
-      alias,
-      data: { index, status: 'retrying', compensation: false },
-    });
-}
-
 /** See DeploymentActivities.makeWay. */
 export async function makeWay(
   deps: Pick<ActivityDeps, 'db' | 'log'>,
@@ -123,18 +96,11 @@ export async function makeWay(
   caller: Caller,
 ): Promise<{ stop: boolean }> {
   const stop = await deps.db.transaction(async (tx) => {
-    const run = await loadState(tx, deploymentId, true);
+    const run = await loadRunState(tx, deploymentId, { lock: true });
     if (run === null || run.over || !isReadOnly(run.type)) return false;
     if (run.stop_mode !== null) return true;
-    const due = await tx
-      .selectFrom('deployments')
-      .select('id')
-      .where('environment_id', '=', run.environment_id)
-      .where('type', 'not in', ['plan', 'drift'])
-      .where('finished_at', 'is', null)
-      .limit(1)
-      .executeTakeFirst();
-    if (due === undefined) return false;
+    const due = await openRunsOf(tx, run.environment_id, { types: 'changing' });
+    if (due.length === 0) return false;
     await recordStop(tx, deploymentId, 'cancel');
     return true;
   });
@@ -160,7 +126,7 @@ export async function recordedStop(
 ): Promise<{ stop: StopMode | null }> {
   const { deploymentId, alias, said } = input;
   for (const deadline = Date.now() + stopWithinMs; ; await delay(lookEveryMs)) {
-    const run = await loadState(deps.db.sql, deploymentId);
+    const run = await loadRunState(deps.db.sql, deploymentId);
     if (run?.over === true) return { stop: run.stop_mode ?? 'abort' };
     if (run?.stop_mode) return { stop: run.stop_mode };
     // Begun to be stopped before there were modes on record.

@@ -1,17 +1,24 @@
 /** How a run ends without its workflow: dropped before its turn, or after its workflow was ended from outside. */
 import { WorkflowNotFoundError, isGrpcServiceError } from '@temporalio/client';
-import { sql } from 'kysely';
 import type { DropCause, EnvironmentActivities } from '../model/index.ts';
 import { workflowIds } from '../model/index.ts';
-import { lockControlRequest, settleControlRequest } from '../store/index.ts';
-import type { Db } from '../store/index.ts';
+import {
+  closeNodes,
+  isReplacedBy,
+  loadRun,
+  loadRunState,
+  lockControlRequest,
+  readEnvironmentLife,
+  setEnvironmentStatus,
+  setRunStatus,
+  settleControlRequest,
+} from '../store/index.ts';
+import type { Db, RunRow } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
-import { postponeExpiry } from './lifecycle.ts';
+import { tryEndingLater } from './lifecycle.ts';
 import { stopOrphans } from './orphans.ts';
 import { auditRefusal, requireCaller } from './refusals.ts';
 import type { Caller } from '../node/index.ts';
-import { closeNodes, loadRun, setEnvironmentStatus, setRunStatus } from './run-store.ts';
-import type { RunRow } from './run-store.ts';
 
 type Dropped = Awaited<ReturnType<EnvironmentActivities['recordCancelled']>>;
 
@@ -50,7 +57,7 @@ export async function endRun(deps: ActivityDeps, run: RunRow, message: string): 
     // What should have ended the environment has not: it is tried again.
     return {
       cancelled: true,
-      ...(run.trigger === 'ttl' ? { expiresAtMs: await postponeExpiry(tx, run.environment_id) } : {}),
+      ...(run.trigger === 'ttl' ? { expiresAtMs: await tryEndingLater(tx, run.environment_id) } : {}),
     };
   });
 }
@@ -63,20 +70,15 @@ function dropQueued(
   caller: Caller,
 ): Promise<boolean> {
   return deps.db.transaction(async (tx) => {
-    const row = await tx
-      .selectFrom('deployments')
-      .select('status')
-      .where('id', '=', run.id)
-      .forUpdate()
-      .executeTakeFirst();
-    if (row?.status !== 'queued') return false;
+    const state = await loadRunState(tx, run.id, { lock: true });
+    if (state?.status !== 'queued') return false;
     switch (cause.kind) {
       case 'requested':
         return cause.requestId !== null && takeRequest(tx, run.id, cause.requestId, caller.callId);
       case 'putOff':
         return run.trigger === 'ttl' && isPutOff(tx, run.environment_id, caller.nowMs);
       case 'replaced':
-        return isReplaced(tx, run, cause.by);
+        return isReplacedBy(tx, { id: run.id, number: run.number, environmentId: run.environment_id }, cause.by);
     }
   });
 }
@@ -89,27 +91,8 @@ async function takeRequest(tx: Db, deploymentId: string, requestId: string, call
 }
 
 async function isPutOff(tx: Db, environmentId: string, nowMs: number): Promise<boolean> {
-  const row = await tx
-    .selectFrom('environments')
-    .select('expires_at')
-    .where('id', '=', environmentId)
-    .executeTakeFirst();
-  return row !== undefined && (row.expires_at === null || row.expires_at.getTime() > nowMs);
-}
-
-/** A newer deploy of the whole takes the place of an older one, when the environment is set so and nothing lies between. */
-async function isReplaced(tx: Db, run: RunRow, by: string): Promise<boolean> {
-  const whole = sql`request -> 'partial' IS NULL AND request -> 'resume' IS NULL AND type = 'deploy'`;
-  const { rows } = await sql`
-    SELECT 1 FROM deployments newer JOIN environments e ON e.id = newer.environment_id
-    WHERE newer.id = ${by} AND newer.environment_id = ${run.environment_id} AND newer.number > ${run.number}
-      AND newer.finished_at IS NULL AND (e.settings ->> 'coalesceDeploys')::boolean
-      AND newer.id IN (SELECT id FROM deployments WHERE id = ${by} AND ${whole})
-      AND EXISTS (SELECT 1 FROM deployments WHERE id = ${run.id} AND ${whole})
-      AND NOT EXISTS (SELECT 1 FROM deployments between_them WHERE between_them.environment_id = ${run.environment_id}
-        AND between_them.number > ${run.number} AND between_them.number < newer.number
-        AND between_them.status = 'queued' AND between_them.type IN ('destroy', 'rollback'))`.execute(tx);
-  return rows.length > 0;
+  const life = await readEnvironmentLife(tx, environmentId);
+  return life !== null && (life.expiresAtMs === null || life.expiresAtMs > nowMs);
 }
 
 /** Its workflow was there and has ended, though the record is open. */

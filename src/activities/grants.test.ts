@@ -5,9 +5,16 @@ import { newId } from '../model/index.ts';
 import type { NodeKey, NodeStatus } from '../model/index.ts';
 import { createStateStore } from '../state/index.ts';
 import type { Grant, StateStore } from '../state/index.ts';
-import { endLeftGrants, endNode, ensureDefaults, findProject, listAuditEntries, openDatabase } from '../store/index.ts';
+import {
+  closeNodes,
+  endLeftGrants,
+  endNode,
+  ensureDefaults,
+  findProject,
+  listAuditEntries,
+  openDatabase,
+} from '../store/index.ts';
 import type { Database } from '../store/index.ts';
-import { closeNodes } from './run-store.ts';
 
 let db: Database;
 /** Two API processes on one database: each remembers what it has seen of grants. */

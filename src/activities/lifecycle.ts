@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { EnvironmentActivities, EnvironmentLife, ExpiryAnswer, ScheduledActivities } from '../model/index.ts';
 import { environmentLockSchema, isTerminalDeployment, systemActor, WindlassError } from '../model/index.ts';
-import { recordEvent } from '../store/index.ts';
+import { postponeExpiry, readEnvironmentLife, recordEvent } from '../store/index.ts';
 import type { Db } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
 import { auditRefusal } from './refusals.ts';
@@ -19,16 +19,7 @@ export async function readLife(
   input: Parameters<EnvironmentActivities['readLife']>[0],
   caller: Caller,
 ): Promise<EnvironmentLife> {
-  const row = await deps.db.sql
-    .selectFrom('environments')
-    .select(['expires_at', 'lock', 'archived'])
-    .where('id', '=', input.environmentId)
-    .executeTakeFirst();
-  const life: EnvironmentLife = {
-    expiresAtMs: row?.expires_at?.getTime() ?? null,
-    lock: environmentLockSchema.nullable().parse(row?.lock ?? null),
-    ...(row?.archived === true ? { archived: true as const } : {}),
-  };
+  const life = (await readEnvironmentLife(deps.db.sql, input.environmentId)) ?? { expiresAtMs: null, lock: null };
   if (input.said !== undefined && !agrees(input.said, life))
     await auditRefusal(deps, caller, {
       what: 'a change of the end or the lock',
@@ -83,7 +74,7 @@ export async function requestExpiry(
     // It was asked for before and has ended since, unheard of here.
     return {
       kind: 'moved',
-      expiresAtMs: await postponeExpiry(deps.db.sql, environmentId, { notAfterMs: expiresAtMs }),
+      expiresAtMs: await tryEndingLater(deps.db.sql, environmentId, { notAfterMs: expiresAtMs }),
     };
   } catch (error) {
     if (!(error instanceof WindlassError) || error.code === 'unavailable') throw error;
@@ -105,35 +96,13 @@ export async function requestExpiry(
  * Puts an end that has passed off by an hour, and leaves one that somebody has moved since. Answers the end that counts,
  * epoch milliseconds.
  */
-export async function postponeExpiry(
+export async function tryEndingLater(
   db: Db,
   environmentId: string,
   { notAfterMs = 0 }: { readonly notAfterMs?: number } = {},
 ): Promise<number | null> {
-  const due = new Date(Math.max(Date.now(), notAfterMs));
-  const row = await db
-    .updateTable('environments')
-    .set({ expires_at: new Date(due.getTime() + expiryRetryMs) })
-    .where('id', '=', environmentId)
-    .where('expires_at', '<=', due)
-    .returning('expires_at')
-    .executeTakeFirst();
-  if (row === undefined) {
-    const known = await db
-      .selectFrom('environments')
-      .select('expires_at')
-      .where('id', '=', environmentId)
-      .executeTakeFirst();
-    return known?.expires_at?.getTime() ?? null;
-  }
-  await recordEvent(db, {
-    type: 'ttl.changed',
-    environmentId,
-    deploymentId: null,
-    alias: null,
-    data: { expiresAt: row.expires_at?.toISOString() ?? null },
-  });
-  return row.expires_at?.getTime() ?? null;
+  const dueBy = new Date(Math.max(Date.now(), notAfterMs));
+  return postponeExpiry(db, environmentId, { dueBy, until: new Date(dueBy.getTime() + expiryRetryMs) });
 }
 
 export async function warnExpiry(

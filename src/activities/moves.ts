@@ -1,8 +1,7 @@
-import { sql } from 'kysely';
 import type { Problem, WorkflowDefinition } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
-import type { Db } from '../store/index.ts';
-import type { KnownEnvironment, RunRow } from './run-store.ts';
+import { renameNode } from '../store/index.ts';
+import type { Db, KnownEnvironment, RunRow } from '../store/index.ts';
 
 /** Aliases that are to be renamed in the records, old to new. */
 export type Moves = ReadonlyMap<string, string>;
@@ -101,9 +100,5 @@ export function withMoves(moves: Moves, known: readonly KnownEnvironment[]): rea
 
 /** Renames the records, so that their resources, state and history stay with them. */
 export async function applyMoves(db: Db, run: RunRow, moves: Moves): Promise<void> {
-  for (const [from, to] of moves) {
-    await sql`UPDATE environments SET alias = ${to}, updated_at = now() WHERE parent_id = ${run.environment_id} AND alias = ${from} AND NOT detached`.execute(
-      db,
-    );
-  }
+  for (const [from, to] of moves) await renameNode(db, run.environment_id, from, to);
 }

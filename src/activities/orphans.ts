@@ -1,7 +1,7 @@
 import { workflowIds } from '../model/index.ts';
 import { findStranded } from '../operations/index.ts';
+import { loadUnendedNodes } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
-import { loadUnendedNodes } from './run-store.ts';
 
 /** Enough for a tool to be interrupted and to write its state; shorter than the activity that waits may take. */
 const longestWaitMs = 90_000;

@@ -1,14 +1,10 @@
-import { sql } from 'kysely';
 import type { Source } from '../model/index.ts';
-import { WindlassError } from '../model/index.ts';
 import type { Outlook, OutlookAsk, OutlookNode, RunResolver, SourceChange } from '../operations/index.ts';
-import { sealRequest } from '../store/index.ts';
-import type { Db } from '../store/index.ts';
+import { imagineRun, loadPastNodes, loadRevisions, loadRun, sealRequest } from '../store/index.ts';
+import type { RunRow } from '../store/index.ts';
 import type { ResolveDeps } from './deps.ts';
 import { resolve } from './resolve-deployment.ts';
 import type { Resolution } from './resolution.ts';
-import { loadPastNodes, loadRun, runRowSchema } from './run-store.ts';
-import type { RunRow } from './run-store.ts';
 import { sourceCredentials, templateOfNode } from './read-definition.ts';
 
 /** A request waits for its answer: what takes longer to read is left to the run itself. */
@@ -21,7 +17,7 @@ export function createRunResolver(deps: ResolveDeps): RunResolver {
   return {
     async resolve(ask) {
       const limited = inTime(deps);
-      const run = await rowOf(deps, ask);
+      const run = await imagined(deps, ask);
       return outlookOf(await resolve(limited, run, { dry: true, pending: ask.pending }));
     },
     changedSince: (deploymentId) => changedSince(inTime(deps), deploymentId),
@@ -42,34 +38,13 @@ function inTime(deps: ResolveDeps): ResolveDeps {
   };
 }
 
-async function rowOf(deps: ResolveDeps, ask: OutlookAsk): Promise<RunRow> {
-  const row = await environmentRow(deps.db.sql, ask.environmentId);
-  return runRowSchema.parse({
-    ...row,
+function imagined({ db, secrets }: ResolveDeps, { environmentId, type, request }: OutlookAsk): Promise<RunRow> {
+  return imagineRun(db.sql, environmentId, {
     id: nobody,
-    number: 0,
-    type: ask.type,
-    status: 'queued',
-    over: false,
-    begun: false,
-    stop_mode: null,
-    trigger: 'api',
-    request: sealRequest(deps.secrets, nobody, ask.request),
+    type,
+    request: sealRequest(secrets, nobody, request),
     requested_by: { kind: 'system', id: nobody, name: nobody, from: null },
-    may_waive_approval: false,
-    definition: null,
   });
-}
-
-async function environmentRow(db: Db, environmentId: string): Promise<object> {
-  const { rows } = await sql<object>`
-    SELECT e.id AS environment_id, e.name AS environment_name, e.status AS environment_status, e.template_id, e.inline_template,
-      e.workspace, e.revision, e.settings, e.project_id, p.organization_id,
-      jsonb_build_array(p.settings -> 'maxParallel', o.settings -> 'maxParallel') AS limits
-    FROM environments e JOIN projects p ON p.id = e.project_id JOIN organizations o ON o.id = p.organization_id
-    WHERE e.id = ${environmentId}`.execute(db);
-  if (rows[0] === undefined) throw new WindlassError('notFound', `there is no environment ${environmentId}`);
-  return rows[0];
 }
 
 function outlookOf({ nodes, commit, basedOn, letGo = [] }: Resolution): Outlook {
@@ -128,7 +103,7 @@ async function changedSince(deps: ResolveDeps, deploymentId: string): Promise<So
     note(what, run.source_commit, await now(source, run.request.revision ?? run.revision));
   }
   const past = await loadPastNodes(deps.db.sql, deploymentId);
-  const revisions = await revisionsOf(deps.db.sql, run.environment_id);
+  const revisions = await loadRevisions(deps.db.sql, run.environment_id);
   for (const { snapshot, status, environment_id } of past) {
     if (snapshot === null || status === 'succeeded' || snapshot.commit === run.source_commit) continue;
     const { source } = snapshot;
@@ -136,14 +111,4 @@ async function changedSince(deps: ResolveDeps, deploymentId: string): Promise<So
     note(what, snapshot.commit, await now(source, revisions.get(environment_id) ?? null));
   }
   return [...changes.values()];
-}
-
-/** Which revision the file gives each node, when it gives one. */
-async function revisionsOf(db: Db, environmentId: string): Promise<Map<string, string | null>> {
-  const rows = await db
-    .selectFrom('environments')
-    .select(['id', 'revision'])
-    .where('parent_id', '=', environmentId)
-    .execute();
-  return new Map(rows.map(({ id, revision }) => [id, revision]));
 }

@@ -5,8 +5,8 @@ import { credentialsOf, readTextFile, resolvePath } from '../sources/index.ts';
 import type { EffectiveVariable, Source, VariableInput, VariableValue, WorkflowDefinition } from '../model/index.ts';
 import { inlineTemplateSchema, WindlassError } from '../model/index.ts';
 import { findTemplateById, loadVariableLayers, secretContexts } from '../store/index.ts';
+import type { RunRow } from '../store/index.ts';
 import type { ResolveDeps } from './deps.ts';
-import type { RunRow } from './run-store.ts';
 import type { FileSource, NodeTemplate } from './snapshots.ts';
 
 /** File names that are looked for, in this order, when the template does not name one. */

@@ -10,6 +10,7 @@ import {
   findProject,
   insertControlRequest,
   openDatabase,
+  setRunStatus,
   settleControlRequest,
 } from '../store/index.ts';
 import type { Database } from '../store/index.ts';
@@ -17,7 +18,6 @@ import type { ActivityDeps } from './deps.ts';
 import { finishDeployment, recordNodes } from './records.ts';
 import { resolveDeployment } from './resolve-deployment.ts';
 import type { Caller } from '../node/index.ts';
-import { setRunStatus } from './run-store.ts';
 
 let db: Database;
 /** What these activities use of the rooms before they come to the tools. */

@@ -3,27 +3,43 @@ import type {
   DeploymentOutcome,
   DeploymentStatus,
   EnvironmentStatus,
-  NodeAction,
   CompensationNode,
 } from '../model/index.ts';
 import { isReadOnly, mayHaveResources, WindlassError } from '../model/index.ts';
 import type { FileLife } from '../operations/index.ts';
 import { expiryAfterDeploy, listed, quote, restartsTtl, workflowStatus } from '../definition/index.ts';
-import type { NodeTally } from '../definition/index.ts';
-import { sql } from 'kysely';
-import type { RawBuilder } from 'kysely';
-import { changeNodeStatuses, expireApproval, recordEvent, scopeTtlSettings } from '../store/index.ts';
-import type { Db } from '../store/index.ts';
+import {
+  changeNodeStatuses,
+  closeNodes,
+  detachNodes,
+  expireOverdueApprovals,
+  findLastNode,
+  forgetDrift,
+  hasFailedNode,
+  insertCompensation,
+  listLeftOutHalfMade,
+  listUndone,
+  loadNodeMarks,
+  loadRun,
+  loadRunState,
+  moveExpiry,
+  readEnvironmentLife,
+  readRunEnd,
+  recordEvent,
+  scopeTtlSettings,
+  setDeployedBy,
+  setEnvironmentStatus,
+  setRunStatus,
+  tallyNodes,
+} from '../store/index.ts';
+import type { Db, RunRow } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
-import { forgetDrift, remedyDrift } from './drift-remedy.ts';
+import { remedyDrift } from './drift-remedy.ts';
 import { borneOutUpdates, endingProblem, statusProblem } from './borne-out.ts';
-import { loadNodeMarks } from './carried-state.ts';
 import { recordStop } from './control.ts';
-import { postponeExpiry } from './lifecycle.ts';
+import { tryEndingLater } from './lifecycle.ts';
 import { refuseCall } from './refusals.ts';
 import type { Caller } from '../node/index.ts';
-import { closeNodes, loadRun, nodeStatusesOf, setEnvironmentStatus, setRunStatus } from './run-store.ts';
-import type { RunRow } from './run-store.ts';
 
 export async function recordNodes(
   deps: ActivityDeps,
@@ -38,7 +54,7 @@ export async function recordNodes(
     reason: reason ?? (message === undefined ? undefined : { kind: 'stopped' as const, message }),
   }));
   const cancelled = changes.filter((change) => change.status === 'cancelled').map((change) => change.index);
-  if (cancelled.length > 0) await expireApprovals(deps.db.sql, run, cancelled);
+  if (cancelled.length > 0) await expireOverdueApprovals(deps.db.sql, run, cancelled);
   for (const round of inRounds(changes)) await changeNodeStatuses(deps.db.sql, run, round);
 }
 
@@ -55,21 +71,6 @@ function inRounds<T extends { readonly index: number }>(changes: readonly T[]): 
     (rounds[round] ??= []).push(change);
   }
   return rounds;
-}
-
-/** Approvals of cancelled nodes whose time was up ran out; the others are superseded with their nodes. */
-async function expireApprovals(
-  db: Db,
-  run: { readonly deploymentId: string; readonly compensation: boolean },
-  indexes: readonly number[],
-): Promise<void> {
-  // Temporal's clock and the database's may differ by a little.
-  const { rows } = await sql<{ id: string }>`
-    SELECT id FROM approvals WHERE deployment_id = ${run.deploymentId} AND compensation = ${run.compensation} AND status = 'pending'
-      AND index IN (SELECT jsonb_array_elements_text(${JSON.stringify(indexes)}::jsonb)::int) AND expires_at < now() + interval '2 seconds'`.execute(
-    db,
-  );
-  for (const { id } of rows) await expireApproval(db, id);
 }
 
 export async function setDeploymentStatus(
@@ -97,13 +98,6 @@ export async function setDeploymentStatus(
   });
 }
 
-interface Undoable {
-  readonly index: number;
-  readonly action: NodeAction;
-  readonly began_change: boolean;
-  readonly deployed_before: boolean;
-}
-
 /**
  * The nodes this run began to change, and what takes each back: the snapshot that was in force before, or a destroy
  * when there was none. Their records are made here, once.
@@ -122,25 +116,14 @@ export async function planCompensation(
       targetId: deploymentId,
     });
   return deps.db.transaction(async (tx) => {
-    const { rows } = await sql<Undoable>`
-      SELECT index, action, began_change, previous_snapshot IS NOT NULL AS deployed_before
-      FROM node_runs WHERE deployment_id = ${deploymentId} AND NOT compensation ORDER BY index`.execute(tx);
-    const undo = rows.map((row): CompensationNode => ({ index: row.index, action: undoing(row) }));
-    await sql`
-      INSERT INTO node_runs (deployment_id, index, compensation, alias, name, environment_id, needs, action, engine, snapshot)
-      SELECT nr.deployment_id, nr.index, true, nr.alias, nr.name, nr.environment_id, '[]', u.action, nr.engine,
-        CASE WHEN u.action = 'deploy' THEN nr.previous_snapshot ELSE nr.snapshot END
-      FROM node_runs nr JOIN jsonb_to_recordset(${JSON.stringify(undo.filter((node) => node.action !== 'keep'))}::jsonb) AS u(index integer, action text)
-        ON u.index = nr.index
-      WHERE nr.deployment_id = ${deploymentId} AND NOT nr.compensation
-      ON CONFLICT DO NOTHING`.execute(tx);
+    const undo = (await listUndone(tx, deploymentId)).map(({ index, undo: action }) => ({ index, action }));
+    await insertCompensation(
+      tx,
+      deploymentId,
+      undo.filter(({ action }) => action !== 'keep'),
+    );
     return undo;
   });
-}
-
-function undoing(row: Undoable): NodeAction {
-  if (!row.began_change || row.action === 'keep' || row.action === 'plan' || row.action === 'drift') return 'keep';
-  return row.deployed_before ? 'deploy' : row.action === 'destroy' ? 'keep' : 'destroy';
 }
 
 export async function finishDeployment(
@@ -187,7 +170,7 @@ async function recordEnding(
   given: { status: DeploymentStatus; message?: string },
 ): Promise<DeploymentOutcome> {
   return deps.db.transaction(async (tx): Promise<DeploymentOutcome> => {
-    const halfMade = given.status === 'succeeded' ? await leftOutHalfMade(tx, run.id) : [];
+    const halfMade = given.status === 'succeeded' ? await listLeftOutHalfMade(tx, run.id) : [];
     const input =
       halfMade.length === 0
         ? given
@@ -209,26 +192,16 @@ async function recordEnding(
           : given.message,
     });
     if (isReadOnly(run.type)) return { status: input.status };
-    if (input.status === 'succeeded') await detach(tx, run);
+    if (input.status === 'succeeded') await detachNodes(tx, run.environment_name, run.definition?.detach ?? []);
     await forgetDrift(tx, run.environment_id);
     const status = await environmentStatus(tx, run, input.status);
     await setEnvironmentStatus(tx, run.environment_id, status, run.id);
-    if (input.status === 'succeeded' && status === 'active') {
-      await sql`UPDATE environments SET deployed_by = ${run.id} WHERE id = ${run.environment_id}`.execute(tx);
-    }
+    if (input.status === 'succeeded' && status === 'active') await setDeployedBy(tx, run.environment_id, run.id);
     const expiresAtMs = await expiry(tx, run, input.status, status);
     const { expiresAtMs: saved } = await savedExpiry(tx, run);
     if (expiresAtMs !== undefined && expiresAtMs !== saved) {
-      await sql`UPDATE environments SET expires_at = ${expiresAtMs === null ? null : new Date(expiresAtMs).toISOString()} WHERE id = ${run.environment_id}`.execute(
-        tx,
-      );
-      await recordEvent(tx, {
-        type: 'ttl.changed',
-        environmentId: run.environment_id,
-        deploymentId: run.id,
-        alias: null,
-        data: { expiresAt: expiresAtMs === null ? null : new Date(expiresAtMs).toISOString() },
-      });
+      const expiresAt = expiresAtMs === null ? null : new Date(expiresAtMs);
+      await moveExpiry(tx, run.environment_id, expiresAt, { deploymentId: run.id });
     }
     return { status: input.status, ...(expiresAtMs === undefined ? {} : { expiresAtMs }) };
   });
@@ -238,118 +211,54 @@ async function recordEnding(
  * The run has ended already: by an earlier try of this very call, or from outside. What is written down counts, the
  * time to live that came with it included, since the workflow may not have heard of it.
  */
-async function recordedOutcome(tx: Tx, run: RunRow): Promise<DeploymentOutcome> {
-  const row = await tx.selectFrom('deployments').select('status').where('id', '=', run.id).executeTakeFirst();
-  if (row === undefined) return { status: 'aborted' };
-  return { status: row.status as DeploymentStatus, ...(await savedExpiry(tx, run)) };
-}
-
-type Tx = Parameters<Parameters<ActivityDeps['db']['transaction']>[0]>[0];
-
-/** What the file no longer lists lives on by itself, under a name that says where it came from. */
-async function detach(tx: Tx, run: RunRow): Promise<void> {
-  const ids = run.definition?.detach ?? [];
-  if (ids.length === 0) return;
-  await sql`
-    UPDATE environments SET detached = true, parent_id = NULL, name = ${run.environment_name} || '/' || alias || CASE WHEN EXISTS (
-        SELECT 1 FROM environments other WHERE other.project_id = environments.project_id AND other.parent_id IS NULL AND NOT other.archived
-          AND other.name = ${run.environment_name} || '/' || environments.alias) THEN ' ' || right(environments.id, 6) ELSE '' END,
-      template_id = template_id, updated_at = now()
-    WHERE id IN (SELECT jsonb_array_elements_text(${JSON.stringify(ids)}::jsonb)) AND NOT detached`.execute(tx);
-}
-
-/** Nodes of the run that a person left out after they had failed half-way. */
-async function leftOutHalfMade(tx: Tx, deploymentId: string): Promise<string[]> {
-  const { rows } = await sql<{ alias: string }>`
-    SELECT nr.alias FROM node_runs nr JOIN environments e ON e.id = nr.environment_id
-    WHERE nr.deployment_id = ${deploymentId} AND NOT nr.compensation AND nr.status = 'skipped'
-      AND nr.reason ->> 'kind' = 'skippedByUser' AND e.status = 'failed' ORDER BY nr.index`.execute(tx);
-  return rows.map((row) => row.alias);
+async function recordedOutcome(tx: Db, run: RunRow): Promise<DeploymentOutcome> {
+  const state = await loadRunState(tx, run.id);
+  if (state === null) return { status: 'aborted' };
+  return { status: state.status, ...(await savedExpiry(tx, run)) };
 }
 
 /** What a graph is once its run is over. */
-async function environmentStatus(tx: Tx, run: RunRow, ending: DeploymentStatus): Promise<EnvironmentStatus> {
-  const { rows } = await sql<NodeTally>`
-    SELECT count(*)::int AS total,
-      count(*) FILTER (WHERE status = 'active')::int AS active,
-      count(*) FILTER (WHERE status = 'failed')::int AS failed,
-      count(*) FILTER (WHERE status = 'inactive')::int AS destroyed,
-      count(*) FILTER (WHERE status IN ('inactive', 'neverDeployed') AND NOT expected)::int AS unwanted
-    FROM environments WHERE parent_id = ${run.environment_id} AND NOT detached AND NOT archived
-      AND COALESCE(inline_template ->> 'type', '') <> 'approval'`.execute(tx);
-  const nodes = rows[0];
-  if (nodes === undefined || nodes.total === 0) return singleStatus(tx, run);
+async function environmentStatus(tx: Db, run: RunRow, ending: DeploymentStatus): Promise<EnvironmentStatus> {
+  const nodes = await tallyNodes(tx, run.environment_id);
+  if (nodes.total === 0) return singleStatus(tx, run);
   // What failed and was taken back altogether is as it was before the run.
-  const failedNow =
-    ending !== 'rolledBack' &&
-    (await nodeStatusesOf(tx, run.id)).some(({ status, count }) => count > 0 && status === 'failed');
+  const failedNow = ending !== 'rolledBack' && (await hasFailedNode(tx, run.id));
   return workflowStatus(nodes, failedNow);
 }
 
 /** A stack without a graph has its status from its own node. */
-async function singleStatus(tx: Tx, run: RunRow): Promise<EnvironmentStatus> {
-  const node = (await lastNode(tx, sql`nr.deployment_id = ${run.id}`)) ?? (await lastChange(tx, run));
-  if (node === undefined) return 'neverDeployed';
+async function singleStatus(tx: Db, run: RunRow): Promise<EnvironmentStatus> {
+  const node = await findLastNode(tx, { environmentId: run.environment_id, deploymentId: run.id });
+  if (node === null) return 'neverDeployed';
   if (node.status === 'succeeded') return node.action === 'destroy' ? 'inactive' : 'active';
   if (node.status === 'failed' || node.began_change) return 'failed';
   return node.was ? 'active' : 'neverDeployed';
 }
 
-interface LastNode {
-  readonly status: string;
-  readonly action: string;
-  readonly began_change: boolean;
-  readonly was: boolean;
-}
-
-async function lastNode(tx: Tx, where: RawBuilder<unknown>): Promise<LastNode | undefined> {
-  const { rows } = await sql<LastNode>`
-    SELECT nr.status, nr.action, nr.began_change, e.deployed_snapshot IS NOT NULL AS was
-    FROM node_runs nr JOIN environments e ON e.id = nr.environment_id
-    WHERE ${where} ORDER BY nr.finished_at DESC NULLS FIRST, nr.compensation DESC LIMIT 1`.execute(tx);
-  return rows[0];
-}
-
-/** A run that ended before it had a node leaves the stack as the last one that changed it. */
-function lastChange(tx: Tx, run: RunRow): Promise<LastNode | undefined> {
-  return lastNode(
-    tx,
-    sql`nr.environment_id = ${run.environment_id} AND nr.action IN ('deploy', 'destroy') AND (nr.status = 'succeeded' OR nr.began_change)`,
-  );
-}
-
 /** The end as it was recorded; runs that only read leave it alone. */
-async function savedExpiry(tx: Tx, run: RunRow): Promise<{ expiresAtMs?: number | null }> {
+async function savedExpiry(tx: Db, run: RunRow): Promise<{ expiresAtMs?: number | null }> {
   if (isReadOnly(run.type)) return {};
-  const row = await tx
-    .selectFrom('environments')
-    .select('expires_at')
-    .where('id', '=', run.environment_id)
-    .executeTakeFirst();
-  return row === undefined ? {} : { expiresAtMs: row.expires_at?.getTime() ?? null };
-}
-
-/** The recorded moment, so that whoever counts the hours later comes to the same end. */
-async function finishedAt(tx: Tx, run: RunRow): Promise<number> {
-  const row = await tx.selectFrom('deployments').select('finished_at').where('id', '=', run.id).executeTakeFirst();
-  return row?.finished_at?.getTime() ?? Date.now();
+  const life = await readEnvironmentLife(tx, run.environment_id);
+  return life === null ? {} : { expiresAtMs: life.expiresAtMs };
 }
 
 /** undefined leaves the expiry as it is. */
 async function expiry(
-  tx: Tx,
+  tx: Db,
   run: RunRow,
   status: DeploymentStatus,
   environment: EnvironmentStatus,
 ): Promise<number | null | undefined> {
   if (!mayHaveResources(environment)) return null;
   if (run.type === 'destroy')
-    return run.trigger === 'ttl' && status !== 'succeeded' ? postponeExpiry(tx, run.environment_id) : undefined;
+    return run.trigger === 'ttl' && status !== 'succeeded' ? tryEndingLater(tx, run.environment_id) : undefined;
   // What may be there lives from its first deploy on, even if that failed; later ones begin the hours anew when they succeed.
   const begins = (await savedExpiry(tx, run)).expiresAtMs === null;
   if (!begins && (status !== 'succeeded' || !restartsTtl(run))) return undefined;
   const scope = await scopeTtlSettings(tx, run.project_id);
   const { ttl } = run.settings;
   if (ttl === undefined && scope.defaultTtl === undefined && scope.maximumTtlHours === undefined) return undefined;
-  return expiryAfterDeploy(ttl, await finishedAt(tx, run), scope);
+  // The recorded moment, so that whoever counts the hours later comes to the same end.
+  const end = await readRunEnd(tx, run.id);
+  return expiryAfterDeploy(ttl, end?.getTime() ?? Date.now(), scope);
 }

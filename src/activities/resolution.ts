@@ -3,9 +3,9 @@ import { approvalNeeded, approvalSettings, waiverRefusal } from '../definition/i
 import type { Choice, SelectableNode } from '../definition/index.ts';
 import type { NodeSnapshot, Problem, RunNode } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
+import { findRun } from '../store/index.ts';
+import type { FoundRun, KnownEnvironment, NewNode, PastNode, RunDefinition, RunRow } from '../store/index.ts';
 import type { ResolveDeps } from './deps.ts';
-import { findDeployment } from './run-store.ts';
-import type { FoundDeployment, KnownEnvironment, NewNode, PastNode, RunDefinition, RunRow } from './run-store.ts';
 
 /** Nodes at once when neither the file, the environment nor the project says how many. */
 const defaultMaxParallel = 200;
@@ -109,8 +109,8 @@ export function definitionOf(run: RunRow, over: Partial<RunDefinition> = {}): Ru
 }
 
 /** The deployment of this environment that a run goes on from. Throws when it is none of its own. */
-export async function baseOf(deps: ResolveDeps, run: RunRow, reference: string): Promise<FoundDeployment> {
-  const base = await findDeployment(deps.db.sql, run.environment_id, reference);
+export async function baseOf(deps: ResolveDeps, run: RunRow, reference: string): Promise<FoundRun> {
+  const base = await findRun(deps.db.sql, run.environment_id, reference);
   if (base === null)
     throw new WindlassError('notFound', `deployment ${reference} is not one of "${run.environment_name}"`, {
       class: 'definition',

@@ -2,10 +2,23 @@ import { ApplicationFailure, Context } from '@temporalio/activity';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Problem, ResolvedRun, ResolveInput, RunError, RunNode } from '../model/index.ts';
 import { isReadOnly, messageOf, untilAborted, WindlassError } from '../model/index.ts';
-import type { Db } from '../store/index.ts';
-import { isDatabaseUnavailable } from '../store/index.ts';
+import type { Db, RunDefinition, RunRow } from '../store/index.ts';
+import {
+  insertNodes,
+  isDatabaseUnavailable,
+  loadEngineNodes,
+  loadKnown,
+  loadNodeMarks,
+  loadRun,
+  lockEnvironmentRow,
+  openRunsOf,
+  recordRunProgress,
+  saveRunDefinition,
+  setEnvironmentStatus,
+  setRunStatus,
+} from '../store/index.ts';
 import type { ActivityDeps, ResolveDeps } from './deps.ts';
-import { loadNodeMarks, stateProblem } from './carried-state.ts';
+import { stateProblem } from './carried-state.ts';
 import { templateOfNode } from './read-definition.ts';
 import { refuseCall } from './refusals.ts';
 import type { Caller } from '../node/index.ts';
@@ -23,17 +36,6 @@ import {
   resolveRollback,
   resolveSingleDestroy,
 } from './resolve-from-records.ts';
-import {
-  insertNodes,
-  loadEngineNodes,
-  loadKnown,
-  loadRun,
-  otherOpenRun,
-  recordRunProgress,
-  setEnvironmentStatus,
-  setRunStatus,
-} from './run-store.ts';
-import type { RunDefinition, RunRow } from './run-store.ts';
 
 /** Reading files takes minutes at most; what takes longer hangs, such as a network file system that is away. */
 const longestTryMs = 20 * 60_000;
@@ -110,19 +112,8 @@ async function resolveOnce(deps: ActivityDeps, input: ResolveInput, caller: Call
   const resolution = await resolve(deps, run);
   refuseUnconfirmed(run, resolution);
   await deps.db.transaction(async (tx) => {
-    const kept = await tx
-      .updateTable('deployments')
-      .set({
-        definition: JSON.stringify(resolution.definition),
-        source_commit: resolution.commit,
-        progress: null,
-        ...(resolution.basedOn === undefined ? {} : { based_on: resolution.basedOn }),
-      })
-      .where('id', '=', run.id)
-      .where('finished_at', 'is', null)
-      .executeTakeFirst();
     // It was stopped meanwhile: nothing of it may be left open.
-    if (kept.numUpdatedRows === 0n) throw endedBefore(run.id);
+    if (!(await saveRunDefinition(tx, run.id, resolution))) throw ended(run.id);
     await insertNodes(tx, run.id, resolution.nodes);
   });
   return answer(
@@ -132,7 +123,7 @@ async function resolveOnce(deps: ActivityDeps, input: ResolveInput, caller: Call
   );
 }
 
-function endedBefore(deploymentId: string): ApplicationFailure {
+function ended(deploymentId: string): ApplicationFailure {
   return ApplicationFailure.nonRetryable(`deployment ${deploymentId} was ended before it began`, 'ended');
 }
 
@@ -155,7 +146,7 @@ async function requireBorneOut(deps: ActivityDeps, input: ResolveInput, caller: 
   if (run !== null && problem === null) {
     if (!run.over) return run;
     // It was dropped while its submission was on the way, so nothing of it may run.
-    if (!run.begun) throw endedBefore(run.id);
+    if (!run.begun) throw ended(run.id);
   }
   return refuseCall(deps, caller, {
     what: 'starting a run',
@@ -184,7 +175,7 @@ async function begin(deps: ActivityDeps, run: RunRow): Promise<void> {
     const inTheWay = await otherRun(tx, run);
     if (inTheWay !== null) return inTheWay;
     // It was dropped while its submission was on the way, so nothing of it may run.
-    if (!(await setRunStatus(tx, run.id, { status: 'running' }))) throw endedBefore(run.id);
+    if (!(await setRunStatus(tx, run.id, { status: 'running' }))) throw ended(run.id);
     const status =
       run.type === 'destroy'
         ? 'destroyInProgress'
@@ -210,8 +201,9 @@ async function begin(deps: ActivityDeps, run: RunRow): Promise<void> {
 
 async function otherRun(tx: Db, run: RunRow): Promise<string | null> {
   if (isReadOnly(run.type)) return null;
-  await tx.selectFrom('environments').select('id').where('id', '=', run.environment_id).forUpdate().execute();
-  return otherOpenRun(tx, run);
+  await lockEnvironmentRow(tx, run.environment_id);
+  const [other] = await openRunsOf(tx, run.environment_id, { types: 'changing', begun: true, besides: run.id });
+  return other?.id ?? null;
 }
 
 /** What has changed since somebody said what may be destroyed is not covered by it. */

@@ -3,7 +3,8 @@ import { checkAgainstProject, isLast, selectForDeploy, selectForPlan, unknownAli
 import type { Choice, SelectableNode } from '../definition/index.ts';
 import type { NodeDefinition, NodeSnapshot, PartialRun } from '../model/index.ts';
 import { kindOf, newId, WindlassError } from '../model/index.ts';
-import { listTemplateNames } from '../store/index.ts';
+import { expectNodes, listTemplateNames, loadPastNodes, upsertSubEnvironments } from '../store/index.ts';
+import type { KnownEnvironment, NewNode, RunRow } from '../store/index.ts';
 import { variableProblems } from './check-variables.ts';
 import { missingDirectories, undeclaredVariables } from './check-stacks.ts';
 import type { CheckedStack } from './check-stacks.ts';
@@ -27,8 +28,6 @@ import {
   weighApproval,
 } from './resolution.ts';
 import type { Resolution } from './resolution.ts';
-import { expectNodes, loadPastNodes, upsertSubEnvironments } from './run-store.ts';
-import type { KnownEnvironment, NewNode, RunRow } from './run-store.ts';
 import { besideFile, makeSnapshot } from './snapshots.ts';
 import type { NodeTemplate } from './snapshots.ts';
 

@@ -3,6 +3,8 @@ import { asPlan, selectForDeploy, selectForDestroy, selectForReading } from '../
 import type { SelectableNode } from '../definition/index.ts';
 import type { NodeSnapshot, RunNode } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
+import { changedSince, findRun, lastSuccessBefore, loadPastNodes, loadSnapshotsAsOf } from '../store/index.ts';
+import type { KnownEnvironment, NewNode, RunRow } from '../store/index.ts';
 import type { ResolveDeps } from './deps.ts';
 import {
   aliasOf,
@@ -19,8 +21,6 @@ import {
   withApproval,
 } from './resolution.ts';
 import type { Resolution } from './resolution.ts';
-import { changedSince, findDeployment, lastSuccessBefore, loadPastNodes, loadSnapshotsAsOf } from './run-store.ts';
-import type { KnownEnvironment, NewNode, RunRow } from './run-store.ts';
 
 export function resolveDestroy(run: RunRow, known: readonly KnownEnvironment[]): Resolution {
   const existing = known.filter(mayExist);
@@ -136,7 +136,7 @@ export async function resolveRollback(
   const target =
     wanted === undefined
       ? await lastSuccessBefore(deps.db.sql, run.environment_id, run.id)
-      : await findDeployment(deps.db.sql, run.environment_id, wanted);
+      : await findRun(deps.db.sql, run.environment_id, wanted);
   if (target === null) {
     throw new WindlassError(
       'conflict',

@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sql } from 'kysely';
-import type { Db } from '../store/index.ts';
+import { endedBefore, lockIfGone } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
 
 const dayMs = 86_400_000;
@@ -63,36 +62,13 @@ interface Candidate {
 async function moveAside(db: Deps['db'], { name, path, aside, before }: Candidate): Promise<boolean> {
   const [environmentId = '', deploymentId] = name.split('.');
   if (deploymentId !== undefined) {
-    if (!(await hasEnded(db.sql, deploymentId, before))) return false;
+    if (!(await endedBefore(db.sql, deploymentId, before))) return false;
     await rename(path, aside);
     return true;
   }
-  // A run gets its number by changing the row that is locked here, so none begins in between.
   return db.transaction(async (tx) => {
-    if (!(await isGone(tx, environmentId, before))) return false;
+    if (!(await lockIfGone(tx, environmentId, before))) return false;
     await rename(path, aside);
     return true;
   });
-}
-
-async function hasEnded(db: Db, deploymentId: string, before: Date): Promise<boolean> {
-  const { rows } = await sql`
-    SELECT 1 FROM deployments WHERE id = ${deploymentId} AND finished_at < ${before}`.execute(db);
-  return rows.length > 0;
-}
-
-/** Nothing of the environment exists, nothing was done with it lately, and nothing is about to be. Locks its root. */
-async function isGone(tx: Db, environmentId: string, before: Date): Promise<boolean> {
-  await sql`
-    SELECT 1 FROM environments
-    WHERE id = (SELECT COALESCE(parent_id, id) FROM environments WHERE id = ${environmentId}) FOR UPDATE`.execute(tx);
-  // A statement of its own: what was committed while the lock was waited for counts.
-  const { rows } = await sql`
-    SELECT 1 FROM environments e
-    WHERE e.id = ${environmentId} AND e.updated_at < ${before}
-      AND (e.archived OR e.status IN ('inactive', 'neverDeployed'))
-      AND NOT EXISTS (
-        SELECT 1 FROM deployments d WHERE d.environment_id = COALESCE(e.parent_id, e.id) AND d.finished_at IS NULL
-      )`.execute(tx);
-  return rows.length > 0;
 }

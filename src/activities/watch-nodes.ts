@@ -2,7 +2,7 @@ import { Context } from '@temporalio/activity';
 import { isGrpcServiceError } from '@temporalio/client';
 import type { DeploymentActivities, NodeResult, WatchedNode } from '../model/index.ts';
 import { messageOf, workflowIds } from '../model/index.ts';
-import { loadEngineNodes } from './run-store.ts';
+import { loadEngineNodes } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
 
 /** Those that end within this of the first are answered together. */

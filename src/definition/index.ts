@@ -54,6 +54,7 @@ export type { CheckedPath } from './source-path.ts';
 export { didYouMean, listed, nearest, quote } from './text.ts';
 export { expiryAfterDeploy, nextTtlMoment, restartsTtl, ttlProblem, ttlWarningsMs, warningsStillGiven } from './ttl.ts';
 export type { TtlLimits, TtlMoment } from './ttl.ts';
+export { undoingAction } from './undoing.ts';
 export { describeType, readValue, typeOfValue, writeValue } from './values.ts';
 export type { TypedValue } from './values.ts';
 export { checkNodeVariables } from './variable-checks.ts';

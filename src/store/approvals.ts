@@ -156,6 +156,24 @@ export async function supersedeApprovals(db: Db, node: ApprovalNode): Promise<vo
     .execute();
 }
 
+/**
+ * Approvals of nodes that the workflow has cancelled because their time was up are expired; the others are superseded with
+ * their nodes.
+ */
+export async function expireOverdueApprovals(
+  db: Db,
+  run: { readonly deploymentId: string; readonly compensation: boolean },
+  indexes: readonly number[],
+): Promise<void> {
+  // Temporal's clock and the database's may differ by a little.
+  const { rows } = await sql<{ id: string }>`
+    SELECT id FROM approvals WHERE deployment_id = ${run.deploymentId} AND compensation = ${run.compensation} AND status = 'pending'
+      AND index IN (SELECT jsonb_array_elements_text(${toJson(indexes)}::jsonb)::int) AND expires_at < now() + interval '2 seconds'`.execute(
+    db,
+  );
+  for (const { id } of rows) await expireApproval(db, id);
+}
+
 /** Marks one as expired, if it is still pending; answers whether it was. */
 export async function expireApproval(db: Db, id: string): Promise<boolean> {
   const row = await db

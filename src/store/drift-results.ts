@@ -1,10 +1,11 @@
 import { sql } from 'kysely';
 import type { z } from 'zod';
 import type { DriftStatus, Page, ResourceChange } from '../model/index.ts';
-import { driftResultSchema, newId } from '../model/index.ts';
+import { driftResultSchema, emptyEnvironmentStatuses, newId } from '../model/index.ts';
 import type { Db } from './database.ts';
 import { recordEvent } from './events.ts';
 import { fromJson, iso, toJson } from './json.ts';
+import { oneOf } from './lists.ts';
 import type { PageRequest, Paging } from './paging.ts';
 import { afterCursor, limitOf, orderBy, toPage } from './paging.ts';
 import { inTransaction } from './transactions.ts';
@@ -25,6 +26,24 @@ export interface NewDriftResult {
 }
 
 const resourcesSchema = driftResultSchema.shape.resources;
+
+/** How many nodes a graph has, and the worst drift of them: the status of the whole. */
+const worstOfNodes = (parentId: string) => sql`(
+  SELECT count(*) AS nodes, CASE WHEN bool_or(drift_status = 'drifted') THEN 'drifted' WHEN bool_or(drift_status = 'error') THEN 'error'
+    WHEN bool_or(drift_status = 'ok') THEN 'ok' ELSE 'neverRun' END AS status
+  FROM environments WHERE parent_id = ${parentId} AND NOT detached AND NOT archived)`;
+
+/** After a run that changed things: what is gone cannot have drifted, and the whole is what its nodes still are. */
+export async function forgetDrift(db: Db, environmentId: string): Promise<void> {
+  await sql`
+    UPDATE environments SET drift_status = 'neverRun'
+    WHERE (id = ${environmentId} OR parent_id = ${environmentId}) AND ${oneOf(sql`status`, emptyEnvironmentStatuses)} AND drift_status <> 'neverRun'`.execute(
+    db,
+  );
+  await sql`
+    UPDATE environments e SET drift_status = n.status FROM ${worstOfNodes(environmentId)} n
+    WHERE e.id = ${environmentId} AND n.nodes > 0 AND e.drift_status <> n.status`.execute(db);
+}
 
 /** Keeps what a check found and sets the status of the environment, and of the workflow environment it is a node of. */
 export async function recordDriftResult(db: Db, input: NewDriftResult): Promise<void> {
@@ -55,9 +74,7 @@ export async function recordDriftResult(db: Db, input: NewDriftResult): Promise<
       // Nodes of one run end beside each other: the lock lets each see what the others have written.
       await sql`SELECT 1 FROM environments WHERE id = ${input.entityId} FOR NO KEY UPDATE`.execute(tx);
       await sql`
-        UPDATE environments SET drift_checked_at = now(), drift_status = (
-          SELECT CASE WHEN bool_or(n.drift_status = 'drifted') THEN 'drifted' WHEN bool_or(n.drift_status = 'error') THEN 'error' ELSE 'ok' END
-          FROM environments n WHERE n.parent_id = ${input.entityId} AND NOT n.detached)
+        UPDATE environments SET drift_checked_at = now(), drift_status = (SELECT n.status FROM ${worstOfNodes(input.entityId)} n)
         WHERE id = ${input.entityId}`.execute(tx);
     }
     await recordEvent(tx, {

@@ -9,10 +9,12 @@ import {
   findProject,
   getEnvironment,
   openDatabase,
-} from '../store/index.ts';
-import type { Database } from '../store/index.ts';
-import { forgetDrift } from './drift-remedy.ts';
-import { closeNodes, lastSuccessBefore, setRunStatus } from './run-store.ts';
+} from './index.ts';
+import type { Database } from './index.ts';
+import { forgetDrift } from './drift-results.ts';
+import { closeNodes } from './run-nodes.ts';
+import { lastSuccessBefore } from './run-history.ts';
+import { setRunStatus } from './runs.ts';
 
 let db: Database;
 let count = 0;
