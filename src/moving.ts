@@ -11,6 +11,7 @@ import { openEncryptionKeys } from './key-file.ts';
 import { findRunning } from './embedded/index.ts';
 import { messageOf, searchAttributes, WindlassError } from './model/index.ts';
 import {
+  listLocalSources,
   listOpenRuns,
   migrate,
   openBareDatabase,
@@ -248,17 +249,7 @@ export async function moveAway(config: Config, options: MoveOptions): Promise<Mo
         after: { to },
       });
     });
-    const { rows } = await from.sql
-      .selectFrom('environments')
-      .innerJoin('templates', 'templates.id', 'environments.template_id')
-      .select(['environments.name', 'templates.source'])
-      .where('environments.archived', '=', false)
-      .where('environments.parent_id', 'is', null)
-      .execute()
-      .then((found) => ({ rows: found }));
-    const localSources = rows
-      .filter(({ source }) => (source as { kind?: unknown } | null)?.kind === 'local')
-      .map(({ name }) => name);
+    const localSources = await listLocalSources(from.sql);
     return { id, to, localSources, keyFile: keyFileOf(config), temporalKeptIn: keepTemporal(config) };
   } catch (error) {
     // Nothing has left: the server may go on as before.

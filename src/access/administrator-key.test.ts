@@ -1,10 +1,10 @@
 import { mkdtempSync, readFileSync, rmSync, statSync, unlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openDatabase } from '../store/index.ts';
+import { openDatabase, revokeKey } from '../store/index.ts';
 import type { Database } from '../store/index.ts';
 import { administratorKeyFile, provideAdministratorKey } from './administrator-key.ts';
-import { authenticate, listKeys, revokeKey } from './keys.ts';
+import { authenticate, listKeys } from './keys.ts';
 
 let database: Database;
 let root: string;

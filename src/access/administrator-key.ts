@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { sql } from 'kysely';
+import { lockAdministratorKey } from '../store/index.ts';
 import type { Database } from '../store/index.ts';
 import { authenticate, createKey, listKeys } from './keys.ts';
 
@@ -16,9 +16,6 @@ export interface AdministratorKey {
   readonly file: string;
 }
 
-/** Servers that start at the same moment on an empty database make one key, not one each. */
-const lockId = 7_301_129;
-
 /**
  * The administrator's key that belongs to a data directory. One is made when the database has none yet, or when it is
  * asked for by name (`anew`): another directory on the same database is not another administrator. It is written to a
@@ -33,7 +30,7 @@ export async function provideAdministratorKey(
   if (!anew && stored !== null && (await authenticate(db.sql, stored, null).catch(() => null)) !== null)
     return { token: stored, created: false, file };
   return db.transaction(async (tx) => {
-    await sql`SELECT pg_advisory_xact_lock(${sql.lit(lockId)})`.execute(tx);
+    await lockAdministratorKey(tx);
     const now = Date.now();
     const keys = await listKeys(tx);
     const known = keys.some(

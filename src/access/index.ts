@@ -1,6 +1,6 @@
 export { administratorKeyFile, provideAdministratorKey } from './administrator-key.ts';
 export type { AdministratorKey } from './administrator-key.ts';
-export { authenticate, createKey, listKeys, revokeKey } from './keys.ts';
+export { authenticate, createKey, listKeys } from './keys.ts';
 export type { KeyRecord } from './keys.ts';
 export { allows, checkGrant, requirePermission, systemPrincipal, visibleProjects } from './permissions.ts';
 export type { Principal } from './permissions.ts';

@@ -1,6 +1,6 @@
-import { openDatabase } from '../store/index.ts';
+import { openDatabase, revokeKey } from '../store/index.ts';
 import type { Database } from '../store/index.ts';
-import { authenticate, createKey, listKeys, revokeKey } from './keys.ts';
+import { authenticate, createKey, listKeys } from './keys.ts';
 
 let database: Database;
 beforeAll(async () => {

@@ -12,6 +12,7 @@ import {
   loadRun,
   lockEnvironmentRow,
   openRunsOf,
+  recordRunError,
   recordRunProgress,
   saveRunDefinition,
   setEnvironmentStatus,
@@ -89,11 +90,7 @@ function tookTooLong(): WindlassError {
 
 async function recordError(deps: ActivityDeps, deploymentId: string, error: RunError): Promise<void> {
   try {
-    await deps.db.sql
-      .updateTable('deployments')
-      .set({ error: JSON.stringify(error) })
-      .where('id', '=', deploymentId)
-      .execute();
+    await recordRunError(deps.db.sql, deploymentId, error);
   } catch (thrown) {
     if (isDatabaseUnavailable(thrown)) throw thrown;
     deps.log.error({ err: thrown, deployment: deploymentId }, 'why a run could not be resolved was not written down');

@@ -6,7 +6,7 @@ export function undoingAction(node: {
   readonly action: NodeAction;
   readonly beganChange: boolean;
   readonly deployedBefore: boolean;
-}): NodeAction {
+}): Extract<NodeAction, 'deploy' | 'destroy' | 'keep'> {
   const { action, beganChange, deployedBefore } = node;
   if (!beganChange || action === 'keep' || isReadOnly(action)) return 'keep';
   return deployedBefore ? 'deploy' : action === 'destroy' ? 'keep' : 'destroy';

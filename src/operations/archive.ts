@@ -1,35 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { sql } from 'kysely';
-import type { DeploymentStatus, DeploymentType, Environment } from '../model/index.ts';
+import type { Environment } from '../model/index.ts';
 import { mayHaveResources, WindlassError } from '../model/index.ts';
-import { archiveEnvironment as putAway, listSubEnvironments, setEnvironmentLock } from '../store/index.ts';
-import type { Db } from '../store/index.ts';
+import { archiveEnvironment as putAway, listSubEnvironments, openRunsOf, setEnvironmentLock } from '../store/index.ts';
+import type { OpenRunOf } from '../store/index.ts';
 import { audit, authorize, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
 import { forgetSchedules } from './life-settings.ts';
 import { findPlace, requireRoot } from './places.ts';
 import { controlOperations } from './run-control.ts';
 
-interface OpenRun {
-  readonly id: string;
-  readonly number: number;
-  readonly type: DeploymentType;
-  readonly status: DeploymentStatus;
-}
-
 /** How long `force` waits for tools that are being interrupted: they may be writing their state. */
 const abortWithinMs = 25_000;
 const lookEveryMs = 200;
 
-async function openRuns(db: Db, environmentId: string): Promise<OpenRun[]> {
-  const { rows } = await sql<OpenRun>`
-    SELECT id, number, type, status FROM deployments WHERE environment_id = ${environmentId} AND finished_at IS NULL ORDER BY number`.execute(
-    db,
-  );
-  return rows;
-}
-
-function describe(runs: readonly OpenRun[]): string {
+function describe(runs: readonly OpenRunOf[]): string {
   const names = runs.slice(0, 5).map(({ number, type, status }) => `deployment ${number} (${type}, ${status})`);
   return `${names.join(', ')}${runs.length > names.length ? ` and ${runs.length - names.length} more` : ''}`;
 }
@@ -42,7 +26,7 @@ export function archiveOperations(context: Context) {
   /** Aborts what runs, drops what is queued, and waits until all of it is over. */
   async function endRuns({ actor }: Asked, environment: Environment): Promise<void> {
     const reason = 'its environment is archived';
-    for (const run of await openRuns(db.sql, environment.id)) {
+    for (const run of await openRunsOf(db.sql, environment.id)) {
       const ask = { actor, ref: run.id, reason };
       await (run.status === 'queued' ? cancelDeployment(ask) : abortDeployment(ask)).catch((thrown: unknown) => {
         // It has ended by itself meanwhile.
@@ -50,7 +34,7 @@ export function archiveOperations(context: Context) {
       });
     }
     for (const untilMs = Date.now() + abortWithinMs; ; await sleep(lookEveryMs)) {
-      const left = await openRuns(db.sql, environment.id);
+      const left = await openRunsOf(db.sql, environment.id);
       if (left.length === 0) return;
       if (Date.now() < untilMs) continue;
       throw new WindlassError(
@@ -89,7 +73,7 @@ export function archiveOperations(context: Context) {
       authorize(actor, 'project.manage', place.root.projectId);
       const environment = requireRoot(place, 'archiving');
       if (environment.flags.archived) return;
-      const running = await openRuns(db.sql, environment.id);
+      const running = await openRunsOf(db.sql, environment.id);
       if (running.length > 0 && !force) {
         throw new WindlassError('conflict', `"${environment.name}" is at work: ${describe(running)}`, {
           hint: `wait for the end, or stop it: windlass abort ${environment.name}; ?force=true (--force) aborts it and archives`,
@@ -103,7 +87,7 @@ export function archiveOperations(context: Context) {
       await db.transaction(async (tx) => {
         await putAway(tx, environment.id);
         // From here on no run can be made for it; one that was made just before is not left open.
-        const late = await openRuns(tx, environment.id);
+        const late = await openRunsOf(tx, environment.id);
         if (late.length > 0) {
           throw new WindlassError('conflict', `"${environment.name}" has just begun ${describe(late)}`, {
             hint: 'archive it again',

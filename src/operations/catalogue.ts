@@ -14,14 +14,16 @@ import { WindlassError } from '../model/index.ts';
 import {
   createProject as insertProject,
   createTemplate as insertTemplate,
+  deleteProject,
   deleteTemplate as removeTemplate,
   findOrganization,
   findProject,
   findTemplate,
-  isUniqueViolation,
   listOrganizations as readOrganizations,
+  listProjectContents,
   listProjects as readProjects,
   listTemplates as readTemplates,
+  renameProject,
   updateOrganizationSettings,
   updateProjectSettings,
   updateTemplate,
@@ -101,16 +103,10 @@ function checkTemplate(input: TemplateInput): void {
 
 /** Deletes a project that nothing is in any more. Throws `conflict` that says what is. */
 async function removeProject(tx: Db, { id, name }: Project): Promise<void> {
-  const environments = await tx
-    .selectFrom('environments')
-    .select(['name', 'archived'])
-    .where('project_id', '=', id)
-    .limit(20)
-    .execute();
-  const templates = await tx.selectFrom('templates').select('name').where('project_id', '=', id).limit(20).execute();
+  const { environments, templates } = await listProjectContents(tx, id);
   const left = [
     ...environments.map((row) => `environment "${row.name}"${row.archived ? ' (archived)' : ''}`),
-    ...templates.map((row) => `template "${row.name}"`),
+    ...templates.map((template) => `template "${template}"`),
   ];
   if (left.length > 0) {
     throw new WindlassError(
@@ -123,17 +119,7 @@ async function removeProject(tx: Db, { id, name }: Project): Promise<void> {
       },
     );
   }
-  await tx.deleteFrom('variables').where('scope', '=', 'project').where('scope_id', '=', id).execute();
-  await tx.deleteFrom('projects').where('id', '=', id).execute();
-}
-
-async function renameProject(tx: Db, id: string, name: string): Promise<void> {
-  try {
-    await tx.updateTable('projects').set({ name }).where('id', '=', id).execute();
-  } catch (thrown) {
-    if (isUniqueViolation(thrown)) throw new WindlassError('conflict', `there is already a project "${name}"`);
-    throw thrown;
-  }
+  await deleteProject(tx, id);
 }
 
 /** How many pages are looked through for templates that fit a filter. */

@@ -17,7 +17,7 @@ import {
   isTerminalDeployment,
   WindlassError,
 } from '../model/index.ts';
-import { findDeployment, listSubEnvironments } from '../store/index.ts';
+import { findDeployment, lastSuccessBeforeNumber, listSubEnvironments } from '../store/index.ts';
 import type { Db } from '../store/index.ts';
 
 import { mayApprove, waiverProblem, withoutWaivers } from './approval-waivers.ts';
@@ -233,15 +233,7 @@ export async function lastSuccessBefore(
   db: Db,
   { environmentId, environmentName, number }: Deployment,
 ): Promise<string> {
-  const target = await db
-    .selectFrom('deployments')
-    .select('id')
-    .where('environment_id', '=', environmentId)
-    .where('number', '<', number)
-    .where('status', '=', 'succeeded')
-    .where('type', 'in', ['deploy', 'rollback'])
-    .orderBy('number', 'desc')
-    .executeTakeFirst();
+  const target = await lastSuccessBeforeNumber(db, environmentId, number);
   if (target) return target.id;
   throw new WindlassError(
     'conflict',

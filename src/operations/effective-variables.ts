@@ -1,11 +1,17 @@
-import { sql } from 'kysely';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { resolveBinding, resolveVariables } from '../definition/index.ts';
 import type { VariableLayer } from '../definition/index.ts';
 import type { Environment, Page, effectiveVariableSchema } from '../model/index.ts';
-import { nodeSnapshotSchema, variableValueSchema } from '../model/index.ts';
-import { findProject, listSubEnvironments, loadLayersOfAll, readOutputs, secretContexts } from '../store/index.ts';
-import type { StoredOutput } from '../store/index.ts';
+import { variableValueSchema } from '../model/index.ts';
+import {
+  findProject,
+  listSubEnvironments,
+  loadFromFile,
+  loadLayersOfAll,
+  readOutputs,
+  secretContexts,
+} from '../store/index.ts';
+import type { FromFile, StoredOutput } from '../store/index.ts';
 import { authorize, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
 import { findPlace } from './places.ts';
@@ -13,21 +19,7 @@ import { findPlace } from './places.ts';
 /** A variable in force, with where it comes from. Never with the value of a secret. */
 export type ShownVariable = z.infer<typeof effectiveVariableSchema>;
 
-const { variables, inputs } = nodeSnapshotSchema.shape;
-const fileSchema = z.object({ variables, inputs });
-type FromFile = z.infer<typeof fileSchema>;
 type Input = FromFile['inputs'][number];
-
-/** What the workflow file says of nodes, as their last runs have read it; by the ids of their environments. */
-async function readFromFile(context: Context, ids: readonly string[]): Promise<Map<string, FromFile>> {
-  const { rows } = await sql<{ id: string; variables: unknown; inputs: unknown }>`
-    SELECT e.id, n.snapshot -> 'variables' AS variables, n.snapshot -> 'inputs' AS inputs
-    FROM environments e CROSS JOIN LATERAL (
-      SELECT r.snapshot FROM node_runs r WHERE r.environment_id = e.id AND NOT r.compensation AND r.snapshot IS NOT NULL
-      ORDER BY r.deployment_id DESC LIMIT 1) n
-    WHERE e.id = ANY(${[...ids]}::text[])`.execute(context.db.sql);
-  return new Map(rows.map((row) => [row.id, fileSchema.parse(row)]));
-}
 
 function fileLayer(context: Context, projectId: string, stored: FromFile['variables']): VariableLayer {
   const place = secretContexts.snapshot(projectId);
@@ -134,8 +126,8 @@ export function effectiveVariableOperations(context: Context) {
           alias: subject.id === root.id ? (alias ?? null) : subject.alias,
         })),
       );
-      const fromFile = await readFromFile(
-        context,
+      const fromFile = await loadFromFile(
+        db.sql,
         subjects.map(({ id }) => id),
       );
       const outputOf = await outputsOf(siblings);

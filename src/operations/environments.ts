@@ -1,5 +1,3 @@
-import { sql } from 'kysely';
-import { z } from 'zod';
 import type {
   DriftStatus,
   Environment,
@@ -10,14 +8,16 @@ import type {
   OutputDto,
   Page,
 } from '../model/index.ts';
-import { mayHaveResources, nodeTypeSchema, WindlassError } from '../model/index.ts';
+import { mayHaveResources, WindlassError } from '../model/index.ts';
 import {
   createEnvironment as insertEnvironment,
+  deleteEnvironment,
   findEnvironment,
   findTemplate,
   listEnvironments as readEnvironments,
   listOutputs as readOutputs,
   listSubEnvironments,
+  loadGraphFacts,
 } from '../store/index.ts';
 import type { Db, PageRequest } from '../store/index.ts';
 import { resolveProject } from './catalogue.ts';
@@ -42,29 +42,6 @@ function mergeSettings(known: EnvironmentSettings, patch: EnvironmentPatch['sett
   return { ...known, ...Object.fromEntries(given.map(([name, value]) => [name, value ?? undefined])) };
 }
 
-const graphRowSchema = z.object({
-  environment_id: z.string(),
-  needs: z.array(z.string()).nullable(),
-  template_name: z.string().nullable(),
-  type: nodeTypeSchema.nullable(),
-  disabled: z.boolean().nullable(),
-});
-
-/** What the newest run that knew a node says about its place in the graph. */
-async function graphFacts(db: Db, parentId: string): Promise<Map<string, z.infer<typeof graphRowSchema>>> {
-  const { rows } = await sql`
-    SELECT e.id AS environment_id, COALESCE(n.snapshot, e.deployed_snapshot) -> 'needs' AS needs,
-      COALESCE(n.snapshot, e.deployed_snapshot) ->> 'templateName' AS template_name,
-      COALESCE(n.snapshot, e.deployed_snapshot) ->> 'type' AS type,
-      n.engine -> 'keptBecause' ->> 'kind' = 'disabled' AS disabled
-    FROM environments e LEFT JOIN LATERAL (
-      SELECT r.snapshot, r.engine FROM node_runs r
-      WHERE r.environment_id = e.id AND NOT r.compensation AND r.snapshot IS NOT NULL ORDER BY r.deployment_id DESC LIMIT 1
-    ) n ON true
-    WHERE e.parent_id = ${parentId} AND NOT e.detached`.execute(db);
-  return new Map(rows.map((row) => graphRowSchema.parse(row)).map((row) => [row.environment_id, row]));
-}
-
 /** The nodes of a workflow environment as they are; one that stands alone is its own only node. */
 export async function graphOf(db: Db, environment: Environment): Promise<Graph> {
   if (environment.type !== 'workflow') {
@@ -87,7 +64,7 @@ export async function graphOf(db: Db, environment: Environment): Promise<Graph> 
     };
   }
   const nodes = await listSubEnvironments(db, environment.id);
-  const facts = await graphFacts(db, environment.id);
+  const facts = await loadGraphFacts(db, environment.id);
   const known = new Set(nodes.map((node) => node.alias));
   return {
     nodes: nodes.map((node) => {
@@ -183,7 +160,7 @@ export function environmentOperations(context: Context) {
         });
       } catch (thrown) {
         // Half an environment would live on under a name that the next try needs.
-        await db.sql.deleteFrom('environments').where('id', '=', created.id).execute();
+        await deleteEnvironment(db.sql, created.id);
         throw thrown;
       }
     },

@@ -1,9 +1,7 @@
-import { sql } from 'kysely';
 import { nextRuns } from '../definition/index.ts';
 import type { EnvironmentSettings, ScheduleKind } from '../model/index.ts';
-import { environmentSettingsSchema, systemActor } from '../model/index.ts';
-import { recordEvent } from '../store/index.ts';
-import type { Db } from '../store/index.ts';
+import { systemActor } from '../model/index.ts';
+import { isSkipAudited, lockEnvironmentRow, readEnvironmentSettings, recordEvent } from '../store/index.ts';
 import { audit } from './context.ts';
 import type { Context } from './context.ts';
 import { driftCatchUpSeconds } from './life-settings.ts';
@@ -79,14 +77,9 @@ export function firingOperations(context: Context) {
       firedAt: string;
       nowMs: number;
     }): Promise<FiringCheck> {
-      const row = await db.sql
-        .selectFrom('environments')
-        .select('settings')
-        .where('id', '=', firing.environmentId)
-        .where('archived', '=', false)
-        .executeTakeFirst();
-      if (row === undefined) return { kind: 'unknown', because: 'there is no such environment' };
-      return judgeFiring(environmentSettingsSchema.parse(row.settings), firing);
+      const settings = await readEnvironmentSettings(db.sql, firing.environmentId);
+      if (settings === null) return { kind: 'unknown', because: 'there is no such environment' };
+      return judgeFiring(settings, firing);
     },
 
     /** Writes down that a firing came to nothing, and why: once, in the events and in the audit log. */
@@ -98,43 +91,17 @@ export function firingOperations(context: Context) {
     }): Promise<void> {
       const { environmentId, ...data } = skip;
       await db.transaction(async (tx) => {
-        const projectId = await lockProjectOf(tx, environmentId);
-        if (projectId === null || (await isRecorded(tx, skip))) return;
+        const locked = await lockEnvironmentRow(tx, environmentId);
+        if (locked === null || (await isSkipAudited(tx, skip))) return;
         await recordEvent(tx, { type: 'schedule.skipped', environmentId, deploymentId: null, alias: null, data });
         await audit(tx, systemActor, {
           action: 'schedule.skipped',
           targetType: 'environment',
           targetId: environmentId,
-          projectId,
+          projectId: locked.projectId,
           after: data,
         });
       });
     },
   };
-}
-
-async function lockProjectOf(tx: Db, environmentId: string): Promise<string | null> {
-  const row = await tx
-    .selectFrom('environments')
-    .select('project_id')
-    .where('id', '=', environmentId)
-    .forUpdate()
-    .executeTakeFirst();
-  return row?.project_id ?? null;
-}
-
-async function isRecorded(
-  tx: Db,
-  { environmentId, kind, firedAt }: { environmentId: string; kind: ScheduleKind; firedAt: string },
-): Promise<boolean> {
-  const row = await tx
-    .selectFrom('audit_log')
-    .select('id')
-    .where('target_type', '=', 'environment')
-    .where('target_id', '=', environmentId)
-    .where('action', '=', 'schedule.skipped')
-    .where(sql<boolean>`after ->> 'firedAt' = ${firedAt} AND after ->> 'kind' = ${kind}`)
-    .limit(1)
-    .executeTakeFirst();
-  return row !== undefined;
 }

@@ -1,12 +1,14 @@
-import { sql } from 'kysely';
 import { systemActor, WindlassError } from '../model/index.ts';
 import {
   getDeployment,
   getEnvironment,
+  listEndingBefore,
+  listLiveEnvironmentIds,
   listOpenRuns,
+  listQueuedBefore,
+  moveExpiry,
   readInstallation,
   recordEvent,
-  setEnvironmentExpiry,
   writeInstallation,
 } from '../store/index.ts';
 import type { Db, InstallationValue, OpenRun } from '../store/index.ts';
@@ -62,9 +64,8 @@ export async function settleArrival(context: Context): Promise<void> {
     await dropRunsOfBackup(context, arrived);
     await putOffEnds(context, arrived);
   }
-  const { rows } = await sql<{ id: string }>`
-    SELECT id FROM environments WHERE parent_id IS NULL AND NOT archived ORDER BY id`.execute(db.sql);
-  for (const { id } of rows) {
+  const ids = await listLiveEnvironmentIds(db.sql);
+  for (const id of ids) {
     const environment = await getEnvironment(db.sql, id);
     await syncSchedules(context, environment, environment.settings);
     if (environment.expiresAt !== null) await temporal.expiryChanged(entityOf(environment));
@@ -75,17 +76,13 @@ export async function settleArrival(context: Context): Promise<void> {
       action: `installation.${arrived.how}`,
       targetType: 'installation',
       targetId: arrived.id,
-      after: { asOf: arrived.asOf, environments: rows.length },
+      after: { asOf: arrived.asOf, environments: ids.length },
     });
   });
 }
 
 async function dropRunsOfBackup(context: Context, arrived: InstallationValue<'arrived'>): Promise<void> {
-  const { rows } = await sql<{ id: string }>`
-    SELECT id FROM deployments WHERE status = 'queued' AND finished_at IS NULL AND queued_at < ${arrived.at}`.execute(
-    context.db.sql,
-  );
-  for (const { id } of rows)
+  for (const id of await listQueuedBefore(context.db.sql, arrived.at))
     await dropQueued(
       context,
       await getDeployment(context.db.sql, id),
@@ -95,22 +92,14 @@ async function dropRunsOfBackup(context: Context, arrived: InstallationValue<'ar
 
 async function putOffEnds({ db }: Context, arrived: InstallationValue<'arrived'>): Promise<void> {
   const until = new Date(Date.parse(arrived.at) + arrived.graceHours * 3_600_000);
-  const { rows } = await sql<{ id: string; expires_at: Date }>`
-    SELECT id, expires_at FROM environments WHERE expires_at < ${until.toISOString()} AND NOT archived AND parent_id IS NULL`.execute(
-    db.sql,
-  );
-  for (const { id, expires_at: due } of rows) {
+  for (const { id, due } of await listEndingBefore(db.sql, until)) {
     await db.transaction(async (tx) => {
-      await setEnvironmentExpiry(tx, id, until);
-      const common = { environmentId: id, deploymentId: null, alias: null };
+      await moveExpiry(tx, id, until, { by: 'Windlass' });
       await recordEvent(tx, {
-        ...common,
-        type: 'ttl.changed',
-        data: { expiresAt: until.toISOString(), by: 'Windlass' },
-      });
-      await recordEvent(tx, {
-        ...common,
         type: 'environment.warning',
+        environmentId: id,
+        deploymentId: null,
+        alias: null,
         data: {
           message: `it came back from a backup, and its time to live ended at ${due.toISOString()}: it is destroyed at ${until.toISOString()} unless that is put off (windlass ttl extend)`,
         },

@@ -1,14 +1,8 @@
-import {
-  allows,
-  checkGrant,
-  createKey as makeKey,
-  listKeys as readKeys,
-  revokeKey as endKey,
-} from '../access/index.ts';
+import { allows, checkGrant, createKey as makeKey, listKeys as readKeys } from '../access/index.ts';
 import type { KeyRecord, Principal } from '../access/index.ts';
 import { permissions, WindlassError } from '../model/index.ts';
 import type { Actor, Page, Permission } from '../model/index.ts';
-import { findProject, listAuditEntries } from '../store/index.ts';
+import { findKey, findProject, listAuditEntries, revokeKey as endKey } from '../store/index.ts';
 import type { AuditEntry, Db, PageRequest } from '../store/index.ts';
 import { audit, authorize, namedScope, principalOf, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
@@ -97,8 +91,7 @@ export function accessOperations(context: Context) {
         const keys = await readKeys(tx);
         const found = keys.find((key) => key.id === ref) ?? keys.find((key) => key.name === ref);
         if (!found) {
-          const revoked = await tx.selectFrom('api_keys').select('id').where('id', '=', ref).executeTakeFirst();
-          if (!revoked)
+          if ((await findKey(tx, ref)) === null)
             throw new WindlassError('notFound', `there is no key "${ref}"`, {
               hint: 'those there are: GET /api/v1/keys',
             });

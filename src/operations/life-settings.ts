@@ -1,5 +1,5 @@
-import { sql } from 'kysely';
-import { cronProblem, expiryAfterDeploy, timezoneProblem, ttlProblem } from '../definition/index.ts';
+import { cronProblem, expiryAfterDeploy, restartsTtl, timezoneProblem, ttlProblem } from '../definition/index.ts';
+import type { TtlLimits } from '../definition/index.ts';
 import type {
   Actor,
   Environment,
@@ -11,10 +11,11 @@ import type {
 } from '../model/index.ts';
 import { mayHaveResources, messageOf, WindlassError } from '../model/index.ts';
 import {
-  findProject,
   getEnvironment,
-  listOrganizations,
-  recordEvent,
+  listDeploysSinceDestroy,
+  lockEnvironmentRow,
+  moveExpiry,
+  scopeTtlSettings,
   setEnvironmentExpiry,
   updateEnvironment,
 } from '../store/index.ts';
@@ -58,47 +59,20 @@ function refuse(problems: readonly Problem[], what: string): void {
   });
 }
 
-/** Limits and default of a project, else of its organization. */
-export async function ttlLimits(
-  context: Context,
-  projectId: string,
-): Promise<{ defaultTtl?: Ttl | undefined; maximumTtlHours?: number | undefined }> {
-  const project = await findProject(context.db.sql, projectId, 'all');
-  const organization = (await listOrganizations(context.db.sql)).find(({ id }) => id === project.organizationId);
-  return {
-    defaultTtl: project.settings.defaultTtl ?? organization?.settings.defaultTtl,
-    maximumTtlHours: project.settings.maximumTtlHours ?? organization?.settings.maximumTtlHours,
-  };
-}
-
 /**
  * The moment from which the hours of a time to live count, epoch milliseconds: the end of the last deploy that began them
  * (`restartsTtl`), else of the first run that left something there. Null when nothing is deployed.
  */
 export async function deployedAt(context: Context, environment: Environment): Promise<number | null> {
   if (!mayHaveResources(environment.status)) return null;
-  const { rows } = await sql<{ finished_at: Date }>`
-    WITH since AS (
-      SELECT d.*, d.status = 'succeeded' AND d.type = 'deploy' AND d.trigger <> 'drift' AND d.request -> 'restoreNodes' IS NULL
-        AND d.request -> 'partial' ->> 'operation' IS DISTINCT FROM 'single-node-destroy' AS begins
-      FROM deployments d WHERE d.environment_id = ${environment.id} AND d.type IN ('deploy', 'rollback')
-        AND d.finished_at IS NOT NULL AND (d.started_at IS NOT NULL OR d.status = 'succeeded')
-        AND d.number > COALESCE((SELECT max(number) FROM deployments gone
-          WHERE gone.environment_id = d.environment_id AND gone.type = 'destroy' AND gone.status = 'succeeded'), 0)
-    )
-    SELECT finished_at FROM since ORDER BY begins DESC, CASE WHEN begins THEN -number ELSE number END LIMIT 1`.execute(
-    context.db.sql,
-  );
-  return rows[0]?.finished_at.getTime() ?? null;
+  const runs = await listDeploysSinceDestroy(context.db.sql, environment.id);
+  const since = runs.findLast((run) => run.succeeded && restartsTtl(run)) ?? runs[0];
+  return since?.finished_at.getTime() ?? null;
 }
 
 /** Throws `invalidInput` for a time to live that is over, or longer than the project allows. Answers the limits. */
-export async function checkTtl(
-  context: Context,
-  projectId: string,
-  ttl: Ttl,
-): Promise<Awaited<ReturnType<typeof ttlLimits>>> {
-  const limits = await ttlLimits(context, projectId);
+export async function checkTtl(context: Context, projectId: string, ttl: Ttl): Promise<TtlLimits> {
+  const limits = await scopeTtlSettings(context.db.sql, projectId);
   const problem = ttlProblem(ttl, context.clock(), limits);
   if (problem !== null)
     throw new WindlassError('invalidInput', problem, {
@@ -198,21 +172,14 @@ export async function saveSettings(context: Context, change: LifeChange): Promis
   const moved = change.expiresAtMs !== undefined && change.expiresAtMs !== expiryBefore;
 
   const { before, settings } = await db.transaction(async (tx) => {
-    await tx.selectFrom('environments').select('id').where('id', '=', environment.id).forUpdate().execute();
+    await lockEnvironmentRow(tx, environment.id);
     const saved = (await getEnvironment(tx, environment.id)).settings;
     const wanted = change.settings(saved);
     await updateEnvironment(tx, environment.id, { ...change.patch, settings: wanted });
     if (moved) {
       const expiresAt =
         change.expiresAtMs === null || change.expiresAtMs === undefined ? null : new Date(change.expiresAtMs);
-      await setEnvironmentExpiry(tx, environment.id, expiresAt);
-      await recordEvent(tx, {
-        type: 'ttl.changed',
-        environmentId: environment.id,
-        deploymentId: null,
-        alias: null,
-        data: { expiresAt: expiresAt?.toISOString() ?? null, by: actor.name },
-      });
+      await moveExpiry(tx, environment.id, expiresAt, { by: actor.name });
     }
     await audit(tx, actor, {
       action,

@@ -1,11 +1,11 @@
 import { expiryAfterDeploy, nextRuns } from '../definition/index.ts';
 import type { Environment, EnvironmentDrift, EnvironmentLock, EnvironmentSchedule, Page, Ttl } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
-import { getEnvironment, listDriftResults, recordEvent, setEnvironmentLock } from '../store/index.ts';
+import { getEnvironment, listDriftResults, recordEvent, scopeTtlSettings, setEnvironmentLock } from '../store/index.ts';
 import type { DriftResult, PageRequest } from '../store/index.ts';
 import { audit, authorize, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
-import { checkDrift, checkSchedule, deployedAt, expiryUnder, saveSettings, ttlLimits } from './life-settings.ts';
+import { checkDrift, checkSchedule, deployedAt, expiryUnder, saveSettings } from './life-settings.ts';
 import { setByHand } from './life-settings-file.ts';
 import { findPlace, requirePresent, requireRoot } from './places.ts';
 
@@ -167,7 +167,7 @@ export function lifeOperations(context: Context) {
       }
       const from = Math.max(Date.parse(environment.expiresAt), context.clock());
       const expiresAtMs = from + hours * 3_600_000;
-      const limits = await ttlLimits(context, environment.projectId);
+      const limits = await scopeTtlSettings(context.db.sql, environment.projectId);
       const deployed = await deployedAt(context, environment);
       const latest = deployed === null ? null : expiryAfterDeploy({ kind: 'unlimited' }, deployed, limits);
       if (latest !== null && expiresAtMs > latest) {

@@ -1,7 +1,13 @@
-import { sql } from 'kysely';
 import type { NodeRun, NodeSnapshot, NodeStatus, VariableInput } from '../model/index.ts';
-import { WindlassError, isTerminalDeployment, nodeSnapshotSchema } from '../model/index.ts';
-import { findDeployment, fromJson, getEnvironment, getNodeRun, secretContexts } from '../store/index.ts';
+import { WindlassError, isTerminalDeployment } from '../model/index.ts';
+import {
+  findDeployment,
+  getEnvironment,
+  getNodeRun,
+  lockNodeSnapshot,
+  saveNodeSnapshot,
+  secretContexts,
+} from '../store/index.ts';
 import { audit, authorize, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
 import { checkVariables } from './deployment-request.ts';
@@ -73,18 +79,11 @@ export function nodeVariableOperations(context: Context) {
         return { name, kind, type, sensitive, value: seal(sensitive, value), from: 'request' };
       });
       await db.transaction(async (tx) => {
-        const { rows } = await sql<{ status: NodeStatus; snapshot: unknown }>`
-          SELECT status, snapshot FROM node_runs WHERE deployment_id = ${deployment.id} AND index = ${index} AND NOT compensation FOR UPDATE`.execute(
-          tx,
-        );
-        const row = rows[0];
-        const refused = row === undefined ? null : refusal(alias, row.status);
+        const key = { deploymentId: deployment.id, index };
+        const node = await lockNodeSnapshot(tx, key);
+        const refused = node === null ? null : refusal(alias, node.status);
         if (refused !== null) throw new WindlassError('conflict', refused.message, { hint: refused.hint });
-        const snapshot = fromJson(
-          nodeSnapshotSchema.nullable(),
-          row?.snapshot ?? null,
-          `node "${alias}" of ${deployment.id}`,
-        );
+        const snapshot = node?.snapshot ?? null;
         if (snapshot === null || snapshot.resolved !== undefined) {
           throw new WindlassError(
             'conflict',
@@ -98,8 +97,7 @@ export function nodeVariableOperations(context: Context) {
           given.some(({ name, kind }) => name === known.name && kind === known.kind);
         const kept = snapshot.variables.filter((known) => known.from !== 'request' || !isGiven(known));
         const patched: NodeSnapshot = { ...snapshot, variables: [...kept, ...given] };
-        await sql`UPDATE node_runs SET snapshot = ${JSON.stringify(patched)}::jsonb
-          WHERE deployment_id = ${deployment.id} AND index = ${index} AND NOT compensation`.execute(tx);
+        await saveNodeSnapshot(tx, key, patched);
         await audit(tx, actor, {
           action: 'deployment.node.variables',
           targetType: 'deployment',

@@ -11,16 +11,23 @@ import type {
   Problem,
 } from '../model/index.ts';
 import { errorCodes, isReadOnly, isTerminalDeployment, WindlassError } from '../model/index.ts';
-import { findDeployment, getDeployment, getEnvironment } from '../store/index.ts';
-import type { Db } from '../store/index.ts';
+import {
+  countResources,
+  findDeployment,
+  getDeployment,
+  getEnvironment,
+  listPlannedDestroys,
+  listUndone,
+  loadVersions,
+  openRunsOf,
+} from '../store/index.ts';
+import type { Db, Versions } from '../store/index.ts';
 import type { Asked, Context } from './context.ts';
 import { authorize, scopeOf } from './context.ts';
 import { checkDeploymentRequest, lastSuccessBefore } from './deployment-request.ts';
 import type { CheckedRequest, DeploymentRequestInput } from './deployment-request.ts';
 import type { Outlook, OutlookNode } from './outlook.ts';
 import { findPlace } from './places.ts';
-import { changesFirst, plannedDestroys, resourceCounts, undoneBy, versionsOf } from './preview-records.ts';
-import type { Versions } from './preview-records.ts';
 
 interface Look {
   readonly root: Environment;
@@ -32,7 +39,7 @@ interface Look {
 async function outlookOf(context: Context, { root, type, request }: Look): Promise<Outlook | null> {
   if (context.resolver === undefined) return null;
   const busy = root.currentDeploymentId !== null || root.flags.queued > 0;
-  const pending = busy && (await changesFirst(context.db.sql, root.id));
+  const pending = busy && (await openRunsOf(context.db.sql, root.id, { types: 'changing' })).length > 0;
   try {
     return await context.resolver.resolve({ environmentId: root.id, type, request, pending });
   } catch (thrown) {
@@ -54,7 +61,7 @@ function refusal(thrown: WindlassError): WindlassError {
 async function destroysOf(db: Db, { root, type }: Look, outlook: Outlook): Promise<PreviewDestroy[]> {
   if (type !== 'deploy' && type !== 'rollback') return [];
   const going = outlook.nodes.filter(({ removal }) => removal === 'destroy');
-  const counts = going.length === 0 ? new Map<string, number>() : await resourceCounts(db, going.map(idOf));
+  const counts = going.length === 0 ? new Map<string, number>() : await countResources(db, going.map(idOf));
   const whole = going.map((node): PreviewDestroy => ({
     alias: node.alias,
     name: node.name,
@@ -64,7 +71,7 @@ async function destroysOf(db: Db, { root, type }: Look, outlook: Outlook): Promi
     plannedIn: null,
   }));
   if (type === 'rollback' || outlook.commit === null || root.status === 'neverDeployed') return whole;
-  const planned = await plannedDestroys(db, root.id, outlook.commit);
+  const planned = await listPlannedDestroys(db, root.id, outlook.commit);
   const deployed = new Set(outlook.nodes.flatMap(({ alias, action }) => (action === 'deploy' ? [alias] : [])));
   return [...whole, ...planned.filter(({ alias }) => deployed.has(alias))];
 }
@@ -115,7 +122,7 @@ async function nodesOf(
   versions: { readonly now: Versions; readonly before: Versions },
 ): Promise<PreviewNode[]> {
   const ids = outlook.nodes.map(idOf).filter(Boolean);
-  const counts = await resourceCounts(db, ids);
+  const counts = await countResources(db, ids);
   const nodes = outlook.nodes.map((node): PreviewNode => {
     const id = idOf(node);
     const action = actionOf(node);
@@ -149,9 +156,9 @@ export function previewOperations(context: Context) {
       });
     }
     const basedOn = outlook.basedOn === null ? null : await getDeployment(db.sql, outlook.basedOn);
-    const now = await versionsOf(db.sql, root.id, null);
+    const now = await loadVersions(db.sql, root.id, null);
     const before =
-      planned.type === 'rollback' && basedOn ? await versionsOf(db.sql, root.id, basedOn.number) : new Map();
+      planned.type === 'rollback' && basedOn ? await loadVersions(db.sql, root.id, basedOn.number) : new Map();
     return {
       environmentId: root.id,
       environmentName: root.name,
@@ -205,13 +212,13 @@ export function previewOperations(context: Context) {
 
 /** Of a run in progress: what it has begun to change by now. */
 async function previewTakingBack({ db }: Context, deployment: Deployment, root: Environment): Promise<Preview> {
-  const undone = await undoneBy(db.sql, deployment.id);
-  const counts = await resourceCounts(
+  const undone = (await listUndone(db.sql, deployment.id)).filter(({ undo }) => undo !== 'keep').reverse();
+  const counts = await countResources(
     db.sql,
     undone.map(({ environmentId }) => environmentId),
   );
-  const before = await versionsOf(db.sql, root.id, deployment.number - 1);
-  const nodes = undone.map(({ environmentId, alias, name, action, commit }): PreviewNode => ({
+  const before = await loadVersions(db.sql, root.id, deployment.number - 1);
+  const nodes = undone.map(({ environmentId, alias, name, undo: action, commit }): PreviewNode => ({
     alias,
     name,
     action,

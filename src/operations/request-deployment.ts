@@ -7,9 +7,12 @@ import {
   createDeployment,
   getDeployment,
   getEnvironment,
+  openRunsOf,
+  readIdempotentAnswer,
   readInstallation,
   recordEvent,
   stillWorkedOn,
+  setRunStatus,
 } from '../store/index.ts';
 import type { Db } from '../store/index.ts';
 import { audit, plainActor, scopeOf } from './context.ts';
@@ -168,15 +171,7 @@ async function requireNoOverlap(
     'rollback',
     ...(type === 'drift' ? (['drift'] as const) : []),
   ];
-  const other = await tx
-    .selectFrom('deployments')
-    .select(['number', 'type', 'status'])
-    .where('environment_id', '=', created.environmentId)
-    .where('id', '<>', created.id)
-    .where('type', 'in', inTheWay)
-    .where('finished_at', 'is', null)
-    .orderBy('number')
-    .executeTakeFirst();
+  const [other] = await openRunsOf(tx, created.environmentId, { types: inTheWay, besides: created.id });
   if (other === undefined) return;
   throw new WindlassError(
     'conflict',
@@ -188,13 +183,7 @@ async function requireNoOverlap(
 }
 
 async function recall(db: Db, { actor, key }: Remembered): Promise<string | null> {
-  const row = await db
-    .selectFrom('idempotency_keys')
-    .select('response_body')
-    .where('actor', '=', actor)
-    .where('key', '=', key)
-    .executeTakeFirst();
-  const parsed = rememberedSchema.safeParse(row?.response_body);
+  const parsed = rememberedSchema.safeParse(await readIdempotentAnswer(db, { actor, key }));
   return parsed.success ? parsed.data.deploymentId : null;
 }
 
@@ -206,27 +195,10 @@ async function found(db: Db, id: string): Promise<PreparedDeployment> {
 
 /** Ends a run that is still queued here and not known to its environment's workflow, so that it is not sent again. */
 export async function dropQueued(context: Context, deployment: Deployment, reason: string): Promise<void> {
-  await context.db.transaction(async (tx) => {
-    const changed = await tx
-      .updateTable('deployments')
-      .set({
-        status: 'cancelled',
-        finished_at: new Date(context.clock()),
-        error: JSON.stringify({ class: 'cancelled', message: reason }),
-      })
-      .where('id', '=', deployment.id)
-      .where('status', '=', 'queued')
-      .returning('id')
-      .executeTakeFirst();
-    if (!changed) return;
-    await recordEvent(tx, {
-      type: 'deployment.status',
-      environmentId: deployment.environmentId,
-      deploymentId: deployment.id,
-      alias: null,
-      data: { status: 'cancelled', number: deployment.number, type: deployment.type, message: reason },
-    });
-  });
+  const error = { class: 'cancelled', message: reason };
+  await context.db.transaction((tx) =>
+    setRunStatus(tx, deployment.id, { status: 'cancelled', from: 'queued', error, message: reason }),
+  );
 }
 
 /** Hands a queued run to its environment's workflow. Sending one twice changes nothing. */

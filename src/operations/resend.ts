@@ -1,6 +1,14 @@
-import { sql } from 'kysely';
 import { isTerminalDeployment, WindlassError } from '../model/index.ts';
-import { getApproval, getDeployment, getEnvironment, listUndelivered, settleControlRequest } from '../store/index.ts';
+import {
+  getApproval,
+  getDeployment,
+  getEnvironment,
+  listDueEnvironments,
+  listQueued,
+  listUndelivered,
+  listUnheardDecisions,
+  settleControlRequest,
+} from '../store/index.ts';
 import type { RecordedControl } from '../store/index.ts';
 import { deliverDecision } from './approvals.ts';
 import type { Context } from './context.ts';
@@ -98,28 +106,16 @@ export function resendOperations(context: Context) {
     async resendPending(limit: number): Promise<number> {
       if (await isHeld(db.sql)) return 0;
       await settleArrival(context);
-      const queued = await sql<{ id: string }>`
-        SELECT id FROM deployments WHERE status = 'queued' AND finished_at IS NULL AND queued_at < now() - make_interval(secs => ${graceSeconds})
-        ORDER BY queued_at LIMIT ${limit}`.execute(db.sql);
+      const look = { graceSeconds, limit };
+      const queued = await listQueued(db.sql, look);
       const controls = await listUndelivered(db.sql, graceSeconds, limit);
-      const decisions = await sql<{ id: string; compensation: boolean; by: string; comment: string | null }>`
-        SELECT a.id, a.compensation, a.decisions -> -1 ->> 'by' AS by, a.decisions -> -1 ->> 'comment' AS comment
-        FROM approvals a JOIN node_runs n ON n.deployment_id = a.deployment_id AND n.index = a.index AND n.compensation = a.compensation
-          JOIN deployments d ON d.id = a.deployment_id
-        WHERE a.status IN ('approved', 'rejected') AND n.status = 'waitingForApproval' AND d.finished_at IS NULL
-          AND a.decided_at < now() - make_interval(secs => ${graceSeconds})
-          AND NOT EXISTS (SELECT 1 FROM approvals newer WHERE newer.deployment_id = a.deployment_id AND newer.index = a.index
-            AND newer.compensation = a.compensation AND newer.id > a.id)
-        ORDER BY a.decided_at LIMIT ${limit}`.execute(db.sql);
-      const expiring = await sql<{ id: string }>`
-        SELECT id FROM environments WHERE expires_at < now() + interval '2 minutes' AND NOT archived AND parent_id IS NULL
-          AND status IN ('active', 'partlyDeployed', 'failed')
-        ORDER BY expires_at LIMIT ${limit}`.execute(db.sql);
+      const decisions = await listUnheardDecisions(db.sql, look);
+      const due = await listDueEnvironments(db.sql, limit);
       const work = [
-        ...queued.rows.map((row) => () => resendQueued(context, row.id)),
+        ...queued.map((id) => () => resendQueued(context, id)),
         ...controls.map((recorded) => () => resendControl(context, recorded)),
-        ...decisions.rows.map((row) => () => resendDecision(context, row)),
-        ...expiring.rows.map((row) => () => reviveExpiry(context, row.id)),
+        ...decisions.map((decision) => () => resendDecision(context, decision)),
+        ...due.map((id) => () => reviveExpiry(context, id)),
       ];
       let sent = 0;
       for (const one of work) {

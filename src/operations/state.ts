@@ -1,7 +1,7 @@
 import type { Environment, Page, StateVersion } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
 import type { StateDiff, StateLock } from '../state/index.ts';
-import { findEnvironment, getEnvironment, recordEvent } from '../store/index.ts';
+import { findEnvironment, getEnvironment, markVerified } from '../store/index.ts';
 import { audit, authorize, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
 
@@ -129,14 +129,7 @@ export function stateOperations(context: Context) {
       const before = environment.flags.stateUnverified;
       if (before === null) return environment;
       await db.transaction(async (tx) => {
-        await tx.updateTable('environments').set({ state_unverified: null }).where('id', '=', environment.id).execute();
-        await recordEvent(tx, {
-          type: 'environment.status',
-          environmentId: environment.id,
-          deploymentId: null,
-          alias: environment.alias,
-          data: { status: environment.status, stateUnverified: null },
-        });
+        await markVerified(tx, environment);
         await audit(tx, ask.actor, {
           action: 'state.verify',
           targetType: 'environment',

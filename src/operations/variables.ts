@@ -20,7 +20,7 @@ import {
   getVariable,
   listVariables as readVariables,
   loadVariableLayers,
-  toNullableJson,
+  updateVariableRules,
   upsertVariable,
 } from '../store/index.ts';
 import type { Db, PageRequest } from '../store/index.ts';
@@ -291,18 +291,7 @@ export function variableOperations(context: Context) {
       return db.transaction(async (tx) => {
         let after: VariableDto;
         if (keepsSecret) {
-          await tx
-            .updateTable('variables')
-            .set({
-              read_only: input.readOnly,
-              required: input.required,
-              regex: input.regex ?? null,
-              allowed: toNullableJson(input.allowed),
-              description: input.description ?? null,
-              updated_at: new Date(context.clock()),
-            })
-            .where('id', '=', id)
-            .execute();
+          await updateVariableRules(tx, id, input);
           after = await getVariable(tx, id, 'all');
         } else after = await upsertVariable(tx, secrets, place, input);
         await audit(tx, actor, {

@@ -1,5 +1,5 @@
 import type { Actor } from '../model/index.ts';
-import { insertAuditEntry } from '../store/index.ts';
+import { insertAuditEntry, projectOfEnvironment } from '../store/index.ts';
 import type { Db } from '../store/index.ts';
 
 export interface StateAudit {
@@ -13,17 +13,12 @@ export interface StateAudit {
 /** Writes down what a person did to a state. Call in the transaction that does it. */
 export async function audit(db: Db, entry: StateAudit): Promise<void> {
   const { actor, action, environmentId, before, after } = entry;
-  const row = await db
-    .selectFrom('environments')
-    .select('project_id')
-    .where('id', '=', environmentId)
-    .executeTakeFirst();
   await insertAuditEntry(db, {
     actor,
     action,
     targetType: 'environment',
     targetId: environmentId,
-    projectId: row?.project_id ?? null,
+    projectId: await projectOfEnvironment(db, environmentId),
     before,
     after,
   });

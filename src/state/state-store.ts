@@ -1,17 +1,9 @@
+import { fenceGrant, fenceGrantsOf, latestStateVersion, pruneGrants } from '../store/index.ts';
 import type { Database } from '../store/index.ts';
-import { createGrants, fenceGrant, fenceRun, pruneGrants } from './grants.ts';
+import { createGrants } from './grants.ts';
 import { dropLock, forceUnlock, lockOf, releaseLock, takeLock } from './locks.ts';
 import type { StateContext, StateSecrets, StateStore } from './types.ts';
-import {
-  diffVersions,
-  latest,
-  listVersions,
-  readLatest,
-  readVersion,
-  removeState,
-  restore,
-  writeVersion,
-} from './versions.ts';
+import { diffVersions, listVersions, readLatest, readVersion, removeState, restore, writeVersion } from './versions.ts';
 
 export interface StateStoreOptions {
   readonly db: Database;
@@ -38,10 +30,10 @@ export function createStateStore(options: StateStoreOptions): StateStore {
       unlock: (grant, lockId) => dropLock(context, grant, lockId),
     },
     grant: grants.create,
-    fenceGrant: (grantId) => fenceGrant(context, grantId),
-    fenceRun: (run) => fenceRun(context, run),
-    pruneGrants: (olderThanMs) => pruneGrants(context, olderThanMs),
-    latest: (environmentId) => latest(context.db, environmentId),
+    fenceGrant: (grantId) => fenceGrant(context.db, grantId),
+    fenceRun: (run) => fenceGrantsOf(context.db, run),
+    pruneGrants: (olderThanMs) => pruneGrants(context.db, new Date(Date.now() - olderThanMs)),
+    latest: (environmentId) => latestStateVersion(context.db, environmentId),
     lockOf: (environmentId) => lockOf(context.db, environmentId),
     releaseLock: (request) => releaseLock(context, request),
     forceUnlock: (request) => forceUnlock(context, request),

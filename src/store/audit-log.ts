@@ -133,3 +133,20 @@ export async function listAuditEntries(db: Db, scope: Scope, filter: AuditFilter
     },
   });
 }
+
+/** Whether the audit log says already that a firing of a schedule came to nothing. */
+export async function isSkipAudited(
+  db: Db,
+  { environmentId, kind, firedAt }: { environmentId: string; kind: string; firedAt: string },
+): Promise<boolean> {
+  const row = await db
+    .selectFrom('audit_log')
+    .select('id')
+    .where('target_type', '=', 'environment')
+    .where('target_id', '=', environmentId)
+    .where('action', '=', 'schedule.skipped')
+    .where(sql<boolean>`after ->> 'firedAt' = ${firedAt} AND after ->> 'kind' = ${kind}`)
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
+}

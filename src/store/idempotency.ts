@@ -69,6 +69,17 @@ export function stillWorkedOn(key: string): WindlassError {
   });
 }
 
+/** The body that was answered to the request with a key; undefined when there is none. */
+export async function readIdempotentAnswer(db: Db, { actor, key }: IdempotencyKey): Promise<unknown> {
+  const row = await db
+    .selectFrom('idempotency_keys')
+    .select('response_body')
+    .where('actor', '=', actor)
+    .where('key', '=', key)
+    .executeTakeFirst();
+  return row?.response_body;
+}
+
 /** Keeps the first answer for repeats. It is stored as it is: bodies with secrets do not belong here. */
 export async function completeIdempotencyKey(
   db: Db,

@@ -131,3 +131,27 @@ export async function deleteProject(db: Db, id: string): Promise<void> {
     throw isForeignKeyViolation(error) ? inUse : error;
   }
 }
+
+/** Names of what is in a project, some of each. */
+export async function listProjectContents(
+  db: Db,
+  id: string,
+): Promise<{
+  readonly environments: readonly { readonly name: string; readonly archived: boolean }[];
+  readonly templates: readonly string[];
+}> {
+  const of = (table: 'environments' | 'templates') => db.selectFrom(table).where('project_id', '=', id).limit(20);
+  const environments = await of('environments').select(['name', 'archived']).execute();
+  const templates = await of('templates').select('name').execute();
+  return { environments, templates: templates.map(({ name }) => name) };
+}
+
+/** Throws `conflict` when the name is taken. */
+export async function renameProject(db: Db, id: string, name: string): Promise<void> {
+  try {
+    await db.updateTable('projects').set({ name }).where('id', '=', id).execute();
+  } catch (thrown) {
+    if (isUniqueViolation(thrown)) throw new WindlassError('conflict', `there is already a project "${name}"`);
+    throw thrown;
+  }
+}

@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import { z } from 'zod';
 import { undoingAction } from '../definition/index.ts';
 import { nodeActions } from '../model/index.ts';
-import type { CompensationNode, NodeAction } from '../model/index.ts';
+import type { CompensationNode } from '../model/index.ts';
 import type { Db } from './database.ts';
 import { toJson } from './json.ts';
 
@@ -19,7 +19,9 @@ const undoableSchema = z.object({
 });
 
 /** A node of a run, and what takes it back. */
-export type UndoneNode = Omit<z.infer<typeof undoableSchema>, 'action'> & { readonly undo: NodeAction };
+export type UndoneNode = Omit<z.infer<typeof undoableSchema>, 'action'> & {
+  readonly undo: ReturnType<typeof undoingAction>;
+};
 
 /** The nodes of a run in their order, each with what takes it back now: `keep` when nothing has to. */
 export async function listUndone(db: Db, deploymentId: string): Promise<UndoneNode[]> {

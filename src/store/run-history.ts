@@ -185,7 +185,7 @@ export async function listPlannedDestroys(db: Db, environmentId: string, commit:
 const deployRunSchema = z.object({
   type: z.enum(deploymentTypes),
   trigger: z.string(),
-  request: deploymentRequestSchema,
+  request: deploymentRequestSchema.pick({ partial: true, restoreNodes: true }),
   succeeded: z.boolean(),
   finished_at: z.date(),
 });
@@ -196,7 +196,8 @@ export async function listDeploysSinceDestroy(
   environmentId: string,
 ): Promise<z.infer<typeof deployRunSchema>[]> {
   const { rows } = await sql`
-    SELECT d.type, d.trigger, d.request, d.status = 'succeeded' AS succeeded, d.finished_at
+    SELECT d.type, d.trigger, d.status = 'succeeded' AS succeeded, d.finished_at,
+      jsonb_strip_nulls(jsonb_build_object('partial', d.request -> 'partial', 'restoreNodes', d.request -> 'restoreNodes')) AS request
     FROM deployments d WHERE d.environment_id = ${environmentId} AND d.type IN ('deploy', 'rollback')
       AND d.finished_at IS NOT NULL AND (d.started_at IS NOT NULL OR d.status = 'succeeded')
       AND d.number > COALESCE((SELECT max(number) FROM deployments gone

@@ -11,7 +11,7 @@ import {
 import type { NodeSnapshot, RunNode } from '../model/index.ts';
 import type { Db } from './database.ts';
 import { recordEvents } from './events.ts';
-import { toJson } from './json.ts';
+import { fromJson, toJson } from './json.ts';
 import { noneOf, oneOf } from './lists.ts';
 import { endGrants } from './state-grants.ts';
 /** One node as it is written down for a run. */
@@ -206,4 +206,28 @@ export async function closeNodes(
     })),
   );
   return rows.length;
+}
+
+const snapshotRowSchema = z.object({ status: z.enum(nodeStatuses), snapshot: nodeSnapshotSchema.nullable() });
+
+/** A node of a run itself, kept to the end of the transaction; null when there is none. */
+export async function lockNodeSnapshot(
+  tx: Db,
+  { deploymentId, index }: { readonly deploymentId: string; readonly index: number },
+): Promise<z.infer<typeof snapshotRowSchema> | null> {
+  const { rows } = await sql`
+    SELECT status, snapshot FROM node_runs WHERE deployment_id = ${deploymentId} AND index = ${index} AND NOT compensation FOR UPDATE`.execute(
+    tx,
+  );
+  return rows[0] === undefined ? null : fromJson(snapshotRowSchema, rows[0], `node ${index} of ${deploymentId}`);
+}
+
+/** Gives a node of a run itself another snapshot, for its next try. */
+export async function saveNodeSnapshot(
+  db: Db,
+  { deploymentId, index }: { readonly deploymentId: string; readonly index: number },
+  snapshot: NodeSnapshot,
+): Promise<void> {
+  await sql`UPDATE node_runs SET snapshot = ${toJson(snapshot)}::jsonb
+    WHERE deployment_id = ${deploymentId} AND index = ${index} AND NOT compensation`.execute(db);
 }

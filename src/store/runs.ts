@@ -1,7 +1,7 @@
 /** A run as a whole, as the engine sees it. */
 import { sql } from 'kysely';
 import { z } from 'zod';
-import type { Actor, DeploymentRequest, DeploymentStatus, DeploymentType, StopMode } from '../model/index.ts';
+import type { Actor, DeploymentRequest, DeploymentStatus, DeploymentType, RunError, StopMode } from '../model/index.ts';
 import {
   actorSchema,
   deploymentRequestSchema,
@@ -203,6 +203,15 @@ export async function setRunStatus(
     },
   });
   return true;
+}
+
+/** Writes down what has gone wrong with a run as a whole. */
+export async function recordRunError(db: Db, deploymentId: string, error: RunError): Promise<void> {
+  await db
+    .updateTable('deployments')
+    .set({ error: toJson(error) })
+    .where('id', '=', deploymentId)
+    .execute();
 }
 
 /** Says what a run does before it has nodes; kept for those who ask, and told to those who follow. Repeating it says nothing. */

@@ -373,6 +373,7 @@ export type DeploymentRow = Selectable<DeploymentsTable>;
 export type NodeRunRow = Selectable<NodeRunsTable>;
 export type TemplateRow = Selectable<TemplatesTable>;
 export type VariableRow = Selectable<VariablesTable>;
+export type ApiKeyRow = Selectable<ApiKeysTable>;
 export type ApprovalRow = Selectable<ApprovalsTable>;
 export type NewRow<T extends keyof Schema> = Insertable<Schema[T]>;
 export type RowPatch<T extends keyof Schema> = Updateable<Schema[T]>;

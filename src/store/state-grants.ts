@@ -2,6 +2,7 @@
 import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
 import { systemActor, terminalNodeStatuses } from '../model/index.ts';
+import type { NodeKey } from '../model/index.ts';
 import type { Db } from './database.ts';
 import { eventChannel } from './events.ts';
 import { oneOf } from './lists.ts';
@@ -76,4 +77,73 @@ export async function endLeftGrants(db: Db, limit: number): Promise<number> {
     )}
     SELECT (SELECT count(*)::int FROM fenced) AS ended, (SELECT count(*) FROM freed_told)`.execute(db);
   return (rows[0]?.ended ?? 0) + (await freeEndedLocks(db));
+}
+
+export interface StoredGrant {
+  readonly id: string;
+  readonly environmentId: string;
+  readonly readOnly: boolean;
+  /** In hexadecimal. */
+  readonly tokenHash: string;
+}
+
+/** Writes down a grant for the call of a node. */
+export async function insertGrant(db: Db, grant: StoredGrant & NodeKey): Promise<void> {
+  await db
+    .insertInto('state_grants')
+    .values({
+      id: grant.id,
+      environment_id: grant.environmentId,
+      deployment_id: grant.deploymentId,
+      index: grant.index,
+      compensation: grant.compensation,
+      read_only: grant.readOnly,
+      token_hash: grant.tokenHash,
+    })
+    .execute();
+}
+
+/** By its id; null when there is none. Whether it is fenced is looked at in the statement that acts. */
+export async function findGrant(db: Db, id: string): Promise<StoredGrant | null> {
+  const row = await db
+    .selectFrom('state_grants')
+    .select(['id', 'environment_id as environmentId', 'read_only as readOnly', 'token_hash as tokenHash'])
+    .where('id', '=', id)
+    .executeTakeFirst();
+  return row ?? null;
+}
+
+/** The update waits for statements that hold the grant's row, and later ones see it fenced: there is nothing between. */
+export async function fenceGrant(db: Db, grantId: string): Promise<void> {
+  await db
+    .updateTable('state_grants')
+    .set({ fenced_at: sql`now()` })
+    .where('id', '=', grantId)
+    .where('fenced_at', 'is', null)
+    .execute();
+}
+
+/** Fences all grants of a node; answers their ids. */
+export async function fenceGrantsOf(db: Db, node: NodeKey): Promise<string[]> {
+  const rows = await db
+    .updateTable('state_grants')
+    .set({ fenced_at: sql`coalesce(fenced_at, now())` })
+    .where('deployment_id', '=', node.deploymentId)
+    .where('index', '=', node.index)
+    .where('compensation', '=', node.compensation)
+    .returning('id')
+    .execute();
+  return rows.map(({ id }) => id);
+}
+
+/** Drops grants from before a date that hold no lock; answers how many. */
+export async function pruneGrants(db: Db, before: Date): Promise<number> {
+  const result = await db
+    .deleteFrom('state_grants')
+    .where('created_at', '<', before)
+    .where((eb) =>
+      eb.not(eb.exists(eb.selectFrom('state_locks').select('lock_id').whereRef('grant_id', '=', 'state_grants.id'))),
+    )
+    .executeTakeFirst();
+  return Number(result.numDeletedRows);
 }

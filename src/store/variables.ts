@@ -299,3 +299,23 @@ function openValue(secrets: Secrets, row: VariableRow): VariableValue | undefine
     place,
   );
 }
+
+/** Changes all of a variable but its value, which stays as it is stored. */
+export async function updateVariableRules(
+  db: Db,
+  id: string,
+  rules: Pick<VariableInput, 'readOnly' | 'required' | 'regex' | 'allowed' | 'description'>,
+): Promise<void> {
+  await db
+    .updateTable('variables')
+    .set({
+      read_only: rules.readOnly,
+      required: rules.required,
+      regex: rules.regex ?? null,
+      allowed: toNullableJson(rules.allowed),
+      description: rules.description ?? null,
+      updated_at: sql<Date>`now()`,
+    })
+    .where('id', '=', id)
+    .execute();
+}
