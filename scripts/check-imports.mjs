@@ -1,5 +1,5 @@
-// Checks what docs/architecture.md promises: imports point down, a room is entered by its door (index.ts) alone, the
-// workflow bundle carries neither zod nor Node, and no file grows past what one can read.
+// Checks what docs/architecture.md promises: imports point down, a room is entered by its door (index.ts) alone, all SQL is
+// in the store, the workflow bundle carries neither zod nor Node, and no file grows past what one can read.
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -115,13 +115,29 @@ function importsOf(text) {
   return found;
 }
 
+const isTest = (file) => !file.startsWith('src/') || /(\.test|\.test-support|\.fixture|\/testing)\.ts$/.test(file);
+
+/** How queries are written, by hand and with the query builder. Tests may plant what the store would not write. */
+const query =
+  /\bsql(?:<[^`;]*>)?`|\bsql\.(?:raw|ref|table|lit|join)\(|\.(?:selectFrom|insertInto|updateTable|deleteFrom|mergeInto)\(/g;
+
+function checkQueries(file, text) {
+  if (isTest(file) || file.startsWith('src/store/')) return;
+  for (const { index } of text.matchAll(query)) {
+    const line = text.slice(0, index).split('\n').length;
+    problems.push(`${file}:${line}: asks the database by itself; all SQL is in src/store/`);
+  }
+}
+
 const modules = new Map();
 for (const file of ['src', 'test', 'bench'].flatMap(sourcesIn)) {
   const text = readFileSync(join(root, file), 'utf8');
   const lines = text.split('\n').length - 1;
   const longest = file.endsWith('.test.ts') ? longestTest : longestFile;
   if (lines > longest) problems.push(`${file}: ${lines} lines; more than ${longest} is several things in one file`);
-  if (file.endsWith('.ts')) modules.set(file, importsOf(text));
+  if (!file.endsWith('.ts')) continue;
+  modules.set(file, importsOf(text));
+  checkQueries(file, text);
 }
 
 /** Path of a relative import from the root of the repository; null for a package. */
@@ -129,8 +145,6 @@ function target(file, from) {
   if (!from.startsWith('.')) return null;
   return join(dirname(file), from).split(sep).join('/');
 }
-
-const isTest = (file) => !file.startsWith('src/') || /(\.test|\.test-support|\.fixture|\/testing)\.ts$/.test(file);
 
 /** The room a file belongs to; a single file in src/ is a room of its own. */
 function roomOf(file) {
@@ -146,6 +160,8 @@ function checkImport(file, { from, line }) {
   const here = `${file}:${line}`;
   if (to === null) {
     if (from.startsWith('/')) problems.push(`${here}: imports an absolute path, ${from}`);
+    if (/^kysely(\/|$)/.test(from) && !isTest(file) && !file.startsWith('src/store/'))
+      problems.push(`${here}: imports ${from}; all SQL is in src/store/`);
     return;
   }
   if (!to.startsWith('src/')) {

@@ -4,13 +4,14 @@ import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Connection } from '@temporalio/client';
 import { audit, confirmKeys, createSecretBox, keyIdOf, systemPrincipal } from './access/index.ts';
-import { arrive, copyRecords, openTarget, readBackup, restoreRecords, writeBackup } from './backup/index.ts';
-import type { CopyProgress } from './backup/index.ts';
+import { arrive, openTarget, readBackup, restoreRecords, writeBackup } from './backup/index.ts';
 import type { Config } from './config.ts';
 import { openEncryptionKeys } from './key-file.ts';
 import { findRunning } from './embedded/index.ts';
 import { messageOf, searchAttributes, WindlassError } from './model/index.ts';
 import {
+  atOneMoment,
+  copyRecords,
   listLocalSources,
   listOpenRuns,
   migrate,
@@ -19,7 +20,7 @@ import {
   readInstallation,
   writeInstallation,
 } from './store/index.ts';
-import type { Database } from './store/index.ts';
+import type { CopyProgress, Database } from './store/index.ts';
 import type { TemporalConnectionOptions } from './temporal-connection.ts';
 
 /** A name for what is kept, such as `20260131T101500`. */
@@ -296,15 +297,12 @@ async function copyTo(
   const { db } = await openTarget(target, { aside: false });
   try {
     await migrate(db.sql);
-    await from.sql
-      .transaction()
-      .setIsolationLevel('repeatable read')
-      .execute((source) =>
-        db.transaction(async (tx) => {
-          await copyRecords(source, tx, onProgress);
-          await arrive(tx, { how: 'move', asOf, graceHours: 0, id });
-        }),
-      );
+    await atOneMoment(from.sql, (source) =>
+      db.transaction(async (tx) => {
+        await copyRecords(source, tx, onProgress);
+        await arrive(tx, { how: 'move', asOf, graceHours: 0, id });
+      }),
+    );
   } finally {
     await db.close();
   }

@@ -4,9 +4,9 @@ import type { Problem, RunNode } from '../model/index.ts';
 import { kindOf, poolQueue, taskQueues } from '../model/index.ts';
 import { performers } from '../node/index.ts';
 import { listPoolNames, poolSettings } from '../store/index.ts';
+import type { NewNode, RunRow } from '../store/index.ts';
 import type { ResolveDeps } from './deps.ts';
 import { refuse } from './resolution.ts';
-import type { NewNode, RunRow } from './run-store.ts';
 
 /** The nodes with their task queues. Refuses a run whose pools are not there. */
 export async function routeNodes(deps: ResolveDeps, run: RunRow, nodes: readonly NewNode[]): Promise<NewNode[]> {

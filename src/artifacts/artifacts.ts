@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { newId, WindlassError } from '../model/index.ts';
 import type { SecretBox } from '../access/index.ts';
-import type { Database } from '../store/index.ts';
+import { findArtifact, insertArtifact, newestArtifact } from '../store/index.ts';
+import type { Database, StoredArtifact } from '../store/index.ts';
 
 export const artifactKinds = ['plan', 'planText', 'planJson', 'flowVariables'] as const;
 export type ArtifactKind = (typeof artifactKinds)[number];
@@ -16,17 +17,7 @@ export interface NewArtifact {
   readonly body: Uint8Array;
 }
 
-export interface ArtifactInfo {
-  readonly id: string;
-  readonly deploymentId: string;
-  readonly index: number;
-  readonly kind: string;
-  /** Of the plain content, in hexadecimal. */
-  readonly sha256: string;
-  /** Of the plain content, in bytes. */
-  readonly size: number;
-  readonly createdAt: string;
-}
+export type ArtifactInfo = StoredArtifact;
 
 export interface Artifact extends ArtifactInfo {
   readonly body: Uint8Array;
@@ -47,30 +38,6 @@ export interface ArtifactsOptions {
   readonly secrets: Pick<SecretBox, 'sealBytes' | 'openBytes'>;
 }
 
-const columns = ['id', 'deployment_id', 'index', 'kind', 'sha256', 'size', 'created_at'] as const;
-
-interface Row {
-  readonly id: string;
-  readonly deployment_id: string;
-  readonly index: number;
-  readonly kind: string;
-  readonly sha256: string;
-  readonly size: number;
-  readonly created_at: Date;
-}
-
-function toInfo(row: Row): ArtifactInfo {
-  return {
-    id: row.id,
-    deploymentId: row.deployment_id,
-    index: row.index,
-    kind: row.kind,
-    sha256: row.sha256,
-    size: row.size,
-    createdAt: row.created_at.toISOString(),
-  };
-}
-
 export function createArtifacts({ db: { sql: db }, secrets }: ArtifactsOptions): Artifacts {
   return {
     async put({ deploymentId, index, kind, body }) {
@@ -85,26 +52,19 @@ export function createArtifacts({ db: { sql: db }, secrets }: ArtifactsOptions):
         );
       }
       const id = newId('plan');
-      await db
-        .insertInto('artifacts')
-        .values({
-          id,
-          deployment_id: deploymentId,
-          index,
-          kind,
-          sha256: createHash('sha256').update(body).digest('hex'),
-          size: body.byteLength,
-          body: secrets.sealBytes(body, id),
-        })
-        .execute();
+      await insertArtifact(db, {
+        id,
+        deploymentId,
+        index,
+        kind,
+        sha256: createHash('sha256').update(body).digest('hex'),
+        size: body.byteLength,
+        body: secrets.sealBytes(body, id),
+      });
       return id;
     },
     async get(id) {
-      const row = await db
-        .selectFrom('artifacts')
-        .select([...columns, 'body'])
-        .where('id', '=', id)
-        .executeTakeFirst();
+      const row = await findArtifact(db, id);
       if (!row) {
         throw new WindlassError('notFound', `there is no artifact ${id}`, { hint: 'Plan again.', class: 'stalePlan' });
       }
@@ -115,20 +75,8 @@ export function createArtifacts({ db: { sql: db }, secrets }: ArtifactsOptions):
           class: 'stalePlan',
         });
       }
-      return { ...toInfo(row), body };
+      return { ...row, body };
     },
-    async find({ deploymentId, index, kind }) {
-      const row = await db
-        .selectFrom('artifacts')
-        .select(columns)
-        .where('deployment_id', '=', deploymentId)
-        .where('index', '=', index)
-        .where('kind', '=', kind)
-        .orderBy('created_at', 'desc')
-        .orderBy('id', 'desc')
-        .limit(1)
-        .executeTakeFirst();
-      return row ? toInfo(row) : null;
-    },
+    find: (query) => newestArtifact(db, query),
   };
 }

@@ -1,5 +1,4 @@
-export { arrive, copyRecords } from './copy.ts';
-export type { CopyProgress } from './copy.ts';
+export { arrive } from './arrive.ts';
 export { openTarget } from './target.ts';
 export { readBackup, restoreRecords } from './restore.ts';
 export type { CheckedBackup } from './restore.ts';

@@ -4,10 +4,9 @@ import { open, stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { messageOf, WindlassError } from '../model/index.ts';
-import { checksumOf, ensureDefaults, migrate, migrations } from '../store/index.ts';
-import type { Database, Migration } from '../store/index.ts';
-import { arrive, writeRecords } from './copy.ts';
-import type { CopyProgress } from './copy.ts';
+import { checksumOf, ensureDefaults, migrate, migrations, writeRecords } from '../store/index.ts';
+import type { CopyProgress, Database, Migration } from '../store/index.ts';
+import { arrive } from './arrive.ts';
 import { formatVersion, headerSchema, magic, trailerBytes, unwrapKeys } from './header.ts';
 import type { BackupHeader } from './header.ts';
 

@@ -6,11 +6,9 @@ import { rename, rm } from 'node:fs/promises';
 import { pipeline, Readable } from 'node:stream';
 import { createGzip } from 'node:zlib';
 import type { Gzip } from 'node:zlib';
-import { sql } from 'kysely';
 import { messageOf, WindlassError } from '../model/index.ts';
-import type { Database } from '../store/index.ts';
-import { readRecords } from './copy.ts';
-import type { CopyProgress } from './copy.ts';
+import { atOneMoment, listMigrations, readRecords } from '../store/index.ts';
+import type { CopyProgress, Database } from '../store/index.ts';
 import { formatVersion, magic, wrapKeys } from './header.ts';
 import type { BackupHeader } from './header.ts';
 
@@ -48,21 +46,16 @@ export async function writeBackup(options: BackupOptions): Promise<{ bytes: numb
   const draft = `${file}.unfinished`;
   const createdAt = new Date().toISOString();
   try {
-    const bytes = await db.sql
-      .transaction()
-      .setIsolationLevel('repeatable read')
-      .execute(async (tx) => {
-        const { rows: migrations } = await sql<{ name: string; checksum: string }>`
-          SELECT name, checksum FROM windlass_migrations ORDER BY name`.execute(tx);
-        const header: BackupHeader = {
-          format: formatVersion,
-          windlass: options.version,
-          createdAt,
-          migrations,
-          keys: wrapKeys(options.keys, passphrase),
-        };
-        return writeFile(draft, header, readRecords(tx, options.onProgress));
-      });
+    const bytes = await atOneMoment(db.sql, async (tx) => {
+      const header: BackupHeader = {
+        format: formatVersion,
+        windlass: options.version,
+        createdAt,
+        migrations: await listMigrations(tx),
+        keys: wrapKeys(options.keys, passphrase),
+      };
+      return writeFile(draft, header, readRecords(tx, options.onProgress));
+    });
     await rename(draft, file);
     return { bytes, createdAt };
   } catch (error) {

@@ -7,6 +7,7 @@ import {
   findStateLock,
   freeEndedLocks,
   insertStateLock,
+  inTransaction,
   recordEvent,
 } from '../store/index.ts';
 import type { Db } from '../store/index.ts';
@@ -80,7 +81,7 @@ export async function releaseLock(
   request: { environmentId: string; lockId: string; because: string },
 ): Promise<boolean> {
   const { environmentId, lockId, because } = request;
-  return db.transaction().execute(async (trx) => {
+  return inTransaction(db, async (trx) => {
     const row = await deleteStateLock(trx, environmentId, lockId);
     if (!row) return false;
     await audit(trx, {
@@ -107,7 +108,7 @@ export async function forceUnlock(
   request: { environmentId: string; actor: Actor; reason: string },
 ): Promise<StateLock | null> {
   const { environmentId, actor, reason } = request;
-  return db.transaction().execute(async (trx) => {
+  return inTransaction(db, async (trx) => {
     const lock = await lockOf(trx, environmentId);
     if (!lock) return null;
     if (lock.grantId !== null) await fenceGrant(trx, lock.grantId);

@@ -6,6 +6,7 @@ import {
   findStateVersion,
   insertOwnLock,
   insertStateVersion,
+  inTransaction,
   latestStateVersion,
   listStateVersions,
   lockGrantAndLock,
@@ -59,7 +60,7 @@ export async function writeVersion(
   const parsed = parseState(plain);
   const body = secrets.sealBytes(plain, environmentId);
   // a second statement, as only that sees what the lock's last holder wrote while this one waited for it
-  const before = await db.transaction().execute(async (trx) => {
+  const before = await inTransaction(db, async (trx) => {
     const holding = await holdLock(trx, grant, lockId);
     return insertStateVersion(trx, keepVersions, {
       ...parsed,
@@ -97,7 +98,7 @@ export async function writeVersion(
 export async function removeState({ db, keepVersions }: StateContext, grant: Grant): Promise<void> {
   const { environmentId } = grant;
   if (grant.readOnly) throw readOnly(environmentId);
-  await db.transaction().execute(async (trx) => {
+  await inTransaction(db, async (trx) => {
     const holding = await holdLock(trx, grant, null);
     const before = await latestStateVersion(trx, environmentId);
     if (!before) return;
@@ -171,7 +172,7 @@ export async function restore(
   request: { environmentId: string; versionId: number; actor: Actor },
 ): Promise<StateVersion> {
   const { environmentId, versionId, actor } = request;
-  return db.transaction().execute(async (trx) => {
+  return inTransaction(db, async (trx) => {
     const lockId = `restore-${randomBytes(8).toString('hex')}`;
     const info = lockInfoSchema.parse({ ID: lockId, Operation: 'restore', Who: actor.name });
     // held for this transaction only: a tool's lock waits for it, or stands in its way

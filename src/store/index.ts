@@ -1,5 +1,5 @@
 export { openBareDatabase, openDatabase } from './database.ts';
-export { checksumOf, migrate } from './migrate.ts';
+export { checksumOf, listMigrations, migrate } from './migrate.ts';
 export { migrations } from './migrations/index.ts';
 export type { Migration } from './migrations/index.ts';
 export type { Database, DatabaseOptions, Db } from './database.ts';
@@ -50,4 +50,6 @@ export * from './record-counts.ts';
 export { afterCommit } from './after-commit.ts';
 export * from './encryption-keys.ts';
 export * from './installation.ts';
+export * from './artifacts.ts';
+export * from './copy.ts';
 export * from './sealed-places.ts';

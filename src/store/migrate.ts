@@ -33,14 +33,19 @@ export async function migrate(db: Kysely<Schema>, known: readonly Migration[] = 
   });
 }
 
+/** The migrations that have made the tables what they are, by name. */
+export async function listMigrations(
+  db: Kysely<Schema>,
+): Promise<{ readonly name: string; readonly checksum: string }[]> {
+  const { rows } = await sql<{ name: string; checksum: string }>`
+    SELECT name, checksum FROM windlass_migrations ORDER BY name`.execute(db);
+  return rows;
+}
+
 async function applyMissing(db: Kysely<Schema>, known: readonly Migration[]): Promise<void> {
   await sql`CREATE TABLE IF NOT EXISTS windlass_migrations (
     name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`.execute(db);
-  const { rows } = await sql<{
-    name: string;
-    checksum: string;
-  }>`SELECT name, checksum FROM windlass_migrations`.execute(db);
-  const applied = new Map(rows.map((row) => [row.name, row.checksum]));
+  const applied = new Map((await listMigrations(db)).map((row) => [row.name, row.checksum]));
   const names = new Set(known.map((migration) => migration.name));
   const newer = [...applied.keys()].filter((name) => !names.has(name)).sort();
   if (newer.length > 0) {

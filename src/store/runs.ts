@@ -12,9 +12,11 @@ import {
   isTerminalDeployment,
   WindlassError,
 } from '../model/index.ts';
+import { afterCommit } from './after-commit.ts';
 import type { Db } from './database.ts';
 import { recordEvent } from './events.ts';
 import { toJson, toNullableJson } from './json.ts';
+import { tellEnding } from './run-ending.ts';
 
 export const runDefinitionSchema = z.object({
   title: z.string(),
@@ -177,7 +179,15 @@ export async function setRunStatus(
   const over = isTerminalDeployment(change.status);
   // What is dropped from the queue has never begun, and no rollback may take it for a deploy that did.
   const begins = change.status !== 'queued' && change.status !== 'cancelled';
-  const { rows } = await sql<{ environment_id: string; number: number; type: string; paused: boolean }>`
+  const { rows } = await sql<{
+    environment_id: string;
+    number: number;
+    type: DeploymentType;
+    paused: boolean;
+    started_at: Date | null;
+    finished_at: Date | null;
+    traceparent: string | null;
+  }>`
     UPDATE deployments SET status = ${change.status},
       paused = ${change.paused === undefined ? sql`paused` : change.paused},
       error = COALESCE(${toNullableJson(change.error)}::jsonb, error),
@@ -186,7 +196,7 @@ export async function setRunStatus(
       progress = CASE WHEN ${over} THEN NULL ELSE progress END,
       finished_at = CASE WHEN ${over} THEN now() ELSE NULL END
     WHERE id = ${deploymentId} AND finished_at IS NULL AND ${change.from === undefined ? sql`true` : sql`status = ${change.from}`}
-    RETURNING environment_id, number, type, paused`.execute(db);
+    RETURNING environment_id, number, type, paused, started_at, finished_at, traceparent`.execute(db);
   const row = rows[0];
   if (row === undefined) return false;
   await recordEvent(db, {
@@ -202,6 +212,7 @@ export async function setRunStatus(
       ...(change.message === undefined ? {} : { message: change.message }),
     },
   });
+  if (over) afterCommit(() => tellEnding({ ...row, id: deploymentId, ending: change.status }));
   return true;
 }
 

@@ -1,9 +1,8 @@
-import { randomUUID } from 'node:crypto';
+/** All records, out of one database and into another. */
 import { sql } from 'kysely';
 import { z } from 'zod';
 import { WindlassError } from '../model/index.ts';
-import { writeInstallation } from '../store/index.ts';
-import type { Db } from '../store/index.ts';
+import type { Db } from './database.ts';
 
 /** Rows copied so far, of so many. */
 export type CopyProgress = (done: number, total: number) => void;
@@ -19,11 +18,17 @@ const lineSchema = z.union([
 /** Every column as PostgreSQL writes it, so that nothing goes through types of ours. */
 const rowSchema = z.array(z.string().nullable());
 
-async function tablesOf(db: Db): Promise<string[]> {
+/** Names of the tables of a database, in their order. */
+async function allTablesOf(db: Db): Promise<string[]> {
   const { rows } = await sql<{ name: string }>`
     SELECT table_name AS name FROM information_schema.tables
     WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' ORDER BY table_name`.execute(db);
-  return rows.map(({ name }) => name).filter((name) => !left.has(name));
+  return rows.map(({ name }) => name);
+}
+
+/** Those whose rows are copied. */
+async function tablesOf(db: Db): Promise<string[]> {
+  return (await allTablesOf(db)).filter((name) => !left.has(name));
 }
 
 async function columnsOf(db: Db, table: string): Promise<{ name: string; type: string }[]> {
@@ -187,18 +192,9 @@ export async function copyRecords(from: Db, to: Db, onProgress?: CopyProgress): 
 
 /**
  * Settles what cannot be true any more where the records have arrived: tools that held locks are elsewhere, and nobody
- * knows what a call that was changing something has made. Leaves word for the first start.
+ * knows what a call that was changing something has made.
  */
-export async function arrive(
-  tx: Db,
-  {
-    how,
-    asOf,
-    graceHours,
-    id = randomUUID(),
-  }: { how: 'restore' | 'move'; asOf: string; graceHours: number; id?: string },
-): Promise<void> {
-  const at = new Date().toISOString();
+export async function settleArrivedRecords(tx: Db, at: string): Promise<void> {
   await sql`UPDATE environments e SET state_unverified = jsonb_build_object('since', ${at}::text, 'deploymentId', n.deployment_id,
       'reason', 'the backup was made while its tool was changing something', 'lockId', null)
     FROM node_runs n JOIN deployments d ON d.id = n.deployment_id
@@ -208,5 +204,34 @@ export async function arrive(
   await sql`DELETE FROM state_locks`.execute(tx);
   await sql`UPDATE state_grants SET fenced_at = now() WHERE fenced_at IS NULL`.execute(tx);
   await sql`DELETE FROM installation`.execute(tx);
-  await writeInstallation(tx, 'arrived', { id, how, at, asOf, graceHours, done: false });
+}
+
+/** Lets a function read all records as they are at one moment, while others go on. */
+export function atOneMoment<T>(db: Db, read: (tx: Db) => Promise<T>): Promise<T> {
+  return db.transaction().setIsolationLevel('repeatable read').execute(read);
+}
+
+/** The tables that are in the way of a copy; none when there are none, or when a copy that was cut off has left ours empty. */
+export async function tablesInTheWay(db: Db): Promise<string[]> {
+  const tables = await allTablesOf(db);
+  return (await isUnfilled(db, tables)) ? [] : tables;
+}
+
+/** Tables of ours without a record: a copy that was cut off has left them. Every server that starts makes records. */
+async function isUnfilled(db: Db, tables: readonly string[]): Promise<boolean> {
+  if (!tables.includes('windlass_migrations')) return false;
+  if (!tables.includes('organizations')) return true;
+  const { rows } = await sql`SELECT 1 FROM organizations LIMIT 1`.execute(db);
+  return rows.length === 0;
+}
+
+/** Puts tables, and functions of ours, into a schema of their own. */
+export async function moveTablesAside(tx: Db, tables: readonly string[], schema: string): Promise<void> {
+  await sql`CREATE SCHEMA ${sql.ref(schema)}`.execute(tx);
+  for (const table of tables) await sql`ALTER TABLE ${sql.table(table)} SET SCHEMA ${sql.ref(schema)}`.execute(tx);
+  const { rows: functions } = await sql<{ signature: string }>`
+    SELECT p.oid::regprocedure::text AS signature FROM pg_proc p
+    WHERE p.pronamespace = current_schema()::regnamespace AND p.proname LIKE 'windlass%'`.execute(tx);
+  for (const { signature } of functions)
+    await sql`ALTER FUNCTION ${sql.raw(signature)} SET SCHEMA ${sql.ref(schema)}`.execute(tx);
 }
