@@ -52,6 +52,7 @@ interface Waiting {
  * asks for: a decision, a pause before the next try, or a person who mends something.
  */
 export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResult> {
+  const { showsStatus = false, ...task } = input;
   const { runNode } = proxyActivities<RunActivities>({
     taskQueue: input.taskQueue ?? taskQueues.run,
     startToCloseTimeout: `${(input.timeoutSeconds ?? defaultTimeoutSeconds) + ladderSeconds} seconds`,
@@ -115,7 +116,7 @@ export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResu
 
   const call = async (mode: RunNodeInput['mode'], attempt: number): Promise<NodeOutcome> => {
     try {
-      return await interruption.run(() => runNode({ ...input, mode, try: attempt }));
+      return await interruption.run(() => runNode({ ...task, mode, try: attempt }));
     } catch (error) {
       if (!isCancellation(error) && !(error instanceof ActivityFailure)) throw error;
       // A stop leaves no further try to a call whose worker has just died, or that waited for its next one. Its tool may
@@ -126,7 +127,7 @@ export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResu
 
   const settle = async (attempt: number): Promise<NodeOutcome> => {
     try {
-      return await CancellationScope.nonCancellable(() => runNode({ ...input, mode: 'settle', try: attempt }));
+      return await CancellationScope.nonCancellable(() => runNode({ ...task, mode: 'settle', try: attempt }));
     } catch (error) {
       if (!(error instanceof ActivityFailure)) throw error;
       return { status: 'failed', class: 'internal', message: rootCause(error) ?? error.message, changedState: true };
@@ -166,7 +167,7 @@ export async function subEnvironment(input: NodeWorkflowInput): Promise<NodeResu
   };
 
   const show = (status: NodeStatus): void => {
-    if (input.showsStatus === true) upsertStatus(status);
+    if (showsStatus) upsertStatus(status);
   };
   const showing = async <T>(status: NodeStatus, wait: () => Promise<T>): Promise<T> => {
     show(status);
