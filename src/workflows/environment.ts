@@ -30,7 +30,7 @@ import type {
 import { deploymentMessages, environmentMessages, taskQueues, workflowIds } from '../model/orchestration.ts';
 import { isReadOnly } from '../model/status.ts';
 import { actsByRecord } from './by-record.ts';
-import type { deployment } from './deployment.ts';
+import type { deployment } from './graph/deployment.ts';
 import { records } from './proxies.ts';
 import { attributesOfChild, showStatus } from './search-attributes.ts';
 import { everythingTakenIn } from './taken-in.ts';

@@ -17,8 +17,3 @@ export function refuse(message: string): never {
 export function isRefused(error: ActivityFailure): boolean {
   return error.cause instanceof ApplicationFailure && error.cause.type === 'refused';
 }
-
-/** A stop gives way only to one that goes as far. */
-export function rank(mode: StopMode): number {
-  return { cancel: 0, abort: 1, rollback: 2 }[mode];
-}

@@ -13,7 +13,7 @@ import {
   sleep,
   ApplicationFailure,
 } from '@temporalio/workflow';
-import type { NodeResult } from '../model/deployment.ts';
+import type { NodeResult } from '../../model/deployment.ts';
 import type {
   Decision,
   NodeOutcome,
@@ -22,13 +22,13 @@ import type {
   RunActivities,
   RunNodeInput,
   StopMode,
-} from '../model/orchestration.ts';
-import { deploymentMessages, nodeMessages, taskQueues, workflowIds } from '../model/orchestration.ts';
-import { isReadOnly } from '../model/status.ts';
-import type { NodeStatus } from '../model/status.ts';
-import { actsByRecord } from './by-record.ts';
-import { records } from './proxies.ts';
-import { upsertStatus } from './search-attributes.ts';
+} from '../../model/orchestration.ts';
+import { deploymentMessages, nodeMessages, taskQueues, workflowIds } from '../../model/orchestration.ts';
+import { isReadOnly } from '../../model/status.ts';
+import type { NodeStatus } from '../../model/status.ts';
+import { actsByRecord } from '../by-record.ts';
+import { records } from '../proxies.ts';
+import { upsertStatus } from '../search-attributes.ts';
 
 const decideUpdate = defineUpdate<void, [Decision]>(nodeMessages.decide);
 const stopSignal = defineSignal<[{ mode: StopMode }]>(nodeMessages.stop);

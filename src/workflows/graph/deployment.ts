@@ -13,10 +13,12 @@ import {
   setHandler,
   workflowInfo,
 } from '@temporalio/workflow';
-import { compensationGraph } from '../definition/compensation-graph.ts';
-import { GraphRun } from '../definition/graph-run.ts';
-import { fromAnswer } from '../definition/packed-graph.ts';
-import type { DeploymentStatus } from '../model/status.ts';
+import { controlRefusal, isEnding } from '../../definition/control-rules.ts';
+import type { NodeSituation } from '../../definition/control-rules.ts';
+import { compensationGraph } from '../../definition/compensation-graph.ts';
+import { GraphRun } from '../../definition/graph-run.ts';
+import { fromAnswer } from '../../definition/packed-graph.ts';
+import type { DeploymentStatus } from '../../model/status.ts';
 import type {
   ControlMessage,
   ControlRequest,
@@ -27,14 +29,14 @@ import type {
   ResolvedRun,
   RunNode,
   StopMode,
-} from '../model/orchestration.ts';
-import { deploymentMessages } from '../model/orchestration.ts';
-import { actsByRecord } from './by-record.ts';
+} from '../../model/orchestration.ts';
+import { deploymentMessages } from '../../model/orchestration.ts';
+import { actsByRecord } from '../by-record.ts';
 import { NodeChildren } from './node-children.ts';
-import { records, resolveDeployment } from './proxies.ts';
-import { showStatus, upsertStatus } from './search-attributes.ts';
-import { endingOf, isRefused, rank, refuse } from './stopping.ts';
-import { everythingTakenIn } from './taken-in.ts';
+import { records, resolveDeployment } from '../proxies.ts';
+import { showStatus, upsertStatus } from '../search-attributes.ts';
+import { endingOf, isRefused, refuse } from '../stopping.ts';
+import { everythingTakenIn } from '../taken-in.ts';
 
 const controlUpdate = defineUpdate<void, [ControlMessage]>(deploymentMessages.control);
 const makeWaySignal = defineSignal<[]>(deploymentMessages.makeWay);
@@ -295,33 +297,16 @@ class DeploymentRun {
   }
 
   validate(request: ControlRequest): void {
-    if (this.ended) refuse('the run has ended');
-    if (this.compensating) refuse('the run is being rolled back and cannot be changed any more');
-    switch (request.kind) {
-      case 'retry':
-      case 'skip': {
-        const index = this.indexOf(request.alias);
-        if (this.stop !== null) refuse('the run is being stopped');
-        if (this.graph === null || index === undefined) refuse(`this run has no node "${request.alias}"`);
-        const possible =
-          request.kind === 'retry'
-            ? this.graph.canRetry(index) || (this.isOpen(index) && [undefined, 'paused'].includes(request.recorded))
-            : this.graph.canSkip(index);
-        if (!possible && !this.isEnding(request, index))
-          refuse(`"${request.alias}" is not in a state for ${request.kind}`);
-        return;
-      }
-      case 'pause':
-      case 'continue':
-        if (this.stop !== null) refuse('the run is being stopped');
-        return;
-      case 'cancel':
-      case 'abort':
-      case 'rollback':
-        if (this.stop !== null && rank(request.kind) < rank(this.stop))
-          refuse(`the run is being stopped already (${this.stop})`);
-        return;
-    }
+    const { ended, compensating, stop } = this;
+    const node = request.kind === 'retry' || request.kind === 'skip' ? this.situationOf(request.alias) : null;
+    const because = controlRefusal(request, { ended, compensating, stop, node });
+    if (because !== null) refuse(because);
+  }
+
+  private situationOf(alias: string): NodeSituation | null {
+    const index = this.indexOf(alias);
+    if (this.graph === null || index === undefined) return null;
+    return { canRetry: this.graph.canRetry(index), canSkip: this.graph.canSkip(index), open: this.isOpen(index) };
   }
 
   /** Acts on what is recorded of a request. The message only says which one it is, and is no order by itself. */
@@ -352,7 +337,7 @@ class DeploymentRun {
       case 'skip': {
         const index = this.indexOf(request.alias);
         if (index === undefined || this.graph === null) return;
-        if (this.isEnding(request, index)) {
+        if (isEnding(request, { open: this.isOpen(index) })) {
           // When it does not end now, somebody else was faster and it runs again already.
           if (!(await condition(() => !this.isOpen(index), '10 seconds'))) return;
           if (this.stop !== null || !this.graph.canRetry(index)) return;
@@ -407,11 +392,6 @@ class DeploymentRun {
     return this.children?.isOpen(index) === true;
   }
 
-  /** The records say that the node has ended, and the run is about to hear of it. */
-  private isEnding({ recorded }: Extract<ControlRequest, { kind: 'retry' | 'skip' }>, index: number): boolean {
-    return recorded !== undefined && ['failed', 'cancelled', 'aborted'].includes(recorded) && this.isOpen(index);
-  }
-
   /** False when it was being stopped like that before, or cannot be any more. */
   private beginStop(mode: StopMode): boolean {
     if (this.compensating || this.stop === mode) return false;
@@ -436,5 +416,3 @@ class DeploymentRun {
     return index < 0 ? undefined : index;
   }
 }
-
-/** What a run ends as that was stopped before any of its nodes had begun. */

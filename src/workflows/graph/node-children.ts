@@ -5,12 +5,12 @@ import {
   startChild,
   WorkflowIdReusePolicy,
 } from '@temporalio/workflow';
-import type { NodeResult } from '../model/deployment.ts';
-import type { DeploymentWorkflowInput, NodeWorkflowInput, RunNode, StopMode } from '../model/orchestration.ts';
-import { nodeMessages, taskQueues, workflowIds } from '../model/orchestration.ts';
-import { attributesOfChild } from './search-attributes.ts';
-import type { subEnvironment } from './sub-environment.ts';
-import { watchNodes } from './proxies.ts';
+import type { NodeResult } from '../../model/deployment.ts';
+import type { DeploymentWorkflowInput, NodeWorkflowInput, RunNode, StopMode } from '../../model/orchestration.ts';
+import { nodeMessages, taskQueues, workflowIds } from '../../model/orchestration.ts';
+import { attributesOfChild } from '../search-attributes.ts';
+import type { subEnvironment } from '../node/sub-environment.ts';
+import { watchNodes } from '../proxies.ts';
 
 export interface NodeChildrenOptions {
   readonly input: DeploymentWorkflowInput;
