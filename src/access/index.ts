@@ -2,8 +2,17 @@ export { administratorKeyFile, provideAdministratorKey } from './administrator-k
 export type { AdministratorKey } from './administrator-key.ts';
 export { authenticate, createKey, listKeys } from './keys.ts';
 export type { KeyRecord } from './keys.ts';
-export { allows, checkGrant, requirePermission, systemPrincipal, visibleProjects } from './permissions.ts';
-export type { Principal } from './permissions.ts';
+export { checkGrant, readGrant } from './grants.ts';
+export type { Grant } from './grants.ts';
+export {
+  can,
+  isAdministrator,
+  requirePermission,
+  systemPrincipal,
+  toPrincipal,
+  visibleProjects,
+} from './permissions.ts';
+export type { Principal, Resource } from './permissions.ts';
 export { confirmKeys, followCurrentKey, recordOfKey } from './key-check.ts';
 export { createSecretBox, keyIdOf } from './secret-box.ts';
 export type { SecretBox } from './secret-box.ts';

@@ -1,60 +1,56 @@
 import type { Actor, Permission, Scope } from '../model/index.ts';
-import { permissions, WindlassError } from '../model/index.ts';
+import { WindlassError } from '../model/index.ts';
+import { readGrants } from './grants.ts';
+import type { Grant } from './grants.ts';
 
-/** An actor with what was granted to it: `*`, a permission, or a permission in one project (`execute@prj_x`). */
+/** An actor with what was granted to it. */
 export interface Principal extends Actor {
+  /** As they are stored and shown: `*`, a permission, or a permission in one project (`execute@prj_x`). */
   readonly permissions: readonly string[];
+  /** The same, as they are decided by. */
+  readonly grants: readonly Grant[];
+}
+
+/** What something is done to, as far as grants tell things apart. */
+export interface Resource {
+  /** Absent for what belongs to no project. */
+  readonly projectId?: string | undefined;
+}
+
+export function toPrincipal(actor: Actor, permissions: readonly string[]): Principal {
+  return { ...actor, permissions, grants: readGrants(permissions) };
 }
 
 /** Windlass itself: timers, schedules and the reconciliation. */
-export const systemPrincipal: Principal = {
-  kind: 'system',
-  id: 'windlass',
-  name: 'Windlass',
-  from: null,
-  permissions: ['*'],
-};
+export const systemPrincipal: Principal = toPrincipal(
+  { kind: 'system', id: 'windlass', name: 'Windlass', from: null },
+  ['*'],
+);
 
-/** Parses a granted permission. Throws `invalidInput` when there is no such permission. */
-export function checkGrant(grant: string): string {
-  const [permission = '', project, ...more] = grant.split('@');
-  const known = (permissions as readonly string[]).includes(permission) && project !== '' && more.length === 0;
-  if (permission === 'organization.manage' && known && project !== undefined) {
-    throw new WindlassError(
-      'invalidInput',
-      `"${grant}" would have no effect: the organization is not in a project; there is project.manage@${project}`,
-    );
-  }
-  if (grant === '*' || known) return grant;
-  throw new WindlassError(
-    'invalidInput',
-    `there is no permission "${grant}"; there are * and ${permissions.join(', ')}, each also as permission@project`,
+/** Whether a principal may do something. Whoever may do anything to a thing may see it, so every grant carries `view`. */
+export function can({ grants }: Principal, permission: Permission, { projectId }: Resource = {}): boolean {
+  return grants.some(
+    ({ permission: granted, projects }) =>
+      (projects === 'all' || (projectId !== undefined && projects.includes(projectId))) &&
+      (granted === '*' || granted === permission || permission === 'view'),
   );
 }
 
-/** Whoever may do something may see what it is done to, so every permission carries `view`. */
-export function allows(principal: Principal, permission: Permission, projectId?: string): boolean {
-  return principal.permissions.some((grant) => {
-    const [granted, project] = grant.split('@');
-    if (project !== undefined && project !== projectId) return false;
-    return granted === '*' || granted === permission || permission === 'view';
-  });
+/** Whoever may do everything: what concerns the whole installation and its secrets is theirs alone. */
+export function isAdministrator({ grants }: Principal): boolean {
+  return grants.some(({ permission, projects }) => permission === '*' && projects === 'all');
 }
 
 /** What a principal may see: all, or the projects in which it may do anything. The one place that says so. */
-export function visibleProjects(principal: Principal): Scope {
-  const projects = new Set<string>();
-  for (const grant of principal.permissions) {
-    const [, project] = grant.split('@');
-    if (project === undefined) return 'all';
-    projects.add(project);
-  }
-  return [...projects];
+export function visibleProjects({ grants }: Principal): Scope {
+  if (grants.some(({ projects }) => projects === 'all')) return 'all';
+  return [...new Set(grants.flatMap(({ projects }) => projects))];
 }
 
 /** Throws `forbidden` that names what is missing. */
-export function requirePermission(principal: Principal, permission: Permission, projectId?: string): void {
-  if (allows(principal, permission, projectId)) return;
+export function requirePermission(principal: Principal, permission: Permission, resource: Resource = {}): void {
+  if (can(principal, permission, resource)) return;
+  const { projectId } = resource;
   throw new WindlassError(
     'forbidden',
     `${principal.name} may not do this: the permission "${permission}"${projectId === undefined ? '' : ` in ${projectId}`} is missing`,

@@ -17,7 +17,7 @@ import type { StateStore } from '../state/index.ts';
 import { readRecordCounts } from '../store/index.ts';
 import type { Database } from '../store/index.ts';
 import { listenToDatabase } from './announcements.ts';
-import { createAuthentication } from './authentication.ts';
+import { createAuthentication, keyStrategy } from './authentication.ts';
 import { codecRouter } from './codec.ts';
 import { healthRouter } from './health.ts';
 import type { ReadinessCheck } from './health.ts';
@@ -149,7 +149,7 @@ export function createApi(options: ApiOptions): Express {
   app.use(securityHeaders);
   // Probes name a server as they like.
   app.use(healthRouter(checks));
-  const authenticate = createAuthentication(db, log, options.clock);
+  const authenticate = createAuthentication({ db, log, strategies: [keyStrategy(db)], clock: options.clock });
   const { token = null, others } = options.metrics ?? {};
   const looks = { records: () => readRecordCounts(db.sql), pool: () => db.pool(), others };
   app.use(metricsRouter({ looks, token, authenticate }));

@@ -1,21 +1,31 @@
 import type { Request } from 'express';
 import type { Logger } from 'pino';
 import { audit, authenticate } from '../access/index.ts';
+import type { Principal } from '../access/index.ts';
 import { WindlassError, messageOf, systemActor } from '../model/index.ts';
 import type { Database } from '../store/index.ts';
 import { createBadKeys } from './bad-keys.ts';
 import type { Burst } from './bad-keys.ts';
 import { HttpProblem } from './problems.ts';
 
-type Authenticate = (request: Request) => ReturnType<typeof authenticate>;
+type Authenticate = (request: Request) => Promise<Principal>;
 
-function tokenOf(request: Request): string {
+/** One way of saying who calls. The first whose credential is in the request decides. */
+export interface AuthStrategy {
+  /** What the caller has sent; null leaves the request to the next strategy. Throws when it is not understood. */
+  credential(request: Request): string | null;
+  /** Who the credential stands for. Throws `unauthenticated` with the reason. */
+  authenticate(credential: string, from: string): Promise<Principal>;
+}
+
+/** Keys: for machines, and for people at a command line. */
+export function keyStrategy(db: Database): AuthStrategy {
+  return { credential: bearerToken, authenticate: (token, from) => authenticate(db.sql, token, from) };
+}
+
+function bearerToken(request: Request): string | null {
   const header = request.get('authorization');
-  if (header === undefined) {
-    throw new WindlassError('unauthenticated', 'This call needs a key', {
-      hint: 'send it as: Authorization: Bearer wlk_…',
-    });
-  }
+  if (header === undefined) return null;
   const token = /^Bearer +([\x21-\x7e]{1,500})$/i.exec(header)?.[1];
   if (token === undefined) {
     throw new WindlassError('unauthenticated', 'The Authorization header is not understood', {
@@ -33,8 +43,26 @@ function slowDown(waitMs: number): HttpProblem {
   });
 }
 
-/** Checks the key of a call. Bad ones are slowed down, and a burst of them is written into the audit log once. */
-export function createAuthentication(db: Database, log: Logger, clock?: () => number): Authenticate {
+function chosen(strategies: readonly AuthStrategy[], request: Request): [AuthStrategy, string] {
+  for (const strategy of strategies) {
+    const credential = strategy.credential(request);
+    if (credential !== null) return [strategy, credential];
+  }
+  throw new WindlassError('unauthenticated', 'This call needs a key', {
+    hint: 'send it as: Authorization: Bearer wlk_…',
+  });
+}
+
+export interface AuthenticationOptions {
+  /** For the audit log. */
+  readonly db: Database;
+  readonly log: Logger;
+  readonly strategies: readonly AuthStrategy[];
+  readonly clock?: (() => number) | undefined;
+}
+
+/** Finds out who calls. Bad credentials are slowed down, and a burst of them is written into the audit log once. */
+export function createAuthentication({ db, log, strategies, clock }: AuthenticationOptions): Authenticate {
   const badKeys = createBadKeys(clock);
 
   function tell({ by, source }: Burst, from: string, reason: string): void {
@@ -50,12 +78,12 @@ export function createAuthentication(db: Database, log: Logger, clock?: () => nu
   }
 
   return async (request) => {
-    const token = tokenOf(request);
+    const [strategy, token] = chosen(strategies, request);
     const from = request.ip ?? 'unknown';
     const waitMs = badKeys.waitMs(token);
     if (waitMs > 0) throw slowDown(waitMs);
     try {
-      const caller = await authenticate(db.sql, token, from);
+      const caller = await strategy.authenticate(token, from);
       badKeys.good(token);
       return caller;
     } catch (thrown) {

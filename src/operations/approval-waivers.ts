@@ -4,7 +4,7 @@ import type { Actor, DeploymentRequest, DeploymentType, Environment } from '../m
 import { isReadOnly, WindlassError } from '../model/index.ts';
 import { listSubEnvironments } from '../store/index.ts';
 import type { Db } from '../store/index.ts';
-import { allows } from '../access/index.ts';
+import { can } from '../access/index.ts';
 import { principalOf } from './context.ts';
 import type { Place } from './places.ts';
 
@@ -17,7 +17,7 @@ interface Ask {
 
 /** A person who may approve in this project. Windlass itself never does: whoever set a timer need not have been one. */
 export function mayApprove(actor: Actor, projectId: string): boolean {
-  return actor.kind !== 'system' && allows(principalOf(actor), 'approve', projectId);
+  return actor.kind !== 'system' && can(principalOf(actor), 'approve', { projectId });
 }
 
 /** The request without what waives an approval; what asks for one stays. */

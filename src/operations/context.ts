@@ -1,4 +1,4 @@
-import { requirePermission, systemPrincipal, visibleProjects } from '../access/index.ts';
+import { isAdministrator, requirePermission, systemPrincipal, toPrincipal, visibleProjects } from '../access/index.ts';
 import type { Principal, SecretBox } from '../access/index.ts';
 import type { Artifacts } from '../artifacts/index.ts';
 import type { Actor, Permission, Scope } from '../model/index.ts';
@@ -38,18 +38,18 @@ export interface Asked {
 
 /** What an actor may do. One without grants that is not Windlass itself may do nothing. */
 export function principalOf(actor: Actor): Principal {
-  if ('permissions' in actor && Array.isArray(actor.permissions)) return actor as Principal;
-  return actor.kind === 'system' ? systemPrincipal : { ...actor, permissions: [] };
+  if ('grants' in actor && Array.isArray(actor.grants)) return actor as Principal;
+  return actor.kind === 'system' ? systemPrincipal : toPrincipal(actor, []);
 }
 
 /** Throws `forbidden` when the actor lacks the permission, in this project if it is about one. */
 export function authorize(actor: Actor, permission: Permission, projectId?: string): void {
-  requirePermission(principalOf(actor), permission, projectId);
+  requirePermission(principalOf(actor), permission, { projectId });
 }
 
 /** Throws `forbidden` for everybody but administrators: what concerns the whole installation and its secrets. */
 export function requireAdministrator(actor: Actor): void {
-  if (principalOf(actor).permissions.includes('*')) return;
+  if (isAdministrator(principalOf(actor))) return;
   throw new WindlassError('forbidden', `${actor.name} may not do this: it is for keys with the permission "*"`);
 }
 

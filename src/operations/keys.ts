@@ -1,6 +1,13 @@
-import { allows, checkGrant, createKey as makeKey, listKeys as readKeys } from '../access/index.ts';
-import type { KeyRecord, Principal } from '../access/index.ts';
-import { permissions, WindlassError } from '../model/index.ts';
+import {
+  can,
+  checkGrant,
+  createKey as makeKey,
+  isAdministrator,
+  listKeys as readKeys,
+  readGrant,
+} from '../access/index.ts';
+import type { Grant, KeyRecord, Principal } from '../access/index.ts';
+import { WindlassError } from '../model/index.ts';
 import type { Actor, Page, Permission } from '../model/index.ts';
 import { findKey, findProject, listAuditEntries, revokeKey as endKey } from '../store/index.ts';
 import type { AuditEntry, Db, PageRequest } from '../store/index.ts';
@@ -14,19 +21,22 @@ export interface KeyInput {
 }
 
 /** Nobody can give what they do not have. */
-function requireGrantable(principal: Principal, grant: string): void {
-  const [permission = '', projectId] = grant.split('@');
+function requireGrantable(principal: Principal, text: string): void {
+  const grant = readGrant(text);
   const has =
-    grant === '*'
-      ? principal.permissions.includes('*')
-      : (permissions as readonly string[]).includes(permission) &&
-        allows(principal, permission as Permission, projectId);
+    grant !== null &&
+    (grant.permission === '*'
+      ? isAdministrator(principal)
+      : projectsOf(grant).every((projectId) => can(principal, grant.permission as Permission, { projectId })));
   if (!has)
     throw new WindlassError(
       'forbidden',
-      `${principal.name} cannot give the permission "${grant}", which it does not have`,
+      `${principal.name} cannot give the permission "${text}", which it does not have`,
     );
 }
+
+const projectsOf = ({ projects }: Grant): readonly (string | undefined)[] =>
+  projects === 'all' ? [undefined] : projects;
 
 /**
  * Grants as they are stored: a project by its id, which a person may give by its name. Throws for a project that is not

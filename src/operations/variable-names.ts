@@ -1,4 +1,4 @@
-import { allows } from '../access/index.ts';
+import { can } from '../access/index.ts';
 import { steersTools } from '../definition/index.ts';
 import type { Actor, VariableInput } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
@@ -10,7 +10,7 @@ export function requireSteering(
   projectId: string,
   variables: readonly { readonly name: string; readonly kind: VariableInput['kind']; readonly path: string }[],
 ): void {
-  if (allows(principalOf(actor), 'project.manage', projectId)) return;
+  if (can(principalOf(actor), 'project.manage', { projectId })) return;
   const steering = variables.filter(({ kind, name }) => kind === 'environment' && steersTools(name));
   const [first] = steering;
   if (first === undefined) return;
