@@ -92,7 +92,7 @@ export async function detachNodes(db: Db, parentName: string, ids: readonly stri
     WHERE id IN (SELECT jsonb_array_elements_text(${toJson(ids)}::jsonb)) AND NOT detached`.execute(db);
 }
 
-/** How many nodes of a graph are how far. */
+/** How many nodes of a graph are how far; those that are only decisions do not count. */
 export async function tallyNodes(db: Db, parentId: string): Promise<NodeTally> {
   const { rows } = await sql<NodeTally>`
     SELECT count(*)::int AS total,
@@ -100,7 +100,8 @@ export async function tallyNodes(db: Db, parentId: string): Promise<NodeTally> {
       count(*) FILTER (WHERE status = 'failed')::int AS failed,
       count(*) FILTER (WHERE status = 'inactive')::int AS destroyed,
       count(*) FILTER (WHERE ${oneOf(sql`status`, emptyEnvironmentStatuses)} AND NOT expected)::int AS unwanted
-    FROM environments WHERE parent_id = ${parentId} AND NOT detached AND NOT archived`.execute(db);
+    FROM environments WHERE parent_id = ${parentId} AND NOT detached AND NOT archived
+      AND COALESCE(inline_template ->> 'type', '') <> 'approval'`.execute(db);
   return rows[0] ?? { total: 0, active: 0, failed: 0, destroyed: 0, unwanted: 0 };
 }
 
