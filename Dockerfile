@@ -13,7 +13,7 @@ RUN node scripts/build.mjs && npm prune --omit=dev --no-audit --no-fund
 
 FROM node:24-bookworm-slim
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates git openssh-client \
+    && apt-get install --yes --no-install-recommends bubblewrap ca-certificates git openssh-client \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home --uid 10001 windlass \
     && install --directory --owner windlass --group windlass --mode 700 /var/lib/windlass /var/cache/windlass

@@ -79,6 +79,9 @@ export async function measureTakeover(options: TakeoverOptions): Promise<Takeove
       WINDLASS_TOFU: options.tofu,
       WINDLASS_CACHE: options.cacheDirectory,
       WINDLASS_LOG_LEVEL: 'warn',
+      // Holds the code, and the gate at which stacks wait.
+      WINDLASS_STACK_PATHS: root,
+      WINDLASS_LOCAL_SOURCES: root,
     };
     const main = join(__dirname, '..', 'src', 'cli', 'main.js');
     const start = (command: 'server' | 'worker'): TestProcess => {

@@ -40,6 +40,7 @@ const levels = {
 /** Single files in src/ and the level they stand on. */
 const files = {
   'config-temporal.ts': 3.1,
+  'config-trust.ts': 3.1,
   'config.ts': 3.2,
   'key-file.ts': 3.3,
   'temporal-connection.ts': 3.3,

@@ -115,6 +115,11 @@ export async function findTools({ chromium }) {
     WINDLASS_GIT: systemProgram({ program: 'git', packageName: 'git', variable: 'WINDLASS_GIT' }),
     WINDLASS_POSTGRES: systemProgram({ program: 'postgres', packageName: 'postgresql', variable: 'WINDLASS_POSTGRES' }),
     WINDLASS_INITDB: systemProgram({ program: 'initdb', packageName: 'postgresql', variable: 'WINDLASS_INITDB' }),
+    WINDLASS_BUBBLEWRAP: systemProgram({
+      program: 'bwrap',
+      packageName: 'bubblewrap',
+      variable: 'WINDLASS_BUBBLEWRAP',
+    }),
     ...(chromium ? findChromium() : {}),
   };
 }

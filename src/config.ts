@@ -3,6 +3,8 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { temporalTlsOf, temporalTlsVariables } from './config-temporal.ts';
 import type { TemporalTls } from './config-temporal.ts';
+import { path, trustOf, trustVariables } from './config-trust.ts';
+import type { IsolationConfig, SourcesConfig } from './config-trust.ts';
 import { WindlassError, poolNameSchema } from './model/index.ts';
 import type { Problem } from './model/index.ts';
 
@@ -84,6 +86,8 @@ export interface Config {
   };
   /** Of a worker of a runner pool; null in every other mode. */
   readonly pool: PoolConfig | null;
+  readonly isolation: IsolationConfig;
+  readonly sources: SourcesConfig;
   readonly logLevel: LogLevel;
   /** How long a leaving worker lets its tools go on. */
   readonly shutdownGraceSeconds: number;
@@ -139,11 +143,6 @@ const hostNames = z
   );
 
 const hostName = z.string().max(255).regex(/^\S+$/, 'expected a host name or address without spaces');
-
-const path = z
-  .string()
-  .refine((text) => !text.includes('\0'), 'expected a path')
-  .transform((text) => resolve(text.replace(/^~(?=$|\/)/, homedir())));
 
 /** What a key looks like, for messages. */
 export const keyExpectation =
@@ -216,6 +215,7 @@ const variables = z.object({
       'expected 16 characters or more without spaces; make one with: openssl rand -hex 32',
     )
     .optional(),
+  ...trustVariables,
   WINDLASS_LOG_LEVEL: z.enum(logLevels, `expected one of ${logLevels.join(', ')}`).optional(),
   WINDLASS_SHUTDOWN_GRACE_SECONDS: wholeNumber(0, 86_400).optional(),
   XDG_DATA_HOME: path.optional(),
@@ -328,6 +328,7 @@ export function loadConfig(environment: Environment, overrides: ConfigOverrides 
       token: values.WINDLASS_METRICS_TOKEN ?? null,
     },
     pool: mode === 'pool' ? poolOf(values, overrides.pool) : null,
+    ...trustOf(values, mode === 'embedded'),
     logLevel: overrides.logLevel ?? values.WINDLASS_LOG_LEVEL ?? 'info',
     shutdownGraceSeconds: values.WINDLASS_SHUTDOWN_GRACE_SECONDS ?? 120,
   };

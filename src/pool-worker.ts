@@ -1,5 +1,4 @@
 import { hostname } from 'node:os';
-import { join } from 'node:path';
 import { Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { readVersion } from './api/index.ts';
@@ -14,7 +13,8 @@ import type { WorkerIdentity } from './node/index.ts';
 import { dataConverterOf } from './payload-codec.ts';
 import { createHttpHost } from './pools/index.ts';
 import type { HttpHost } from './pools/index.ts';
-import { openToolRooms } from './rooms.ts';
+import { isolationSettings, openToolRooms, workDirectory } from './rooms.ts';
+import { chooseIsolation } from './runners/index.ts';
 import { temporalConnectionOptions } from './temporal-connection.ts';
 import { startTracing } from './tracing/index.ts';
 import { bootId, connectWorker, heartbeatThrottle, signOfLifeEveryMs, whenThere } from './worker.ts';
@@ -25,6 +25,8 @@ export async function runPoolWorker(config: Config): Promise<RunningApp> {
   if (pool === null || temporal.address === null)
     throw new WindlassError('internal', 'a worker of a runner pool was started without its configuration');
   const log = createLogger(config);
+  const isolation = await chooseIsolation(isolationSettings(config));
+  if (isolation.note !== null) log.warn(isolation.note);
   await installTemporalRuntime(log, config.metrics);
   const identity: WorkerIdentity = { id: newId('wrk'), host: hostname(), bootId: bootId() };
   const host = createHttpHost({ url: pool.serverUrl, token: pool.token });
@@ -33,7 +35,7 @@ export async function runPoolWorker(config: Config): Promise<RunningApp> {
   const stopTracing = await startTracing(process.env, { name: 'windlass-pool-worker', version: readVersion() });
   const connection = await connectWorker({ address, ...temporalConnectionOptions(temporal) }, log);
   const rooms = openToolRooms(config, createToolLocator(config));
-  const workDirectory = join(config.dataDirectory, 'work');
+  const deps = { ...rooms, worker: identity, log, workDirectory: workDirectory(config), isolation };
   const worker = await whenThere(log, address, () =>
     Worker.create({
       connection,
@@ -41,7 +43,7 @@ export async function runPoolWorker(config: Config): Promise<RunningApp> {
       namespace: temporal.namespace,
       identity: `${identity.id}@${identity.host}`,
       taskQueue: poolQueue(pool.name),
-      activities: { ...createRunActivities({ ...rooms, worker: identity, log, workDirectory }, host) },
+      activities: { ...createRunActivities(deps, host) },
       maxConcurrentActivityTaskExecutions: config.run.slots,
       maxHeartbeatThrottleInterval: heartbeatThrottle,
       shutdownGraceTime: config.shutdownGraceSeconds * 1000,

@@ -6,7 +6,7 @@ import type { Artifacts } from './artifacts/index.ts';
 import { createArtifacts } from './artifacts/index.ts';
 import type { Config } from './config.ts';
 import { addEncryptionKey, openEncryptionKeys } from './key-file.ts';
-import type { RunnerRegistry, ToolLocator } from './runners/index.ts';
+import type { IsolationSettings, RunnerRegistry, ToolLocator } from './runners/index.ts';
 import { createRunners } from './runners/index.ts';
 import type { Sources } from './sources/index.ts';
 import { createSources } from './sources/index.ts';
@@ -14,6 +14,23 @@ import type { StateStore } from './state/index.ts';
 import { createStateStore } from './state/index.ts';
 import type { Database } from './store/index.ts';
 import { openDatabase } from './store/index.ts';
+
+/** What no stack may see, and where tools work. */
+export function isolationSettings(config: Config): IsolationSettings {
+  const { dataDirectory, cacheDirectory, encryptionKey } = config;
+  return {
+    ...config.isolation,
+    mayDoWithout: config.mode === 'embedded',
+    hidden: [dataDirectory, cacheDirectory, ...(encryptionKey.kind === 'file' ? [encryptionKey.path] : [])],
+    directories: [workDirectory(config), join(cacheDirectory, 'sources', 'checkouts'), join(cacheDirectory, 'tofu')],
+    environment: process.env,
+  };
+}
+
+/** Work directories of environments on this machine. */
+export function workDirectory({ dataDirectory }: Config): string {
+  return join(dataDirectory, 'work');
+}
 
 /** The rooms that a process needs, made once from its configuration. */
 export interface Rooms {

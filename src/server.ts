@@ -16,8 +16,10 @@ import { serveMetrics } from './metrics/index.ts';
 import { messageOf, searchAttributes, WindlassError, workflowIds, workflowTypes, taskQueues } from './model/index.ts';
 import { createOperations, createTemporalGateway, refuseMoved } from './operations/index.ts';
 import { openPayloads } from './payload-codec.ts';
-import { openRooms } from './rooms.ts';
+import { isolationSettings, openRooms } from './rooms.ts';
 import type { Rooms } from './rooms.ts';
+import { chooseIsolation, withoutIsolation } from './runners/index.ts';
+import type { Isolation } from './runners/index.ts';
 import { readRecordCounts, writeInstallation } from './store/index.ts';
 import { temporalConnectionOptions } from './temporal-connection.ts';
 import { startTracing } from './tracing/index.ts';
@@ -42,6 +44,8 @@ export interface StartOptions {
 interface ProcessParts extends AppParts {
   readonly api: boolean;
   readonly worker: boolean;
+  /** Told how stacks are kept from this machine. */
+  readonly onIsolation?: (isolation: Isolation) => void;
 }
 
 /** Everything in this process and below it: database, Temporal, API and worker. */
@@ -58,7 +62,9 @@ export async function startWindlass(
     onProgress,
     onEvent: (message) => log.warn(message),
     startApp: async (chosen, parts) => {
-      const app = await startProcess(chosen, { ...parts, api: true, worker: true }, log);
+      const onIsolation = ({ way, note }: Isolation): void =>
+        onProgress?.({ tool: 'sandbox of stacks', phase: 'ready', elapsedMs: 0, detail: note ?? way });
+      const app = await startProcess(chosen, { ...parts, api: true, worker: true, onIsolation }, log);
       token = await keyOfOwner(app.rooms, config, log, options);
       return app;
     },
@@ -130,6 +136,10 @@ async function startProcess(
       await step().catch((error: unknown) => log.warn(`while stopping: ${messageOf(error)}`));
   };
   try {
+    // Before anything is opened: a worker that cannot keep stacks apart has no business with the database.
+    const isolation = parts.worker ? await chooseIsolation(isolationSettings(config)) : withoutIsolation();
+    if (isolation.note !== null) log.warn(isolation.note);
+    parts.onIsolation?.(isolation);
     undo.push(await startTracing(process.env, service));
     const rooms = await openRooms(config, parts.tools);
     undo.push(() => rooms.db.close());
@@ -197,6 +207,7 @@ async function startProcess(
         dataConverter,
         address,
         log,
+        isolation,
       });
       undo.push(() => workers.stop());
       workers.done.catch((error: unknown) => log.fatal(`the worker failed: ${messageOf(error)}`));

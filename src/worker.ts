@@ -12,7 +12,9 @@ import { createOrchestrationActivities, createToolActivities, tidyDisk } from '.
 import type { Config } from './config.ts';
 import { messageOf, newId, taskQueues, WindlassError } from './model/index.ts';
 import type { Operations } from './operations/index.ts';
+import { workDirectory } from './rooms.ts';
 import type { Rooms } from './rooms.ts';
+import type { Isolation } from './runners/index.ts';
 import { heartbeatWorker, registerWorker, stopWorker } from './store/index.ts';
 import type { TemporalConnectionOptions } from './temporal-connection.ts';
 
@@ -45,6 +47,7 @@ export interface WorkerParts {
   /** `host:port` of Temporal, for messages. */
   readonly address: string;
   readonly log: Logger;
+  readonly isolation: Isolation;
   /** Workflows kept in memory between their steps; default 400. With 0 each step reads its history anew. */
   readonly cachedWorkflows?: number;
 }
@@ -93,7 +96,8 @@ export async function startWorkers(parts: WorkerParts): Promise<RunningWorkers> 
     worker: identity,
     log,
     sourcePatienceMs: config.run.sourcePatienceSeconds * 1000,
-    workDirectory: join(config.dataDirectory, 'work'),
+    workDirectory: workDirectory(config),
+    isolation: parts.isolation,
     stateUrl: `${config.stateUrl}/state`,
   };
   const common: Pick<

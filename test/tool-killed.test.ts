@@ -28,9 +28,12 @@ function newProject(): TestProject {
 /** Kills the program that works for this environment, with all it has started, once it has begun to change something. */
 async function killTool(run: Deployment, project: TestProject, program: RegExp, line: string): Promise<void> {
   await beforeEnd(server, run, () => project.lines('a').includes(line));
-  const found = processesOf(server.dataDirectory).filter(({ args }) => program.test(args[0] ?? ''));
+  // A script has written its line before it starts the program.
+  const found = await beforeEnd(server, run, () => {
+    const running = processesOf(server.dataDirectory).filter(({ args }) => program.test(args[0] ?? ''));
+    return running.length > 0 && running;
+  });
   for (const { pid } of found) process.kill(pid, 'SIGKILL');
-  if (found.length === 0) throw new Error('no tool is there to be killed');
 }
 
 const post = (run: Deployment, verb: string, body: object = {}): Promise<Deployment> =>

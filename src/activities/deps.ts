@@ -4,7 +4,7 @@ import type { SecretBox } from '../access/index.ts';
 import type { Artifacts } from '../artifacts/index.ts';
 import type { WorkerIdentity } from '../node/index.ts';
 import type { Operations } from '../operations/index.ts';
-import type { RunnerRegistry } from '../runners/index.ts';
+import type { Isolation, RunnerRegistry } from '../runners/index.ts';
 import type { Sources } from '../sources/index.ts';
 import type { StateStore } from '../state/index.ts';
 import type { Database } from '../store/index.ts';
@@ -28,6 +28,8 @@ export interface ActivityDeps {
   readonly sourcePatienceMs: number;
   /** Work directories of environments on this machine. */
   readonly workDirectory: string;
+  /** Keeps stacks from the rest of this machine. */
+  readonly isolation: Isolation;
   /** Base address under which tools reach the state backend, such as `http://127.0.0.1:8080/state`. */
   readonly stateUrl: string;
 }

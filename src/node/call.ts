@@ -1,6 +1,6 @@
 import type { Masker } from '../masking/index.ts';
 import type { NodeBegin, NodeEnding, NodeKey, NodeSnapshot, RunNodeInput } from '../model/index.ts';
-import type { RunnerRegistry, StackRun, StackRunner } from '../runners/index.ts';
+import type { Isolation, RunnerRegistry, StackRun, StackRunner } from '../runners/index.ts';
 import type { Sources } from '../sources/index.ts';
 import type { Logger } from 'pino';
 import type { NodeFlow } from './flow.ts';
@@ -15,6 +15,8 @@ export interface NodeDeps {
   readonly log: Logger;
   /** Work directories of environments on this machine. */
   readonly workDirectory: string;
+  /** Keeps stacks from the rest of this machine. */
+  readonly isolation: Isolation;
 }
 
 /** What the recovery has found that later stages of the same call write down with their own evidence. */

@@ -72,6 +72,7 @@ async function prepareCall(
     sourceDirectory: source,
     path: snapshot.source.path,
     workDirectory,
+    isolation: deps.isolation,
     workspace: snapshot.workspace,
     config: snapshot.config,
     variables: toolVariables(values.variables),

@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { readFileSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { launch, LeftRunningError, stopRun } from './process/index.ts';
 import type { StopLadder } from './process/index.ts';
 import { ToolError } from './runner.ts';
 import type { StackRun } from './runner.ts';
+import { readPlainFile } from './plain-file.ts';
+import { exchangeDirectory, sandboxOf } from './sandbox.ts';
 import { acceptChanges, buildWorkTree, filesIn, stackDirectory } from './work-tree.ts';
 
 /** One command of a custom flow. */
@@ -59,7 +61,8 @@ export async function runHook(run: StackRun, hook: Hook, changedState: boolean):
   const directory = directoryOf(run);
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const call = randomUUID();
-  const exported = join(directory, `${call}.env`);
+  const sandbox = await sandboxOf(run);
+  const exported = join(exchangeDirectory(run), `${call}.env`);
   await writeFile(exported, '', { mode: 0o600 });
   const runDirectory = join(directory, call);
   const stop = new AbortController();
@@ -79,6 +82,7 @@ export async function runHook(run: StackRun, hook: Hook, changedState: boolean):
         hook.command,
       ],
       cwd: stackDirectory(run),
+      sandbox,
       env: { ...run.environment, ...hook.environment, ENV0_ENV: exported, WINDLASS_ENV: exported },
       directory: runDirectory,
       onOutput: (_, piece) => {
@@ -93,10 +97,10 @@ export async function runHook(run: StackRun, hook: Hook, changedState: boolean):
     });
     if (leaves(run)) throw new LeftRunningError(runDirectory);
     if (end.code !== 0 || end.stopped !== null) throw failure(hook, end, text, changedState);
-    return parseExports(readFileSync(exported, 'utf8').slice(0, largestEnvironmentFile));
+    return parseExports((readPlainFile(exported)?.toString('utf8') ?? '').slice(0, largestEnvironmentFile));
   } finally {
     run.signal.removeEventListener('abort', onAbort);
-    await rm(exported, { force: true });
+    await rm(exported, { recursive: true, force: true });
     await rm(runDirectory, { recursive: true, force: true });
   }
 }

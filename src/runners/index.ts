@@ -7,6 +7,8 @@ export { defaultLadder, LeftRunningError } from './process/index.ts';
 export type { StopLadder } from './process/index.ts';
 export { changeWorkTree, runHook, stopLeftHooks } from './hooks.ts';
 export type { Hook } from './hooks.ts';
+export { chooseIsolation, withoutIsolation } from './isolation/index.ts';
+export type { Isolation, IsolationSettings, StackPath } from './isolation/index.ts';
 export { declaredVariables } from './declared-variables.ts';
 export { ToolError } from './runner.ts';
 export type {

@@ -1,5 +1,6 @@
 import type { ErrorClass, Plan, RunError, Stage } from '../model/index.ts';
 import type { NodeSnapshot, NodeType, TemplateType, VariableType, VariableValue } from '../model/index.ts';
+import type { Isolation } from './isolation/index.ts';
 
 /** A tool's way to a state that Windlass keeps. Absent when the stack brings its own backend, or the tool has no state. */
 export interface ManagedState {
@@ -43,6 +44,8 @@ export interface StackRun {
   readonly path: string;
   /** Private directory of this environment on this machine; kept between runs, safe to lose. */
   readonly workDirectory: string;
+  /** Keeps its code from the rest of the machine. */
+  readonly isolation: Isolation;
   readonly workspace: string | null;
   readonly config: NodeSnapshot['config'];
   readonly variables: readonly ToolVariable[];

@@ -7,8 +7,8 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { toolPath } from '../../test/support/tools.ts';
 import type { Stage, TemplateType } from '../model/index.ts';
-import { createRunners } from './index.ts';
-import type { RunnerRegistry, StackRun, StopLadder, ToolVariable } from './index.ts';
+import { createRunners, withoutIsolation } from './index.ts';
+import type { Isolation, RunnerRegistry, StackRun, StopLadder, ToolVariable } from './index.ts';
 
 const lockSchema = z.looseObject({ ID: z.string() });
 
@@ -135,6 +135,7 @@ export function makeWorkshop(
     cliConfig?: string;
     cacheDirectory?: string;
     directory?: string;
+    isolation?: Isolation;
     /** Path of the program instead of the real one. */
     tool?: string;
   } = {},
@@ -168,6 +169,7 @@ export function makeWorkshop(
         sourceDirectory: fixture.source,
         path: fixture.path ?? '.',
         workDirectory: join(directory, 'work', environment),
+        isolation: options.isolation ?? withoutIsolation(),
         workspace: fixture.workspace ?? null,
         config: fixture.config ?? {},
         variables: fixture.variables ?? [],

@@ -5,6 +5,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  readdirSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -114,4 +115,24 @@ test('paths out of the source are refused, whatever way they take', async () => 
   });
   await expect(build(from, 'out')).rejects.toMatchObject({ class: 'definition' });
   await expect(build(from, 'a/missing')).rejects.toMatchObject({ message: 'the source has no directory "a/missing"' });
+});
+
+test('a link in the way of a copied file is removed, not followed', async () => {
+  const first = source('links-1', { 'a/main.tf': '# one', 'a/sub/authorized_keys': 'first' });
+  await build(first, 'a');
+  const outside = join(root, 'outside');
+  mkdirSync(outside);
+  writeFileSync(join(outside, 'authorized_keys'), 'theirs');
+  const stack = join(root, 'work', 'tree', 'a');
+  rmSync(join(stack, 'sub'), { recursive: true });
+  symlinkSync(outside, join(stack, 'sub'));
+  await build(source('links-2', { 'a/main.tf': '# two', 'a/sub/authorized_keys': 'second' }), 'a');
+  expect(readFileSync(join(outside, 'authorized_keys'), 'utf8')).toBe('theirs');
+  expect(readFileSync(join(stack, 'sub', 'authorized_keys'), 'utf8')).toBe('second');
+  // Nor where the whole stack has been replaced, or what is to be removed lies behind a link.
+  rmSync(join(root, 'work', 'tree'), { recursive: true });
+  symlinkSync(outside, join(root, 'work', 'tree'));
+  await build(source('links-3', { 'a/main.tf': '# three' }), 'a');
+  expect(readdirSync(outside)).toEqual(['authorized_keys']);
+  expect(readFileSync(join(stack, 'main.tf'), 'utf8')).toBe('# three');
 });

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { constants, lstatSync, readFileSync, readdirSync, readlinkSync, realpathSync } from 'node:fs';
 import { chmod, copyFile, lstat, mkdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
-import { dirname, join, relative, resolve, sep } from 'node:path';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { z } from 'zod';
 import { WindlassError } from '../model/index.ts';
+import { ensureDirectories } from './plain-file.ts';
 
 /** What the last call copied, so that the next one knows what is its own and what the tool made. */
 const manifestSchema = z.object({
@@ -145,6 +146,15 @@ async function linkSiblings(
   }
 }
 
+/** Whether no link stands on the way to a directory: the tool may have put one there, and what is copied would go elsewhere. */
+function isOwn(root: string, directory: string): boolean {
+  try {
+    return realpathSync(directory) === join(realpathSync(dirname(root)), basename(root), relative(root, directory));
+  } catch {
+    return false;
+  }
+}
+
 const largestScan = 1024 * 1024;
 
 /**
@@ -173,9 +183,9 @@ export async function buildWorkTree(
   const stack = join(tree, inside);
   const last = readManifest(workDirectory);
   const fits = last?.source === root && last.path === inside && (last.linked === true || !beside);
-  if (!pristine && fits && untouched(stack, last.files)) return stack;
+  if (!pristine && fits && isOwn(tree, stack) && untouched(stack, last.files)) return stack;
   await mkdir(workDirectory, { recursive: true, mode: 0o700 });
-  if (last?.path !== inside) await rm(tree, { recursive: true, force: true });
+  if (last?.path !== inside || !isOwn(tree, stack)) await rm(tree, { recursive: true, force: true });
   const list = listFiles(root, join(root, inside));
   const linked = beside || list.some(({ file, link }) => link === null && mayReachOut(join(root, inside, file)));
   await linkSiblings({ tree, root, parts: inside === '' ? [] : inside.split(sep) }, linked);
@@ -183,11 +193,12 @@ export async function buildWorkTree(
   const files: Manifest['files'] = {};
   const wanted = new Set(list.map((entry) => entry.file));
   for (const file of Object.keys(last?.files ?? {})) {
-    if (!wanted.has(file)) await rm(join(stack, file), { recursive: true, force: true });
+    if (wanted.has(file) || !isOwn(stack, dirname(join(stack, file)))) continue;
+    await rm(join(stack, file), { recursive: true, force: true });
   }
   for (const { file, link } of list) {
     const target = join(stack, file);
-    await mkdir(dirname(target), { recursive: true });
+    await ensureDirectories(stack, file.split(sep).slice(0, -1));
     await rm(target, { recursive: true, force: true });
     if (link === null) {
       await copyFile(join(root, inside, file), target, constants.COPYFILE_FICLONE);

@@ -69,6 +69,9 @@ export async function startCluster(): Promise<Cluster> {
     WINDLASS_PORT: String(apiPort),
     WINDLASS_STATE_URL: apiUrl,
     WINDLASS_TOFU: toolPath('tofu'),
+    // Stacks keep their journals here.
+    WINDLASS_STACK_PATHS: join(directory, 'stacks'),
+    WINDLASS_LOCAL_SOURCES: directory,
     WINDLASS_LOG_LEVEL: 'info',
     WINDLASS_SHUTDOWN_GRACE_SECONDS: '2',
   });

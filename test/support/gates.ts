@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { TestProject } from './project.ts';
+import { stackPaths } from './stack-paths.ts';
 import { toolPath } from './tools.ts';
 
 /** Places where a run can be held: calls of tools, and the create and the destroy of a resource. */
@@ -49,6 +50,8 @@ exec '${toolPath('git')}' "$@"
     env: {
       WINDLASS_TOFU: join(directory, 'bin', 'tofu'),
       PATH: `${join(directory, 'bin')}:${process.env['PATH'] ?? ''}`,
+      // Stands where the sandbox hides it, as the stand-in is what counts as the tool.
+      WINDLASS_STACK_PATHS: stackPaths(`${dirname(toolPath('tofu'))}:ro`),
     },
     remove: () => rmSync(directory, { recursive: true, force: true }),
   };

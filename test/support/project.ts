@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { isTerminalDeployment } from '../../src/model/index.ts';
 import type { Deployment, Environment, NodeRun, NodeStatus } from '../../src/model/index.ts';
+import { shownDirectory } from './stack-paths.ts';
 import type { TestClient } from './windlass.ts';
 
 export interface StackOptions {
@@ -34,8 +34,6 @@ export interface TestProject {
   lines(name: string): string[];
   remove(): void;
 }
-
-const rootOf = (prefix: string): string => mkdtempSync(join(tmpdir(), `windlass-${prefix}-`));
 
 /** HCL of a stack that writes a line when it is created and when it is destroyed. */
 export function stackText(journal: string, name: string, options: StackOptions = {}): string {
@@ -70,7 +68,7 @@ output "all" {
 }
 
 export function makeProject(prefix = 'project'): TestProject {
-  const root = rootOf(prefix);
+  const root = shownDirectory(prefix);
   const directory = join(root, 'source');
   const journal = join(root, 'journal');
   mkdirSync(directory);

@@ -16,7 +16,8 @@ import { createLogger, installTemporalRuntime } from '../../src/log.ts';
 import { searchAttributes, taskQueues, workflowIds, workflowTypes } from '../../src/model/index.ts';
 import { createOperations, createTemporalGateway } from '../../src/operations/index.ts';
 import type { ScheduleInput } from '../../src/operations/index.ts';
-import { openRooms } from '../../src/rooms.ts';
+import { isolationSettings, openRooms } from '../../src/rooms.ts';
+import { chooseIsolation } from '../../src/runners/index.ts';
 import { startWorkers } from '../../src/worker.ts';
 import { shiftClock } from './shifted-clock.ts';
 import { toolPath } from './tools.ts';
@@ -123,6 +124,7 @@ export async function startSkippingServer(
       connection,
       address: time.address,
       log,
+      isolation: await chooseIsolation(isolationSettings(config)),
       cachedWorkflows: 0,
     });
     const { token } = await createKey(rooms.db.sql, { name: `test-${++starts}`, permissions: ['*'] });

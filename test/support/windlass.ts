@@ -5,6 +5,7 @@ import { loadConfig } from '../../src/config.ts';
 import type { Deployment, Environment, NodeRun, Page, ProblemDetails, Template } from '../../src/model/index.ts';
 import { isTerminalDeployment } from '../../src/model/index.ts';
 import { startWindlass } from '../../src/server.ts';
+import { stackPaths } from './stack-paths.ts';
 import { toolPath } from './tools.ts';
 import { noteSeen, until } from './until.ts';
 
@@ -138,6 +139,11 @@ export function testEnvironment(dataDirectory: string): Record<string, string> {
     WINDLASS_LOG_LEVEL: process.env['WINDLASS_LOG_LEVEL'] ?? 'warn',
     WINDLASS_SHUTDOWN_GRACE_SECONDS: '5',
     WINDLASS_SOURCE_PATIENCE_SECONDS: '0',
+    WINDLASS_ISOLATION: process.env['WINDLASS_ISOLATION'] ?? 'auto',
+    WINDLASS_STACK_PATHS: stackPaths(),
+    // Servers of tests have their sources on this machine.
+    WINDLASS_LOCAL_SOURCES: '/',
+    WINDLASS_ALLOW_LOCAL_GIT: 'true',
   };
 }
 

@@ -1,8 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, statSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { ensureDirectories, readPlainFile } from '../plain-file.ts';
 import { ToolError } from '../runner.ts';
 import { readManagedState } from './managed-state.ts';
 import { endedFromOutside, invoke, toToolError } from './invoke.ts';
@@ -22,11 +23,7 @@ const initRecordSchema = z.object({ fingerprint: z.string() });
 const backendStateSchema = z.object({ backend: z.object({ type: z.string() }).nullish() });
 
 function readText(path: string): string | null {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return null;
-  }
+  return readPlainFile(path)?.toString('utf8') ?? null;
 }
 
 /** Changes when another program lies at the path. */
@@ -81,9 +78,9 @@ async function installAndInit(session: Session, again: boolean): Promise<void> {
   const cache = providerCache(session.cacheDirectory, providerStaging(run));
   const lockFile = join(directory, '.terraform.lock.hcl');
   const takeChoice = async (): Promise<void> => {
-    if (facts.providerKey === null || existsSync(lockFile)) return;
+    if (facts.providerKey === null || lstatSync(lockFile, { throwIfNoEntry: false }) !== undefined) return;
     const choice = await earlierChoice(cache, facts.providerKey);
-    if (choice !== null) await writeFile(lockFile, choice);
+    if (choice !== null) await writeFile(lockFile, choice, { flag: 'wx' });
   };
   await takeChoice();
   if (hasProviders(cache, readText(lockFile) ?? '')) {
@@ -151,8 +148,10 @@ async function managedBackendState(session: Session): Promise<string> {
 
 async function makeBackendState(session: Session, path: string): Promise<string> {
   await mkdir(session.cacheDirectory, { recursive: true, mode: 0o700 });
-  const directory = await mkdtemp(join(session.cacheDirectory, 'init-'));
+  const workDirectory = await mkdtemp(join(session.cacheDirectory, 'init-'));
+  const directory = join(workDirectory, 'tree');
   try {
+    await mkdir(directory);
     await writeFile(join(directory, 'main.tf'), backendText);
     const { run } = session;
     const quiet = {
@@ -160,7 +159,7 @@ async function makeBackendState(session: Session, path: string): Promise<string>
       directory,
       run: {
         ...run,
-        workDirectory: directory,
+        workDirectory,
         log: () => undefined,
         enter: () => Promise.resolve(),
         // Others wait for it too, and it is short.
@@ -174,7 +173,7 @@ async function makeBackendState(session: Session, path: string): Promise<string>
     await rename(draft, path);
     return text;
   } finally {
-    await rm(directory, { recursive: true, force: true });
+    await rm(workDirectory, { recursive: true, force: true });
   }
 }
 
@@ -182,8 +181,9 @@ async function placeBackendState(session: Session): Promise<void> {
   const wanted = await managedBackendState(session);
   const path = join(session.directory, '.terraform', 'terraform.tfstate');
   if (readText(path) === wanted) return;
-  await mkdir(join(session.directory, '.terraform'), { recursive: true });
-  await writeFile(path, wanted);
+  await ensureDirectories(session.directory, ['.terraform']);
+  await rm(path, { recursive: true, force: true });
+  await writeFile(path, wanted, { flag: 'wx' });
 }
 
 // ---- a stack that got or lost a backend of its own ----------------------------------------------
@@ -239,7 +239,10 @@ export async function removeFormerFiles(directory: string): Promise<void> {
 export async function placeBackendFile(session: Session): Promise<void> {
   const path = join(session.directory, backendFile);
   if (session.managed) {
-    if (readText(path) !== backendText) await writeFile(path, backendText);
+    if (readText(path) !== backendText) {
+      await rm(path, { recursive: true, force: true });
+      await writeFile(path, backendText, { flag: 'wx' });
+    }
     if (session.facts.besideCode) {
       session.run.log(
         'The file of its "local" backend would lie in a directory that can be lost, so Windlass keeps the state; give it an absolute path to have it there.\n',

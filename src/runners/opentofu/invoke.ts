@@ -3,11 +3,13 @@ import type { Stage } from '../../model/index.ts';
 import { ToolError } from '../runner.ts';
 import type { HeldLock, StackRun } from '../runner.ts';
 import { adopt, inspect, launch, readOutput, readRecord, removeRunDirectory } from '../process/index.ts';
-import type { ProcessEnd, StopLadder, WatchOptions } from '../process/index.ts';
+import type { ProcessEnd, Sandbox, StopLadder, WatchOptions } from '../process/index.ts';
 import { createEventReader } from './events.ts';
 import type { ToolReport } from './events.ts';
 import { describeFailure } from './failures.ts';
 import type { Failure } from './failures.ts';
+import { sandboxOf } from '../sandbox.ts';
+import { providerStaging } from './session.ts';
 import type { Session } from './session.ts';
 
 /** What a call of the tool ended with. */
@@ -101,6 +103,14 @@ async function clear(directory: string): Promise<void> {
   await removeRunDirectory(directory);
 }
 
+/** Only `init` puts providers in place; what other calls could put there, other stacks would run. */
+async function sandboxFor(session: Session, stage: Stage): Promise<Sandbox> {
+  const { run, toolPath, shown } = session;
+  const staging = providerStaging(run);
+  const read = [toolPath, ...shown];
+  return stage === 'init' ? sandboxOf(run, { read, write: [staging] }) : sandboxOf(run, { read: [...read, staging] });
+}
+
 /** Runs the tool once. Never throws because of how it ended; its run directory stays until the next call. */
 export async function invoke(session: Session, options: InvokeOptions): Promise<Invocation> {
   const { run, ladder } = session;
@@ -116,6 +126,7 @@ export async function invoke(session: Session, options: InvokeOptions): Promise<
     argv: [session.toolPath, ...args],
     cwd: session.directory,
     env: session.environment,
+    sandbox: await sandboxFor(session, stage),
   });
   return collect.end(end);
 }

@@ -17,6 +17,7 @@ import {
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { giveTo } from '../isolation/index.ts';
 import { isRunning, ownIdentity, processHome } from '../process/index.ts';
 
 /**
@@ -80,7 +81,7 @@ export async function shareProviders({ shared, staging }: ProviderCache): Promis
     const target = await readlink(from).catch(() => null);
     if (target !== null && target.startsWith(shared)) continue;
     if (!existsSync(to)) {
-      await mkdir(dirname(to), { recursive: true, mode: 0o700 });
+      await mkdir(dirname(to), { recursive: true });
       if (target !== null) {
         // From a mirror on this machine, which the tool links to instead of copying.
         await symlink(target, to).catch(() => undefined);
@@ -103,6 +104,8 @@ async function moveDirectory(from: string, to: string): Promise<void> {
   } catch {
     await cp(from, draft, { recursive: true });
   }
+  // What a tool with a user of its own has installed must not stay that user's to change.
+  if (process.getuid?.() === 0) await giveTo(0, draft);
   try {
     await rename(draft, to);
   } catch {
@@ -183,7 +186,7 @@ export async function whileInstalling<T>(
   // Those of this process queue up here, and only their first looks at the file.
   const before = inThisProcess.get(shared) ?? Promise.resolve();
   const turn = before.then(async () => {
-    await mkdir(shared, { recursive: true, mode: 0o700 });
+    await mkdir(shared, { recursive: true });
     const path = join(shared, '.install-lock');
     const held = await take(path, signal);
     try {

@@ -69,7 +69,7 @@ export async function recover(run: StackRun, evidence: CrashEvidence, context: R
 
 async function conclude(session: Session, invocation: Invocation): Promise<Recovery> {
   await rm(join(session.directory, variablesName), { force: true });
-  await rm(planPath(session), { force: true });
+  await rm(planPath(session), { recursive: true, force: true });
   if (invocation.code === 0) return { kind: 'finished', result: await toApplyResult(session, invocation.report) };
   if (wasKilled(invocation) && invocation.failure.stopped === null) {
     return killed(session, readRecord(runDirectory(session.run, invocation.failure.stage))?.startedAtMs ?? 0);
@@ -81,7 +81,7 @@ async function conclude(session: Session, invocation: Invocation): Promise<Recov
 /** The tool is proven over and nobody wrote down how. */
 async function killed(session: Session, startedAtMs: number): Promise<Recovery> {
   await rm(join(session.directory, variablesName), { force: true });
-  await rm(planPath(session), { force: true });
+  await rm(planPath(session), { recursive: true, force: true });
   const detail = 'the tool was killed on this machine before it could end';
   if (session.managed) {
     // The lock belongs to the dead call's grant, which the caller takes away; `prepare` then saves what was left behind.

@@ -1,9 +1,10 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Plan } from '../../model/index.ts';
+import { readPlainFile } from '../plain-file.ts';
 import { ToolError } from '../runner.ts';
 import type { ApplyResult, Outputs, PlanResult } from '../runner.ts';
+import { exchangeDirectory } from '../sandbox.ts';
 import { outputValueSchema } from './events.ts';
 import type { OutputValue, ToolReport } from './events.ts';
 import { invokeForText } from './invoke.ts';
@@ -45,7 +46,7 @@ export async function toApplyResult(session: Session, report: ToolReport): Promi
 const planName = 'plan.bin';
 
 export function planPath(session: Session): string {
-  return join(session.run.workDirectory, planName);
+  return join(exchangeDirectory(session.run), planName);
 }
 
 /** Reads a plan that was just made. */
@@ -53,11 +54,14 @@ export async function readPlan(session: Session, hasChanges: boolean): Promise<P
   const path = planPath(session);
   const show = (name: string, flags: readonly string[]) =>
     invokeForText(session, { stage: 'plan', name, enter: false, args: ['show', ...flags, path] });
-  const [artifact, text, jsonText] = await Promise.all([
-    readFile(path),
-    show('show-text', ['-no-color']),
-    show('show-json', ['-json']),
-  ]);
+  const artifact = readPlainFile(path);
+  if (artifact === null) {
+    throw new ToolError(
+      { class: 'tool', message: `${session.tool} says that it has a plan, and there is none` },
+      false,
+    );
+  }
+  const [text, jsonText] = await Promise.all([show('show-text', ['-no-color']), show('show-json', ['-json'])]);
   let parsed: ParsedPlan;
   try {
     parsed = parsePlanJson(JSON.parse(jsonText), { hasChanges, state: planState(artifact) });

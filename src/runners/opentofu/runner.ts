@@ -1,5 +1,5 @@
-import { chmod, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { ResourceChange, Stage } from '../../model/index.ts';
 import type { RunnerOptions } from '../options.ts';
 import { defaultLadder, LeftRunningError, readRecord } from '../process/index.ts';
@@ -100,7 +100,7 @@ export function createOpenTofuRunner(options: RunnerOptions): StackRunner {
     const session = await open(run);
     const unlocked = run.onlyReads === true ? ['-lock=false'] : [];
     const path = planPath(session);
-    await rm(path, { force: true });
+    await rm(path, { recursive: true, force: true });
     try {
       const invocation = await call(session, {
         stage: 'plan',
@@ -109,7 +109,7 @@ export function createOpenTofuRunner(options: RunnerOptions): StackRunner {
       if (invocation.code !== 0 && invocation.code !== 2) throw toToolError(session, invocation, false);
       return await readPlan(session, invocation.code === 2);
     } finally {
-      await rm(path, { force: true });
+      await rm(path, { recursive: true, force: true });
     }
   }
 
@@ -132,7 +132,8 @@ export function createOpenTofuRunner(options: RunnerOptions): StackRunner {
     async apply(run, artifact) {
       const session = await open(run);
       const path = planPath(session);
-      await rm(path, { force: true });
+      await rm(path, { recursive: true, force: true });
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
       await writeFile(path, artifact, { mode: 0o600, flag: 'wx' });
       let leftRunning = false;
       try {
@@ -141,7 +142,7 @@ export function createOpenTofuRunner(options: RunnerOptions): StackRunner {
         leftRunning = error instanceof LeftRunningError;
         throw error;
       } finally {
-        if (!leftRunning) await rm(path, { force: true });
+        if (!leftRunning) await rm(path, { recursive: true, force: true });
       }
     },
 

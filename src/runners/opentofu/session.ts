@@ -8,6 +8,7 @@ import type { StackRun } from '../runner.ts';
 import { findTool } from '../tools.ts';
 import type { ToolName } from '../tools.ts';
 import { stackDirectory } from '../work-tree.ts';
+import { providerCache } from './provider-cache.ts';
 import { readStackFacts } from './stack-facts.ts';
 import type { StackFacts } from './stack-facts.ts';
 
@@ -32,6 +33,8 @@ export interface Session {
   readonly managed: boolean;
   readonly environment: Readonly<Record<string, string>>;
   readonly cacheDirectory: string;
+  /** What the tool reads of this machine besides its own: settings and providers. Never what variables name. */
+  readonly shown: readonly string[];
   readonly ladder: StopLadder;
 }
 
@@ -54,8 +57,19 @@ function cliConfigFile(options: RunnerOptions): string {
   } catch {
     mkdirSync(options.cacheDirectory, { recursive: true, mode: 0o700 });
   }
-  writeFileSync(path, text, { mode: 0o600 });
+  writeFileSync(path, text, { mode: 0o644 });
   return path;
+}
+
+/** Mirrors of providers on this machine, to which the shared providers may be links. */
+function mirrorsIn(file: string): string[] {
+  const text = readFileSync(file, 'utf8');
+  return [...text.matchAll(/filesystem_mirror\s*\{[^}]*?\bpath\s*=\s*"([^"]+)"/g)].flatMap(([, path]) => path ?? []);
+}
+
+function shownBy(options: RunnerOptions): string[] {
+  const file = cliConfigFile(options);
+  return [file, providerCache(options.cacheDirectory, '').shared, ...mirrorsIn(file)];
 }
 
 /** Directory in which `init` finds and puts providers; see provider-cache.ts. */
@@ -143,6 +157,7 @@ export async function openSession(run: StackRun, options: RunnerOptions): Promis
     managed,
     environment: toolEnvironment(run, options, facts, managed),
     cacheDirectory: options.cacheDirectory,
+    shown: shownBy(options),
     ladder: options.ladder ?? defaultLadder,
   };
 }

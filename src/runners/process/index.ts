@@ -1,6 +1,6 @@
 export { LeftRunningError, readOutput, stopRun } from './launch.ts';
 export { adopt, launch } from './traced.ts';
-export type { LaunchOptions, OutputStream, ProcessEnd, WatchOptions } from './launch.ts';
+export type { LaunchOptions, OutputStream, ProcessEnd, Sandbox, WatchOptions } from './launch.ts';
 export { hasRun, inspect } from './inspect.ts';
 export type { Inspection } from './inspect.ts';
 export { defaultLadder } from './ladder.ts';

@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { anyProcessNames, isRunning, processHome } from './identity.ts';
-import { readExitCode, readIdentity, readRecord } from './run-directory.ts';
+import { isAlive } from './namespace.ts';
+import { readExitCode, readIdentity, readNamespace, readRecord } from './run-directory.ts';
 
 /** What became of a tool that was started in a run directory. */
 export type Inspection =
@@ -18,7 +19,9 @@ export type Inspection =
 export function processesRun(directory: string): boolean {
   const wrapper = readIdentity(directory, 'wrapper');
   const tool = readIdentity(directory, 'tool');
-  return (wrapper !== null && isRunning(wrapper)) || (tool !== null && isRunning(tool));
+  if ((wrapper !== null && isRunning(wrapper)) || (tool !== null && isRunning(tool))) return true;
+  const namespace = readNamespace(directory);
+  return namespace !== null && isAlive(namespace);
 }
 
 /**

@@ -1,7 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import type { StopReason } from '../runner.ts';
-import { readIdentity, runFiles } from './run-directory.ts';
 import { isRunning } from './identity.ts';
+import { isAlive, toolIn } from './namespace.ts';
+import { readIdentity, readNamespace, readRecord, runFiles } from './run-directory.ts';
 
 /** How long each rung of stopping a tool lasts. */
 export interface StopLadder {
@@ -26,6 +27,29 @@ function send(pid: number, signal: NodeJS.Signals): boolean {
 }
 
 function signalRun(directory: string, scope: SignalScope, signal: NodeJS.Signals): boolean {
+  if (readRecord(directory)?.isolation === 'bubblewrap') return signalInside(directory, scope, signal);
+  return signalOutside(directory, scope, signal);
+}
+
+/**
+ * What is known as the tool is bwrap then, which would end on a signal and leave the tool running: a signal is for what it
+ * runs. A kill is for both, and the outer ones first, so that nobody writes down an exit code.
+ */
+function signalInside(directory: string, scope: SignalScope, signal: NodeJS.Signals): boolean {
+  const namespace = readNamespace(directory);
+  const alive = namespace !== null && isAlive(namespace);
+  if (signal === 'SIGKILL') {
+    const outside = signalOutside(directory, 'group', signal);
+    return (alive && send(namespace.first, signal)) || outside;
+  }
+  if (!alive) return false;
+  const tool = toolIn(namespace);
+  if (tool === null) return false;
+  // The first process leads the session of the tool.
+  return scope === 'tool' ? send(tool, signal) : send(-namespace.first, signal);
+}
+
+function signalOutside(directory: string, scope: SignalScope, signal: NodeJS.Signals): boolean {
   const tool = readIdentity(directory, 'tool');
   const wrapper = readIdentity(directory, 'wrapper');
   const toolRuns = tool !== null && isRunning(tool);

@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
+import { setPriority } from 'node:os';
 import { WindlassError } from '../../model/index.ts';
+import type { ConfinedCall, Isolation, View } from '../isolation/index.ts';
 import type { StopReason } from '../runner.ts';
 import { inspect, processesRun } from './inspect.ts';
 import { climb } from './ladder.ts';
@@ -34,6 +36,13 @@ export interface LaunchOptions extends WatchOptions {
   readonly cwd: string;
   /** The whole environment of the tool. */
   readonly env: Readonly<Record<string, string>>;
+  /** What keeps it from the rest of the machine; nothing when absent. */
+  readonly sandbox?: Sandbox | undefined;
+}
+
+export interface Sandbox {
+  readonly isolation: Isolation;
+  readonly view: View;
 }
 
 export interface ProcessEnd {
@@ -139,20 +148,22 @@ async function watch(options: WatchOptions, over: Promise<unknown>): Promise<Pro
  * Throws LeftRunningError when the signal says `shutdown`.
  */
 export async function launch(options: LaunchOptions): Promise<ProcessEnd> {
-  const { directory, argv, cwd, env } = options;
+  const { directory, argv, cwd } = options;
   if (options.signal.aborted) {
     if (stopReason(options.signal) === 'shutdown') throw new LeftRunningError(directory);
     return { code: null, stopped: stopReason(options.signal), stdoutPath: '', stderrPath: '' };
   }
-  const record = createRunDirectory(directory, options.id);
+  const way = options.sandbox?.isolation.way ?? 'off';
+  const { token } = createRunDirectory(directory, options.id, way);
   const files = runFiles(directory);
+  const confined = await confine(options);
   const out = openSync(files.stdout, 'ax', 0o600);
   const err = openSync(files.stderr, 'ax', 0o600);
   let over: Promise<unknown>;
   try {
-    const child = spawn('/bin/sh', wrapperArguments(directory, record.token, argv), {
+    const child = spawn('/bin/sh', wrapperArguments({ ...confined, directory, token, way }), {
       cwd,
-      env,
+      env: confined.env,
       detached: true,
       stdio: ['ignore', out, err],
     });
@@ -161,6 +172,7 @@ export async function launch(options: LaunchOptions): Promise<ProcessEnd> {
       child.once('error', reject);
     });
     child.unref();
+    yieldTo(child.pid);
   } finally {
     closeSync(out);
     closeSync(err);
@@ -168,7 +180,32 @@ export async function launch(options: LaunchOptions): Promise<ProcessEnd> {
   const started = over.catch((error: unknown) => {
     throw cannotStart(argv, error);
   });
-  return watch(options, started);
+  // The shell may be killed before the tool, and a killed sandbox takes a moment to end.
+  return watch(
+    options,
+    started.then(() => untilOver(directory, 20)),
+  );
+}
+
+async function untilOver(directory: string, everyMs: number): Promise<void> {
+  while (processesRun(directory)) await new Promise((resolve) => setTimeout(resolve, everyMs));
+}
+
+async function confine({ directory, argv, cwd, env, sandbox }: LaunchOptions): Promise<ConfinedCall> {
+  if (sandbox === undefined) return { argv, env, user: null };
+  const { temporary, environment } = runFiles(directory);
+  return sandbox.isolation.confine({ argv, cwd, env, temporary, environmentFile: environment }, sandbox.view);
+}
+
+const toolPriority = 5;
+
+/** Lets the API, the database and the workflows go first while tools make the machine busy. */
+function yieldTo(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) setPriority(pid, toolPriority);
+  } catch {
+    // It is over already, or has a lower one.
+  }
 }
 
 function cannotStart(argv: readonly string[], cause: unknown): WindlassError {
@@ -204,7 +241,7 @@ export async function stopRun(options: {
   if ((await inspect(directory)).kind !== 'running') return;
   const endClimb = climb({ ...options, scope: 'tool', reason: 'abort' });
   try {
-    while (processesRun(directory)) await new Promise((resolve) => setTimeout(resolve, 50));
+    await untilOver(directory, 50);
   } finally {
     endClimb();
   }

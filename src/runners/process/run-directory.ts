@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { parseIdentity, processHome } from './identity.ts';
 import type { ProcessIdentity } from './identity.ts';
+import type { ProcessNamespace } from './namespace.ts';
+import type { IsolationWay } from '../isolation/index.ts';
 
 /** What is written down before a tool starts, so that another worker can tell whose run this is. */
 const launchRecordSchema = z.object({
@@ -17,6 +19,7 @@ const launchRecordSchema = z.object({
   boot: z.string(),
   namespace: z.string(),
   startedAtMs: z.number(),
+  isolation: z.enum(['bubblewrap', 'user', 'off']).default('off'),
 });
 export type LaunchRecord = z.infer<typeof launchRecordSchema>;
 
@@ -27,6 +30,10 @@ export function runFiles(directory: string) {
     wrapper: join(directory, 'wrapper'),
     /** Identity of the tool. */
     tool: join(directory, 'tool'),
+    /** What bwrap says of the namespaces it made. */
+    sandbox: join(directory, 'sandbox'),
+    environment: join(directory, 'environment'),
+    temporary: join(directory, 'tmp'),
     /** The tool's exit code and a line feed; without the line feed it is not finished. */
     exit: join(directory, 'exit'),
     /** Is there when the tool was told to stop. */
@@ -50,9 +57,11 @@ function readText(path: string): string | null {
  * Makes a private, empty directory with its record. Throws when there is one already. It need not survive a crash of the
  * machine, since that ends the tool too and the new boot tells.
  */
-export function createRunDirectory(directory: string, id: string): LaunchRecord {
+export function createRunDirectory(directory: string, id: string, isolation: IsolationWay = 'off'): LaunchRecord {
   mkdirSync(directory, { mode: 0o700 });
-  const record = { id, token: `windlass-${randomUUID()}`, host: hostname(), ...processHome(), startedAtMs: Date.now() };
+  if (isolation !== 'off') mkdirSync(runFiles(directory).temporary, { mode: 0o700 });
+  const token = `windlass-${randomUUID()}`;
+  const record = { id, token, host: hostname(), ...processHome(), startedAtMs: Date.now(), isolation };
   const file = openSync(runFiles(directory).record, 'wx', 0o600);
   try {
     writeSync(file, JSON.stringify(record));
@@ -75,6 +84,20 @@ export function readRecord(directory: string): LaunchRecord | null {
 export function readIdentity(directory: string, which: 'wrapper' | 'tool'): ProcessIdentity | null {
   const text = readText(runFiles(directory)[which]);
   return text === null ? null : parseIdentity(text);
+}
+
+const namespacesSchema = z.object({ 'child-pid': z.number().int().positive(), 'pid-namespace': z.number() });
+
+/** The first process of the tool's own process namespace; null when it has none, or not yet. */
+export function readNamespace(directory: string): ProcessNamespace | null {
+  const text = readText(runFiles(directory).sandbox);
+  if (text === null) return null;
+  try {
+    const found = namespacesSchema.parse(JSON.parse(text));
+    return { first: found['child-pid'], inode: found['pid-namespace'] };
+  } catch {
+    return null;
+  }
 }
 
 /** The exit code the wrapper wrote down; null while there is none. */

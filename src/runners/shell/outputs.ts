@@ -1,7 +1,8 @@
-import { readFileSync, statSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { z } from 'zod';
 import { variableNameSchema, variableTypeSchema } from '../../model/index.ts';
 import type { VariableType, VariableValue } from '../../model/index.ts';
+import { readPlainFile } from '../plain-file.ts';
 import { ToolError } from '../runner.ts';
 import type { Output, Outputs } from '../runner.ts';
 
@@ -73,12 +74,7 @@ export function parseOutputs(text: string): Outputs {
 
 /** Outputs of a script that has ended; none when it wrote no file. */
 export function readOutputs(path: string): Outputs {
-  let size: number;
-  try {
-    ({ size } = statSync(path));
-  } catch {
-    return [];
-  }
+  const size = lstatSync(path, { throwIfNoEntry: false })?.size ?? 0;
   if (size > largestFile) throw unreadable(1, `the file has ${size} bytes, more than ${largestFile}`);
-  return parseOutputs(readFileSync(path, 'utf8'));
+  return parseOutputs(readPlainFile(path)?.toString('utf8') ?? '');
 }

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Plan, Stage } from '../../model/index.ts';
 import { describeFailure } from '../opentofu/failures.ts';
@@ -17,6 +17,7 @@ import type {
   StackRun,
   StackRunner,
 } from '../runner.ts';
+import { exchangeDirectory, sandboxOf } from '../sandbox.ts';
 import { buildWorkTree, stackDirectory } from '../work-tree.ts';
 import { readOutputs } from './outputs.ts';
 import { findScript, scriptCommand, variableEnvironment } from './scripts.ts';
@@ -34,9 +35,9 @@ function directoryOf(run: StackRun, name: string): string {
 
 function filesOf(run: StackRun, name: ScriptName) {
   return {
-    variables: join(run.workDirectory, `${name}-variables.json`),
-    outputs: join(run.workDirectory, `${name}-outputs`),
-    script: join(run.workDirectory, `${name}-script`),
+    variables: join(exchangeDirectory(run), `${name}-variables.json`),
+    outputs: join(exchangeDirectory(run), `${name}-outputs`),
+    script: join(exchangeDirectory(run), `${name}-script`),
   };
 }
 
@@ -113,9 +114,9 @@ export function createShellRunner(options: RunnerOptions): StackRunner {
     }
     await removeRunDirectory(directory);
     const files = filesOf(run, name);
-    await mkdir(run.workDirectory, { recursive: true, mode: 0o700 });
-    for (const file of Object.values(files)) await rm(file, { force: true });
-    await writeFile(files.outputs, '', { mode: 0o600 });
+    const sandbox = await sandboxOf(run);
+    for (const file of Object.values(files)) await rm(file, { recursive: true, force: true });
+    await writeFile(files.outputs, '', { mode: 0o600, flag: 'wx' });
     const values = Object.fromEntries(run.variables.map((variable) => [variable.name, variable.value]));
     await writeFile(files.variables, JSON.stringify(values), { mode: 0o600 });
     const cwd = stackDirectory(run);
@@ -131,6 +132,7 @@ export function createShellRunner(options: RunnerOptions): StackRunner {
       id: run.id,
       argv: scriptCommand(path),
       cwd,
+      sandbox,
       env: {
         ...run.environment,
         ...variableEnvironment(run.variables),
