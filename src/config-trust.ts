@@ -1,5 +1,5 @@
 import { homedir } from 'node:os';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { z } from 'zod';
 
 /** A path on this machine; `~` is the home directory. */
@@ -7,6 +7,12 @@ export const path = z
   .string()
   .refine((text) => !text.includes('\0'), 'expected a path')
   .transform((text) => resolve(text.replace(/^~(?=$|\/)/, homedir())));
+
+/** Where the command line keeps the key that it uses. */
+export function profilePath(environment: Readonly<Record<string, string | undefined>>): string {
+  const base = environment['XDG_CONFIG_HOME'] || join(environment['HOME'] || homedir(), '.config');
+  return join(base, 'windlass', 'profile.json');
+}
 
 export const isolationChoices = ['auto', 'bubblewrap', 'user', 'off'] as const;
 

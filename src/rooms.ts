@@ -5,6 +5,7 @@ import { confirmKeys, createSecretBox } from './access/index.ts';
 import type { Artifacts } from './artifacts/index.ts';
 import { createArtifacts } from './artifacts/index.ts';
 import type { Config } from './config.ts';
+import { profilePath } from './config-trust.ts';
 import { addEncryptionKey, openEncryptionKeys } from './key-file.ts';
 import type { IsolationSettings, RunnerRegistry, ToolLocator } from './runners/index.ts';
 import { createRunners } from './runners/index.ts';
@@ -15,13 +16,19 @@ import { createStateStore } from './state/index.ts';
 import type { Database } from './store/index.ts';
 import { openDatabase } from './store/index.ts';
 
+/** Files and directories of Windlass on this machine, which hold keys and the work of all stacks. */
+function ownPaths({ dataDirectory, cacheDirectory, encryptionKey }: Config): string[] {
+  const keys = encryptionKey.kind === 'file' ? [encryptionKey.path] : [];
+  return [dataDirectory, cacheDirectory, ...keys, profilePath(process.env)];
+}
+
 /** What no stack may see, and where tools work. */
 export function isolationSettings(config: Config): IsolationSettings {
-  const { dataDirectory, cacheDirectory, encryptionKey } = config;
+  const { cacheDirectory } = config;
   return {
     ...config.isolation,
     mayDoWithout: config.mode === 'embedded',
-    hidden: [dataDirectory, cacheDirectory, ...(encryptionKey.kind === 'file' ? [encryptionKey.path] : [])],
+    hidden: ownPaths(config),
     directories: [workDirectory(config), join(cacheDirectory, 'sources', 'checkouts'), join(cacheDirectory, 'tofu')],
     environment: process.env,
   };
@@ -53,7 +60,10 @@ export interface Rooms {
 /** What runs tools, and needs no database. */
 export function openToolRooms(config: Config, tools: ToolLocator): Pick<Rooms, 'sources' | 'runners'> {
   return {
-    sources: createSources({ cacheDirectory: join(config.cacheDirectory, 'sources') }),
+    sources: createSources({
+      cacheDirectory: join(config.cacheDirectory, 'sources'),
+      policy: { ...config.sources, own: ownPaths(config) },
+    }),
     runners: createRunners({
       tools,
       cacheDirectory: join(config.cacheDirectory, 'tofu'),

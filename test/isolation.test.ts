@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { Deployment } from '../src/model/index.ts';
+import type { Deployment, Template } from '../src/model/index.ts';
 import { startCluster } from './support/cluster.ts';
 import { makeEnvironment, makeProject, node, unique } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
@@ -143,6 +143,27 @@ describe('everything in one process', () => {
     expect(await inUp({ WINDLASS_STACK_PATHS: `${tmpdir()}` })).toEqual(nothing);
   });
 
+  test('no source is what is Windlass’s own', async () => {
+    const root = fresh('isolation');
+    const data = join(root, 'data');
+    mkdirSync(data);
+    const up = await startUp({ dataDirectory: data, port: await freePort() });
+    try {
+      const make = (directory: string, path = '.'): Promise<Template> =>
+        up.client.createTemplate({ name: unique('own'), type: 'shell', source: { kind: 'local', directory, path } });
+      await expect(make(data)).rejects.toThrow(/Windlass's own/);
+      // A directory around it is copied without it.
+      mkdirSync(join(root, 'code'));
+      writeFileSync(join(root, 'code', 'deploy.sh'), 'test ! -e ../data\n');
+      const { name } = await make(root, 'code');
+      const environment = await up.client.createEnvironment({ name, template: name });
+      const run = await up.client.run(environment.id);
+      expectSucceeded(run, await up.client.nodes(run.id));
+    } finally {
+      await up.stop();
+    }
+  });
+
   test('without a sandbox it reaches all of it, so these probes can tell', async () => {
     const all = [
       ...['/administrator.token', '/encryption.key', '/server.json'].map((file) => `read ${file}`),
@@ -185,6 +206,35 @@ describe('server and workers', () => {
     copyFileSync(toolPath('tofu'), tofu);
     const env = { PATH: pathWithout('bwrap'), WINDLASS_CACHE: join(cache, 'windlass'), WINDLASS_TOFU: tofu };
     expect(await inCluster(env)).toEqual(nothing);
+  });
+
+  test('no source of this machine is taken, unless the operator allows it', async () => {
+    const allowed = fresh('sources');
+    const cluster = await startCluster({
+      workers: 0,
+      env: { WINDLASS_LOCAL_SOURCES: allowed, WINDLASS_ALLOW_LOCAL_GIT: 'false' },
+    });
+    try {
+      const take = async (source: Record<string, unknown>): Promise<unknown> => {
+        const input = { name: unique('source'), type: 'opentofu', source };
+        const { status, body } = await cluster.api.client.raw<{ detail?: string }>('POST', '/templates', input);
+        return status < 300 ? 'taken' : body.detail;
+      };
+      mkdirSync(join(allowed, 'code'));
+      symlinkSync('/etc', join(allowed, 'elsewhere'));
+      expect(await take({ kind: 'local', directory: join(allowed, 'code') })).toBe('taken');
+      for (const directory of ['/etc', `${allowed}/../`, join(allowed, 'elsewhere'), cluster.root])
+        expect(await take({ kind: 'local', directory })).toMatch(/may not be a source/);
+      for (const repository of [
+        ...['http://127.0.0.1:8080/x.git', 'http://localhost/x.git', 'https://2130706433/x.git', 'http://[::1]/x.git'],
+        ...['http://169.254.169.254/x.git', 'ssh://git@[fe80::1]/x.git', 'git@localhost:x.git', '/srv/x.git'],
+      ])
+        expect(await take({ kind: 'git', repository })).toMatch(/not allowed here/);
+      for (const repository of ['file:///srv/x.git', 'git://example.com/x.git', 'ext::sh -c id'])
+        expect(await take({ kind: 'git', repository })).not.toBe('taken');
+    } finally {
+      await cluster.stop();
+    }
   });
 
   test('without any way a worker does not start, and says what to do', async () => {

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { z } from 'zod';
+import { profilePath } from '../config-trust.ts';
 import { CliError } from './exit.ts';
 
 const profileSchema = z.object({
@@ -14,11 +14,6 @@ const profileSchema = z.object({
 export type Profile = z.infer<typeof profileSchema>;
 
 type Variables = Readonly<Record<string, string | undefined>>;
-
-export function profilePath(env: Variables): string {
-  const base = env['XDG_CONFIG_HOME'] || join(env['HOME'] || homedir(), '.config');
-  return join(base, 'windlass', 'profile.json');
-}
 
 /** null when there is none. */
 export function readProfile(env: Variables): Profile | null {

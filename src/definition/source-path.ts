@@ -28,9 +28,12 @@ export function repositoryProblem(repository: string): string | null {
   if (/[\s\u0000-\u001f\u007f]/.test(repository))
     return 'the address of the repository holds a space or control character';
   if (repository.startsWith('-')) return 'the address of the repository begins with "-"';
-  if (repository.includes('::'))
+  if (/^[a-z][a-z0-9+.-]*::/i.test(repository))
     return 'the address of the repository asks for a helper program ("::"); use https, ssh or an absolute path';
-  if (/^(https?|ssh|git|file):\/\/[^/]/.test(repository) || repository.startsWith('file:///')) return null;
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(repository)?.[1];
+  if (scheme !== undefined && !/^(https?|ssh)$/i.test(scheme))
+    return `the address of the repository uses ${scheme}://, which is not allowed; use https, ssh or an absolute path`;
+  if (scheme !== undefined) return null;
   if (/^[\w.-]+@[\w.-]+:[^:]/.test(repository)) return null;
   if (repository.startsWith('/')) return null;
   if (/^[\w-]+(\.[\w-]+)+\//.test(repository))

@@ -265,6 +265,7 @@ export function catalogueOperations(context: Context) {
       const owner = await resolveProject(db.sql, project, scopeOf(actor));
       authorize(actor, 'project.manage', owner.id);
       checkTemplate(input);
+      await context.sources?.check(input.source);
       return db.transaction(async (tx) => {
         const template = await insertTemplate(tx, owner.id, input);
         await audit(tx, actor, {
@@ -290,6 +291,7 @@ export function catalogueOperations(context: Context) {
 
     async replaceTemplate({ actor, ref, input }: Asked & { ref: string; input: TemplateInput }): Promise<Template> {
       checkTemplate(input);
+      await context.sources?.check(input.source);
       return db.transaction(async (tx) => {
         const before = await findTemplate(tx, ref, scopeOf(actor));
         authorize(actor, 'project.manage', before.projectId);

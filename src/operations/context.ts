@@ -3,6 +3,7 @@ import type { Principal, SecretBox } from '../access/index.ts';
 import type { Artifacts } from '../artifacts/index.ts';
 import type { Actor, Permission, Scope } from '../model/index.ts';
 import { WindlassError, within } from '../model/index.ts';
+import type { Sources } from '../sources/index.ts';
 import type { StateStore } from '../state/index.ts';
 import { findProject, insertAuditEntry } from '../store/index.ts';
 import type { Database, Db } from '../store/index.ts';
@@ -16,6 +17,8 @@ export interface OperationsDeps {
   readonly temporal: TemporalGateway;
   readonly artifacts: Artifacts;
   readonly state: StateStore;
+  /** Says which sources can never be read. */
+  readonly sources?: Pick<Sources, 'check'> | undefined;
   /** Reads sources; without it requests are checked against the records alone. */
   readonly resolver?: RunResolver | undefined;
   /** Epoch milliseconds; the machine's clock when absent. */

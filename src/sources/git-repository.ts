@@ -10,6 +10,8 @@ import { unreachable } from './git-errors.ts';
 import { runGit } from './git-process.ts';
 import type { GitAnswer, GitCall } from './git-process.ts';
 import { sizeText } from './limits.ts';
+import { refuseLocalGit } from './policy.ts';
+import type { SourcePolicy } from './policy.ts';
 import type { SourceLimits } from './limits.ts';
 import { removeTree, treeBytes } from './tree.ts';
 
@@ -17,6 +19,7 @@ import { removeTree, treeBytes } from './tree.ts';
 export interface GitContext {
   readonly gitPath: string;
   readonly cacheDirectory: string;
+  readonly policy: SourcePolicy;
   readonly limits: SourceLimits;
 }
 
@@ -61,12 +64,13 @@ type RemoteCall = Pick<GitCall, 'args' | 'env' | 'timeoutMs' | 'watch'> & { read
 /** git with the transport and login of a repository. */
 export async function gitRemote(request: RemoteRequest, call: RemoteCall): Promise<GitAnswer> {
   const { context, address, credentials, signal } = request;
+  const config = await refuseLocalGit(context.policy, address);
   return withLogin({ address, credentials, directory: context.cacheDirectory }, (login) =>
     runGit({
       ...call,
       gitPath: context.gitPath,
       home: homeOf(context),
-      login,
+      login: { ...login, config: [...login.config, ...config] },
       transport: address.transport,
       signal,
     }),

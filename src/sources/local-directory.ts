@@ -50,8 +50,8 @@ interface Walk {
   readonly root: string;
   readonly limits: SourceLimits;
   readonly signal: AbortSignal | undefined;
-  /** Windlass's own cache may lie inside the directory. */
-  readonly skip: string;
+  /** What is Windlass's own may lie inside the directory, and is no source of anybody. */
+  readonly skip: readonly string[];
   /** Where a copy is made; null only looks. */
   readonly copyTo: string | null;
 }
@@ -140,7 +140,7 @@ export async function hashDirectory(walk: Walk): Promise<string> {
     entries.sort((a, b) => (a.name < b.name ? -1 : 1));
     for (const entry of entries) {
       const path = join(directory, entry.name);
-      if (ignored.has(entry.name) || path === walk.skip) continue;
+      if (ignored.has(entry.name) || walk.skip.includes(path)) continue;
       if (++files > limits.maxFiles) throw tooManyFiles(what, limits);
       const name = relative(root, path);
       if (entry.isDirectory()) {
@@ -151,8 +151,8 @@ export async function hashDirectory(walk: Walk): Promise<string> {
       else if (entry.isFile()) await visitFile(path, name);
     }
   };
-  if (isInside(walk.skip, root)) {
-    throw new WindlassError('invalidInput', `${what} lies inside Windlass's own cache`, { class: 'definition' });
+  if (walk.skip.some((own) => isInside(own, root))) {
+    throw new WindlassError('invalidInput', `${what} lies in a directory of Windlass's own`, { class: 'definition' });
   }
   await visit(root);
   return total.digest('hex').slice(0, 24);

@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, realpath, rename, stat, utimes, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rename, stat, utimes, writeFile } from 'node:fs/promises';
 import { join, normalize, resolve } from 'node:path';
 import { assertNever, untilAborted, WindlassError } from '../model/index.ts';
 import type { GitSource, LocalSource, Source } from '../model/index.ts';
@@ -14,14 +14,18 @@ import { notePath, readTextFile, resolvePath } from './inside.ts';
 import { defaultLimits } from './limits.ts';
 import type { SourceLimits } from './limits.ts';
 import { hashDirectory, openLocal } from './local-directory.ts';
+import { everySource, refuseDirectory, refuseLocalGit } from './policy.ts';
+import type { SourcePolicy } from './policy.ts';
 import { pruneCheckouts } from './prune.ts';
 import type { PruneOptions, PruneReport } from './prune.ts';
-import { removeTree, sealTree } from './tree.ts';
+import { realpathLenient, removeTree, sealTree } from './tree.ts';
 
 export interface SourcesOptions {
   /** Absolute directory that Windlass owns; shared safely between processes of one machine. */
   readonly cacheDirectory: string;
   readonly gitPath?: string;
+  /** Every source when absent. */
+  readonly policy?: SourcePolicy | undefined;
   readonly limits?: Partial<SourceLimits>;
 }
 
@@ -40,6 +44,8 @@ export interface CheckoutOptions {
 }
 
 export interface Sources {
+  /** Throws when the source could never be read: before it is recorded, and without reading it. */
+  check(source: Source): Promise<void>;
   /** Pins a source: a commit hash, or `local:<hash>` of a directory as it is now (and is kept). */
   resolve(source: Source, options?: ResolveOptions): Promise<{ readonly commit: string }>;
   /**
@@ -64,10 +70,11 @@ const localPattern = /^local:([0-9a-f]{24})$/;
 export function createSources(options: SourcesOptions): Sources {
   const context: GitContext = {
     gitPath: options.gitPath ?? 'git',
+    policy: options.policy ?? everySource,
     cacheDirectory: resolve(options.cacheDirectory),
     limits: { ...defaultLimits, ...options.limits },
   };
-  const { cacheDirectory, limits } = context;
+  const { cacheDirectory, limits, policy } = context;
   const inCache = (...parts: readonly string[]): string => join(cacheDirectory, ...parts);
   const pending = new Map<string, Promise<string>>();
   let ready: Promise<void> | undefined;
@@ -121,8 +128,10 @@ export function createSources(options: SourcesOptions): Sources {
   }
 
   async function resolveLocal(source: LocalSource, signal: AbortSignal | undefined): Promise<string> {
+    await refuseDirectory(policy, source.directory);
     const root = await openLocal(source.directory);
-    const walk = { root, limits, signal, skip: await realpath(cacheDirectory) };
+    const own = [cacheDirectory, ...policy.own];
+    const walk = { root, limits, signal, skip: await Promise.all(own.map(realpathLenient)) };
     const hash = await hashDirectory({ ...walk, copyTo: null });
     if (await existing(inCache('checkouts', `local-${hash}`))) return `local:${hash}`;
     return inTemporary(async (directory) => {
@@ -239,6 +248,10 @@ export function createSources(options: SourcesOptions): Sources {
   }
 
   return {
+    async check(source) {
+      if (source.kind === 'local') return refuseDirectory(policy, source.directory);
+      await refuseLocalGit(policy, parseAddress(source.repository));
+    },
     resolve: (source, given = {}) => told(source, given.signal, async () => ({ commit: await pin(source, given) })),
     checkout: (source, commit, given = {}) => told(source, given.signal, () => lay(source, commit, given)),
     async find(source, commit, given = {}) {

@@ -70,7 +70,7 @@ export async function startCluster(): Promise<Cluster> {
     WINDLASS_STATE_URL: apiUrl,
     WINDLASS_TOFU: toolPath('tofu'),
     // Stacks keep their journals here.
-    WINDLASS_STACK_PATHS: join(directory, 'stacks'),
+    WINDLASS_STACK_PATHS: join(directory, 'sources'),
     WINDLASS_LOCAL_SOURCES: directory,
     WINDLASS_LOG_LEVEL: 'info',
     WINDLASS_SHUTDOWN_GRACE_SECONDS: '2',

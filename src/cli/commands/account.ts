@@ -4,7 +4,8 @@ import type { Registry } from '../cli.ts';
 import { noOptions } from '../cli.ts';
 import { CliError, exitCodes, usageError } from '../exit.ts';
 import { ownVersion } from '../package-root.ts';
-import { profilePath, readProfile, removeProfile, writeProfile } from '../profile.ts';
+import { profilePath } from '../../config-trust.ts';
+import { readProfile, removeProfile, writeProfile } from '../profile.ts';
 import { checkUrl } from '../session.ts';
 import { createSecretReader, printDone, printItem } from './shared.ts';
 
