@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Deployment, NodeRun, OutputDto, Page } from '../src/model/index.ts';
+import type { EnvironmentStatusReport, Deployment, NodeRun, OutputDto, Page } from '../src/model/index.ts';
 import { makeEnvironment, makeProject, node, unique } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
 import { startTestServer } from './support/windlass.ts';
@@ -158,9 +158,14 @@ it('waits with every node of an account that asks for slower calls, and uses up 
   });
   const throttled = await nodeAt(run, 'a', 'retrying');
   expect(throttled.error).toMatchObject({ class: 'quota' });
+  expect(throttled.waitsFor).toMatch(
+    /^waits until [-\d]+ [:\d]+ UTC: the account AWS_PROFILE=account-.* asked for slower calls$/,
+  );
   mend();
   const held = await nodeAt(run, 'b', 'retrying');
   expect(held.error?.message).toContain('slower calls');
+  const report = await server.request<EnvironmentStatusReport>('GET', `/environments/${environment.id}/status`);
+  expect(report.nodes.find(({ alias }) => alias === 'b')?.last?.waitsFor).toBe(held.waitsFor);
   expect(project.lines('b')).toEqual([]);
   expect((await server.ended(run.id)).status).toBe('succeeded');
   for (const alias of ['a', 'b']) expect(await find(run, alias)).toMatchObject({ try: 1, error: null });

@@ -1,4 +1,11 @@
-import { listApprovals, createApproval, readLastNodeRuns, readStatusRuns } from '../src/store/index.ts';
+import {
+  createApproval,
+  endNode,
+  listApprovals,
+  listNodeRuns,
+  readLastNodeRuns,
+  readStatusRuns,
+} from '../src/store/index.ts';
 import type { Db } from '../src/store/index.ts';
 import {
   databaseKinds,
@@ -120,5 +127,50 @@ describe.each(databaseKinds)('how an environment is, on %s', (kind) => {
         requestedBy: 'alice',
       },
     ]);
+  });
+
+  test('a node that tries again says who holds the lock of its state, to followers and in the status', async () => {
+    const { shop, network, deployment } = await runningShop(db);
+    const other = await makeDeployment(db, shop.id, { type: 'destroy' });
+    const taken = { environment_id: network.id, lock_id: 'l1', info: JSON.stringify({ ID: 'l1', Who: 'root@host' }) };
+    await db
+      .insertInto('state_locks')
+      .values({ ...taken, deployment_id: other.id, index: 0 })
+      .execute();
+    const key = { deploymentId: deployment.id, index: 0, compensation: false };
+    await endNode(db, key, {
+      status: 'retrying',
+      error: { class: 'lock', message: 'locked' },
+      wait: { afterMs: 60_000, account: null },
+    });
+    const by = `destroy ${other.number} of ${shop.name}`;
+    const lock = { by, since: expect.any(String) };
+    const wait = { until: expect.stringMatching(/Z$/), account: null, lock };
+    const text = new RegExp(`^its state is locked by ${by} since .* UTC, tries again at .* UTC$`);
+    const [first] = await listNodeRuns(db, deployment.id);
+    expect(first).toMatchObject({ alias: 'network', wait, waitsFor: expect.stringMatching(text) });
+    const { current } = await readStatusRuns(db, { environmentId: shop.id, rootId: shop.id });
+    const last = await readLastNodeRuns(db, shop.id, current);
+    expect(last.get(network.id)).toMatchObject({ wait, waitsFor: expect.stringMatching(text) });
+    const { data } = await db
+      .selectFrom('events')
+      .select('data')
+      .where('deployment_id', '=', deployment.id)
+      .where('type', '=', 'node.status')
+      .executeTakeFirstOrThrow();
+    expect(data).toMatchObject({ status: 'retrying', wait: { lock: { by } } });
+    await db.deleteFrom('state_locks').where('environment_id', '=', network.id).execute();
+    expect((await listNodeRuns(db, deployment.id))[0]).toMatchObject({ wait: { lock: null }, waitsFor: null });
+    await endNode(db, key, { status: 'failed' });
+    expect((await listNodeRuns(db, deployment.id))[0]).toMatchObject({ wait: null });
+  });
+
+  test('nodes of the run in progress say what they wait for', async () => {
+    const { shop, database, network, deployment } = await runningShop(db);
+    const { current } = await readStatusRuns(db, { environmentId: shop.id, rootId: shop.id });
+    const last = await readLastNodeRuns(db, shop.id, current);
+    expect(last.get(network.id)?.waitsFor).toBe('waits for a free worker');
+    expect(last.get(database.id)?.waitsFor).toBeNull();
+    expect(current?.id).toBe(deployment.id);
   });
 });

@@ -224,18 +224,19 @@ function resultOf(report: EnvironmentStatusReport, node: NodeState, last: Last, 
   const ago = formatRelative(last.finishedAt, nowMs);
   switch (last.status) {
     case 'pending':
-      return openPart(report, node) ? waitsFor(report, node) : '';
+      return openPart(report, node) ? (last.waitsFor ?? waitsFor(report, node)) : '';
     case 'running':
     case 'retrying': {
       const since = (last.stage === null ? undefined : last.stageTimes[last.stage]?.startedAt) ?? last.startedAt;
       const elapsed = since === null ? '' : formatDuration(nowMs - Date.parse(since));
-      const why = last.status === 'retrying' ? (last.error?.message ?? last.reason?.message ?? '') : '';
+      const why =
+        last.status === 'retrying' ? (last.waitsFor ?? last.error?.message ?? last.reason?.message ?? '') : '';
       return oneLine(
         [elapsed, last.progress ?? '', last.try > 1 ? `try ${last.try}` : '', why].filter(Boolean).join(', '),
       );
     }
     case 'waitingForApproval':
-      return last.counts ? describeCounts(last.counts) : '';
+      return [last.waitsFor ?? '', last.counts ? describeCounts(last.counts) : ''].filter(Boolean).join(', ');
     case 'paused':
     case 'failed':
     case 'aborted':

@@ -62,4 +62,4 @@ export { resolveVariables } from './variables.ts';
 export type { LevelVariable, ResolvedVariables, VariableLayer } from './variables.ts';
 export { isEnv0FileName, parseWorkflowFile } from './workflow-file.ts';
 export type { ParsedWorkflowFile, WorkflowFileOptions } from './workflow-file.ts';
-export { waitingTexts } from './waiting.ts';
+export { retryText, waitingTexts } from './waiting.ts';

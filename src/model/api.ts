@@ -12,7 +12,6 @@ import {
   triggers,
 } from './deployment.ts';
 import { environmentLockSchema, environmentSettingsSchema, ttlSchema } from './environment.ts';
-import { errorClasses } from './errors.ts';
 import { nodeTypeSchema, retryRuleSchema, sourceSchema, templateConfigSchema, templateTypeSchema } from './template.ts';
 import { approvalStatuses, deploymentStatuses, driftStatuses, environmentStatuses, nodeStatuses } from './status.ts';
 import {
@@ -23,30 +22,9 @@ import {
   variableValueSchema,
 } from './variable.ts';
 
+import { runErrorSchema } from './problem.ts';
+
 const timestamp = z.iso.datetime().describe('ISO 8601, UTC');
-
-export const problemSchema = z.object({
-  message: z.string(),
-  file: z.string().optional(),
-  line: z.number().int().optional(),
-  column: z.number().int().optional(),
-  path: z.string().optional(),
-});
-
-/** application/problem+json (RFC 9457). */
-export const problemDetailsSchema = z
-  .object({
-    type: z.string(),
-    title: z.string(),
-    status: z.number().int(),
-    detail: z.string(),
-    code: z.string().describe('Stable, machine-readable reason'),
-    hint: z.string().optional().describe('What to do about it'),
-    problems: z.array(problemSchema).optional(),
-    requestId: z.string(),
-  })
-  .meta({ id: 'ProblemDetails' });
-export type ProblemDetails = z.infer<typeof problemDetailsSchema>;
 
 /** Every list: items, and the cursor of the next page when there is one. */
 export function pageOf<T extends z.ZodType>(item: T) {
@@ -56,16 +34,6 @@ export interface Page<T> {
   readonly items: T[];
   readonly next: string | null;
 }
-
-export const runErrorSchema = z
-  .object({
-    class: z.enum(errorClasses),
-    message: z.string(),
-    where: z.string().optional(),
-    hint: z.string().optional(),
-    problems: z.array(problemSchema).optional(),
-  })
-  .meta({ id: 'RunError' });
 
 export const organizationSettingsSchema = z
   .strictObject({
@@ -159,6 +127,17 @@ export const environmentSchema = z
   .meta({ id: 'Environment' });
 export type Environment = z.infer<typeof environmentSchema>;
 
+export const nodeWaitSchema = z
+  .object({
+    until: timestamp.describe('When it tries again'),
+    account: z.string().nullable().describe('The account that has asked for slower calls, if that is why'),
+    lock: z
+      .object({ by: z.string().describe('Such as `deploy 12 of shop`'), since: timestamp })
+      .nullable()
+      .describe('Who else holds the lock of its state'),
+  })
+  .meta({ id: 'NodeWait' });
+
 export const nodeRunSchema = z
   .object({
     index: z.number().int(),
@@ -178,6 +157,7 @@ export const nodeRunSchema = z
       .describe(
         'What it waits for besides its needs, such as `waits for a place: 200 of 200 are running`; told in lists',
       ),
+    wait: nodeWaitSchema.nullable().describe('Of a node that tries again later; null otherwise'),
     try: z.number().int(),
     /** Of a skipped or kept node. */
     reason: z.object({ kind: z.string(), alias: z.string().optional(), message: z.string() }).nullable(),

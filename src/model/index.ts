@@ -12,6 +12,7 @@ export * from './orchestration.ts';
 export * from './permission.ts';
 export * from './pool.ts';
 export * from './preview.ts';
+export * from './problem.ts';
 export * from './scope.ts';
 export * from './status-report.ts';
 export * from './status.ts';

@@ -14,7 +14,7 @@ import type { Plan } from './deployment.ts';
 import type { RunError } from './errors.ts';
 import { environmentStatuses, nodeStatuses } from './status.ts';
 import { environmentLockSchema, environmentSettingsSchema } from './environment.ts';
-import { runErrorSchema } from './api.ts';
+import { runErrorSchema } from './problem.ts';
 
 /** One node of a run, or what undoes it. */
 export const nodeKeySchema = z.strictObject({
@@ -134,6 +134,8 @@ export const nodeEndingSchema = z.object({
   changedOutputs: z.boolean().optional(),
   /** False when it was recognized as unchanged. */
   ran: z.boolean().optional(),
+  /** Of a node that is tried again: when, and which account it waits for. */
+  wait: z.object({ afterMs: z.number(), account: z.string().nullable() }).optional(),
   /** The grant of the call that ends; absent when it had none yet. Of a later call of the node, which has taken over, nothing is ended. */
   grantId: z.string().optional(),
   /** The grant of an earlier call that nobody can prove over; it stays until a person has decided. */

@@ -73,8 +73,9 @@ export async function fail(call: FailingCall, thrown: unknown): Promise<NodeOutc
   // What may exist without being in a state would be made a second time.
   const retry = held === null ? await nextTry(call, masked) : null;
   if (retry !== null) {
-    await endCall(call, { status: 'retrying', error: masked, environment });
-    return { status: 'retry', message, ...retry };
+    const { account, ...next } = retry;
+    await endCall(call, { status: 'retrying', error: masked, environment, wait: { afterMs: next.afterMs, account } });
+    return { status: 'retry', message, ...next };
   }
   await call.flow?.ended('failure');
   // A check that could not be made is no answer; it is written down as what it is.
@@ -84,15 +85,23 @@ export async function fail(call: FailingCall, thrown: unknown): Promise<NodeOutc
   return { status: 'failed', class: masked.class, message, changedState };
 }
 
+interface NextTry {
+  readonly afterMs: number;
+  readonly uncounted?: true;
+  /** The account that has asked for slower calls. */
+  readonly account: string | null;
+}
+
 /** When the node is tried again by itself: as its rule says, and not before its account takes calls again. */
-async function nextTry(call: FailingCall, error: RunError): Promise<{ afterMs: number; uncounted?: true } | null> {
+async function nextTry(call: FailingCall, error: RunError): Promise<NextTry | null> {
   const { records, begin, input } = call;
   const rule = (input.action === 'destroy' ? begin.snapshot?.retryOnDestroy : begin.snapshot?.retry) ?? null;
   const decision = retryDecision(rule, { class: error.class, message: error.message, try: input.try });
   const pace = await records.backOff(error);
-  if (decision.retry) return { afterMs: Math.max(decision.afterMs, pace?.afterMs ?? 0) };
+  const account = pace?.account ?? null;
+  if (decision.retry) return { afterMs: Math.max(decision.afterMs, pace?.afterMs ?? 0), account };
   const ruled = rule !== null && rule.maximum > 0;
-  return pace === null || pace.tooOften || ruled ? null : { afterMs: pace.afterMs, uncounted: true };
+  return pace === null || pace.tooOften || ruled ? null : { afterMs: pace.afterMs, uncounted: true, account };
 }
 
 function describe(thrown: unknown): { error: RunError; changedState: boolean; held: HeldLock | null } {

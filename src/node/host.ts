@@ -66,7 +66,7 @@ export type Opening =
   /** The same hash and the same state as at its last success: nothing is to be done. */
   | { readonly kind: 'unchanged' }
   /** Its account has asked for slower calls. */
-  | { readonly kind: 'slower'; readonly afterMs: number }
+  | { readonly kind: 'slower'; readonly afterMs: number; readonly account: string }
   | { readonly kind: 'ready'; readonly values: NodeValues; readonly grant: StateGrant };
 
 /** What a tool reads and writes the managed state with, for the time of the call. */
@@ -124,6 +124,15 @@ export interface WorkerSigns {
   readonly silentMs: number;
 }
 
+/** How long a throttled node waits before it tries again. */
+export interface Pace {
+  readonly afterMs: number;
+  /** Whether its account has asked too often by now. */
+  readonly tooOften: boolean;
+  /** The account, for people. */
+  readonly account: string;
+}
+
 /** The records of one node of one run. Every method may be called again after a crash. */
 export interface NodeRecords {
   /** Resolves the values and makes what the call needs, unless it has nothing to do or has to wait. */
@@ -147,8 +156,8 @@ export interface NodeRecords {
   /** Keeps the outputs and the snapshot that a later rollback or destroy needs, and writes the ending. */
   succeed(success: Success): Promise<{ readonly changedOutputs: boolean }>;
   foundDrift(drift: DriftFound): Promise<void>;
-  /** How long a throttled node waits before it tries again, and whether its account has asked too often by now. */
-  backOff(error: RunError): Promise<{ readonly afterMs: number; readonly tooOften: boolean } | null>;
+  /** Null when the error is none of an account that asks for slower calls. */
+  backOff(error: RunError): Promise<Pace | null>;
   workerSigns(workerId: string): Promise<WorkerSigns | null>;
   /** Says on the node's environment that nobody knows yet what a call that ended unseen has made. */
   markUnverified(mark: StateUnverified): Promise<void>;

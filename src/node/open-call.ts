@@ -39,8 +39,9 @@ export async function openCall(started: StartedCall): Promise<OpenedCall> {
       return { status: 'over', outcome: { status: 'succeeded', changedOutputs: false, ran: false } };
     case 'slower': {
       const message = 'waits, because its account has asked for slower calls';
-      await records.end({ status: 'retrying', error: { class: 'quota', message } });
-      return { status: 'over', outcome: { status: 'retry', afterMs: opening.afterMs, message, uncounted: true } };
+      const { afterMs, account } = opening;
+      await records.end({ status: 'retrying', error: { class: 'quota', message }, wait: { afterMs, account } });
+      return { status: 'over', outcome: { status: 'retry', afterMs, message, uncounted: true } };
     }
     case 'ready':
       if (begin.snapshot === null)

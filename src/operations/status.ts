@@ -16,7 +16,7 @@ export function statusOperations(context: Context) {
       authorize(actor, 'view', environment.projectId);
       const { nodes } = await graphOf(db.sql, environment);
       const runs = await readStatusRuns(db.sql, { environmentId: environment.id, rootId: root.id });
-      const last = await readLastNodeRuns(db.sql, environment.id);
+      const last = await readLastNodeRuns(db.sql, environment.id, runs.current);
       const approvals = await listApprovals(db.sql, [environment.projectId], {
         environmentId: environment.id,
         status: 'pending',

@@ -130,7 +130,9 @@ export const methods = {
   },
   backOff: {
     input: ofNode({ error: runErrorSchema }),
-    output: z.object({ pace: z.object({ afterMs: z.number(), tooOften: z.boolean() }).nullable() }),
+    output: z.object({
+      pace: z.object({ afterMs: z.number(), tooOften: z.boolean(), account: z.string() }).nullable(),
+    }),
   },
   workerSigns: {
     input: ofNode({ workerId: id }),

@@ -2,21 +2,23 @@ import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
 import { z } from 'zod';
 import type { NodeRun } from '../model/index.ts';
-import { waitingTexts } from '../definition/index.ts';
+import { retryText, waitingTexts } from '../definition/index.ts';
 import { nodeRunSchema } from '../model/index.ts';
 import type { Db } from './database.ts';
 import { getDeployment } from './deployments.ts';
 import { fromJson, isoOrNull } from './json.ts';
 import { missing } from './lookup.ts';
+import { toNodeWait, waitSql } from './node-waits.ts';
 import type { NodeRunRow } from './schema.ts';
 
 /** Parts of the snapshot that a list shows; parsing whole snapshots of thousands of nodes would take seconds. */
-export type ListedRow = Omit<NodeRunRow, 'snapshot' | 'previous_snapshot' | 'journal' | 'engine' | 'plan'> & {
+export type ListedRow = Omit<NodeRunRow, 'wait' | 'snapshot' | 'previous_snapshot' | 'journal' | 'engine' | 'plan'> & {
   readonly template_name: string | null;
   readonly template_type: string | null;
   readonly commit: string | null;
   readonly removal: string | null;
   readonly counts: unknown;
+  readonly shown_wait: unknown;
   readonly approval_id: string | null;
 };
 
@@ -43,6 +45,7 @@ export function toNodeRun(row: ListedRow, aliases: ReadonlyMap<number, string>):
     // What it came to at last is in its plan and its error.
     progress: row.status === 'running' ? row.progress : null,
     waitsFor: null,
+    wait: toNodeWait(row.shown_wait, place),
     try: row.try,
     reason: fromJson(shape.reason, row.reason, place),
     error: fromJson(shape.error, row.error, place),
@@ -75,22 +78,27 @@ export async function selectNodeRuns(db: Db, where: RawBuilder<boolean>): Promis
     SELECT n.deployment_id, n.index, n.compensation, n.alias, n.name, n.environment_id, n.needs, n.action, n.status, n.stage, n.progress, n.try,
       n.reason, n.error, n.began_change, n.changed_outputs, n.ran, n.stage_times, n.started_at, n.finished_at,
       n.snapshot->>'templateName' AS template_name, n.snapshot->>'type' AS template_type, n.snapshot->>'commit' AS commit, CASE WHEN NOT n.compensation THEN n.engine->>'removal' END AS removal,
-      NULLIF(n.plan->'counts', 'null') AS counts, a.id AS approval_id
+      NULLIF(n.plan->'counts', 'null') AS counts, ${waitSql('n')} AS shown_wait, a.id AS approval_id
     FROM node_runs n LEFT JOIN approvals a
       ON a.deployment_id = n.deployment_id AND a.compensation = n.compensation AND a.index = n.index AND a.status = 'pending'
     WHERE ${where} ORDER BY n.compensation, n.index`.execute(db);
   return rows;
 }
 
+const waitingStatuses: ReadonlySet<string> = new Set(['pending', 'waitingForApproval', 'retrying']);
+
 /** The nodes of a run in the order of their indexes; then those that undo it. */
 export async function listNodeRuns(db: Db, deploymentId: string): Promise<NodeRun[]> {
   const rows = await selectNodeRuns(db, sql<boolean>`n.deployment_id = ${deploymentId}`);
   const aliases = new Map(rows.map((row) => [row.index, row.alias]));
   const nodes = rows.map((row) => toNodeRun(row, aliases));
-  const waiting = nodes.some(({ status }) => status === 'pending' || status === 'waitingForApproval');
+  const waiting = nodes.some(({ status }) => waitingStatuses.has(status));
   if (!waiting) return nodes;
   const texts = waitingTexts(await getDeployment(db, deploymentId), nodes);
-  return nodes.map((node) => (node.compensation ? node : { ...node, waitsFor: texts.get(node.index) ?? null }));
+  return nodes.map((node) => ({
+    ...node,
+    waitsFor: (node.compensation ? null : texts.get(node.index)) ?? retryText(node),
+  }));
 }
 
 export interface NodeRunKey {

@@ -21,6 +21,7 @@ import { isTerminalNode, nodeActions, nodeBeginSchema, passedNodeStatuses, stage
 import { afterCommit } from './after-commit.ts';
 import { noneOf } from './lists.ts';
 import { nodeFacts } from './node-facts.ts';
+import { waitOf, waitSql } from './node-waits.ts';
 import type { Schema } from './schema.ts';
 import { endGrants } from './state-grants.ts';
 
@@ -191,7 +192,7 @@ export async function endNode(db: Db, key: NodeKey, ending: NodeEnding): Promise
   const { rows } = await sql`
     WITH r AS (
       UPDATE node_runs SET status = ${ending.status}, error = ${json(ending.error)}::jsonb, reason = ${json(ending.reason)}::jsonb,
-        plan = COALESCE(${json(ending.plan)}::jsonb, plan),
+        plan = COALESCE(${json(ending.plan)}::jsonb, plan), wait = ${waitOf(ending.wait)},
         changed_outputs = ${ending.changedOutputs ?? false}, ran = ${ending.ran ?? true},
         journal = CASE WHEN journal IS NULL THEN NULL ELSE journal || '{"open": false}' END,
         stage_times = CASE WHEN stage IS NOT NULL AND stage_times ? stage
@@ -218,7 +219,7 @@ export async function endNode(db: Db, key: NodeKey, ending: NodeEnding): Promise
     )}, ${announce(
       'node.status',
       sql`jsonb_strip_nulls(jsonb_build_object('index', r.index, 'status', r.status, 'try', r.try, 'compensation', r.compensation, 'ran', r.ran,
-        'error', r.error, 'reason', r.reason, 'counts', r.plan->'counts', 'startedAt', r.started_at, 'finishedAt', r.finished_at))`,
+        'error', r.error, 'reason', r.reason, 'wait', ${waitSql('r')}, 'counts', r.plan->'counts', 'startedAt', r.started_at, 'finishedAt', r.finished_at))`,
     )}
     SELECT r.action, extract(epoch FROM r.finished_at - r.started_at)::float8 AS seconds, r.stage_times,
       (SELECT count(*) FROM n), (SELECT count(*) FROM u), (SELECT count(*) FROM freed_told) FROM r`.execute(db);

@@ -136,6 +136,7 @@ export interface NodeRunsTable {
   stage_times: DefaultJson;
   started_at: NullableTimestamp;
   finished_at: NullableTimestamp;
+  wait: NullableJson;
 }
 
 export interface OutputsTable {

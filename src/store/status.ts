@@ -4,9 +4,11 @@ import type { Deployment, LastNodeRun } from '../model/index.ts';
 import { deploymentSchema, isReadOnly, isTerminalDeployment, readOnlyTypes } from '../model/index.ts';
 import type { Db } from './database.ts';
 import { selectDeployments, toDeployment } from './deployment-dto.ts';
+import { retryText, waitingTexts } from '../definition/index.ts';
 import { fromJson } from './json.ts';
 import { noneOf } from './lists.ts';
 import { selectNodeRuns, toNodeRun } from './node-runs.ts';
+import type { ListedRow } from './node-runs.ts';
 
 /** An environment, or one node of its parent's graph. */
 export interface StatusScope {
@@ -60,9 +62,14 @@ export async function readStatusRuns(db: Db, { environmentId, rootId }: StatusSc
 
 /**
  * What the newest run that changed each node, or was to change it, has come to; by the ids of the nodes' environments.
- * Of the environment itself and of the nodes of its graph, in two statements however many they are.
+ * Of the environment itself and of the nodes of its graph, in two statements however many they are. Of the run in
+ * progress it is also told what its nodes wait for.
  */
-export async function readLastNodeRuns(db: Db, environmentId: string): Promise<Map<string, LastNodeRun>> {
+export async function readLastNodeRuns(
+  db: Db,
+  environmentId: string,
+  current: Deployment | null = null,
+): Promise<Map<string, LastNodeRun>> {
   const rows = await selectNodeRuns(
     db,
     sql<boolean>`(n.deployment_id, n.compensation, n.index) IN (
@@ -80,15 +87,36 @@ export async function readLastNodeRuns(db: Db, environmentId: string): Promise<M
     .where(sql<boolean>`id = ANY(${ids}::text[])`)
     .execute();
   const runOf = new Map(runs.map((run) => [run.id, run]));
+  const waits = waitsOf(rows, environmentId, current);
   return new Map(
     rows.flatMap((row) => {
       const run = runOf.get(row.deployment_id);
       if (run === undefined) return [];
       const { needs: _, ...node } = toNodeRun(row, new Map());
+      const waitsFor =
+        (run.id === current?.id && !node.compensation ? waits.get(node.index) : undefined) ?? retryText(node);
       const type = fromJson(deploymentSchema.shape.type, run.type, `deployment ${run.id}`);
       return [
-        [row.environment_id, { ...node, deploymentId: run.id, deploymentNumber: run.number, deploymentType: type }],
+        [
+          row.environment_id,
+          { ...node, waitsFor, deploymentId: run.id, deploymentNumber: run.number, deploymentType: type },
+        ],
       ];
     }),
+  );
+}
+
+/** Only all nodes of a run together tell which place one waits for; of a node by itself nothing is said. */
+function waitsOf(
+  rows: readonly ListedRow[],
+  environmentId: string,
+  current: Deployment | null,
+): ReadonlyMap<number, string> {
+  if (current === null || current.environmentId !== environmentId) return new Map();
+  const own = rows.filter((row) => row.deployment_id === current.id && !row.compensation);
+  const aliases = new Map(own.map((row) => [row.index, row.alias]));
+  return waitingTexts(
+    current,
+    own.map((row) => toNodeRun(row, aliases)),
   );
 }

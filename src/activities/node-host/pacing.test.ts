@@ -1,14 +1,14 @@
 import { openDatabase, readPaces, strikePace } from '../../store/index.ts';
 import type { Database } from '../../store/index.ts';
 import type { EffectiveVariable, Source } from '../../model/index.ts';
-import { isThrottle, paceKey } from './pacing.ts';
+import { isThrottle, pacerOf } from './pacing.ts';
 
 const source: Source = { kind: 'git', repository: 'https://git.example/shop.git', path: 'eks' };
 const variable = (name: string, value: string, kind: EffectiveVariable['kind'] = 'environment'): EffectiveVariable => {
   return { name, kind, type: 'text', value, sensitive: false, level: 'project', overrides: [] };
 };
 const keyOf = (project: string, variables: EffectiveVariable[], from: Source = source): string =>
-  paceKey(project, { source: from }, { variables });
+  pacerOf(project, { source: from }, { variables }).key;
 
 describe('whom calls are counted for', () => {
   it('is the account, whatever the code, when an environment variable names it', () => {
@@ -18,6 +18,17 @@ describe('whom calls are counted for', () => {
     expect(keyOf('p1', account)).not.toBe(keyOf('p1', [variable('AWS_PROFILE', 'test')]));
     expect(keyOf('p1', account)).not.toBe(keyOf('p2', account));
     expect(keyOf('p1', account)).not.toContain('production');
+  });
+
+  it.each([
+    ['AWS_PROFILE', false, 'the account AWS_PROFILE=of-alice'],
+    ['AWS_PROFILE', true, 'the account of AWS_PROFILE'],
+    ['DIGITALOCEAN_TOKEN', false, 'the account of DIGITALOCEAN_TOKEN'],
+    ['AWS_ACCESS_KEY_ID', false, 'the account of AWS_ACCESS_KEY_ID'],
+    ['OTHER', false, 'the account of its source'],
+  ])('is told to people without anything that could be a secret: %s, sensitive %s', (name, sensitive, account) => {
+    const variables = [{ ...variable(name, 'of-alice'), sensitive }];
+    expect(pacerOf('p1', { source }, { variables }).account).toBe(account);
   });
 
   it('is the source otherwise; tool variables name no account', () => {

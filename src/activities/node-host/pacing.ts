@@ -4,36 +4,54 @@ import { readPaces, strikePace } from '../../store/index.ts';
 import type { Database } from '../../store/index.ts';
 import type { NodeValues } from '../../node/index.ts';
 
-/** Environment variables that say which account a tool works in; the first that is set counts. */
+/**
+ * Environment variables that say which account a tool works in; the first that is set counts. `shown`: the value is a
+ * name, which people may read.
+ */
 const accountVariables = [
-  'AWS_PROFILE',
-  'AWS_ACCESS_KEY_ID',
-  'ARM_SUBSCRIPTION_ID',
-  'GOOGLE_PROJECT',
-  'GOOGLE_CLOUD_PROJECT',
-  'DIGITALOCEAN_TOKEN',
+  { name: 'AWS_PROFILE', shown: true },
+  { name: 'AWS_ACCESS_KEY_ID', shown: false },
+  { name: 'ARM_SUBSCRIPTION_ID', shown: true },
+  { name: 'GOOGLE_PROJECT', shown: true },
+  { name: 'GOOGLE_CLOUD_PROJECT', shown: true },
+  { name: 'DIGITALOCEAN_TOKEN', shown: false },
 ];
 const rule = { firstMs: 5000, longestMs: 600_000, calmMs: 600_000 };
 const mostStrikes = 10;
 /** How long this worker believes what it has read, so that large runs do not ask for each node. */
 const believedMs = 1000;
 
-/** Whom a node's calls are counted for: its account, or, when nothing names one, all stacks of its source in the project. */
-export function paceKey(
+/** Whom a node's calls are counted for. */
+export interface Pacer {
+  /** Tells it from others; the account itself cannot be read from it. */
+  readonly key: string;
+  /** For people. */
+  readonly account: string;
+}
+
+/** The account of a node, or, when nothing names one, all stacks of its source in the project. */
+export function pacerOf(
   projectId: string,
   snapshot: Pick<NodeSnapshot, 'source'>,
   values: Pick<NodeValues, 'variables'>,
-): string {
+): Pacer {
   const environment = new Map(
-    values.variables.filter(({ kind }) => kind === 'environment').map(({ name, value }) => [name, value]),
+    values.variables.filter(({ kind }) => kind === 'environment').map((variable) => [variable.name, variable]),
   );
-  const name = accountVariables.find((candidate) => typeof environment.get(candidate) === 'string');
+  const named = accountVariables.flatMap(({ name, shown }) => {
+    const variable = environment.get(name);
+    return typeof variable?.value === 'string'
+      ? [{ name, value: variable.value, shown: shown && !variable.sensitive }]
+      : [];
+  })[0];
   const { source } = snapshot;
-  const account =
-    name === undefined ? [source.kind === 'git' ? source.repository : source.directory] : [name, environment.get(name)];
-  return createHash('sha256')
-    .update(JSON.stringify([projectId, ...account]))
+  const parts =
+    named === undefined ? [source.kind === 'git' ? source.repository : source.directory] : [named.name, named.value];
+  const key = createHash('sha256')
+    .update(JSON.stringify([projectId, ...parts]))
     .digest('hex');
+  if (named === undefined) return { key, account: 'the account of its source' };
+  return { key, account: named.shown ? `the account ${named.name}=${named.value}` : `the account of ${named.name}` };
 }
 
 interface Known {

@@ -21,7 +21,7 @@ import {
 } from '../../store/index.ts';
 import type { ActivityDeps } from '../deps.ts';
 import { approvalTerms, settingsOf } from './approval-terms.ts';
-import { backOff, isThrottle, paceKey, paceLeftMs } from './pacing.ts';
+import { backOff, isThrottle, paceLeftMs, pacerOf } from './pacing.ts';
 import { isUnchanged, unchangedHash } from './unchanged.ts';
 import { resolveNodeValues, sealResolved } from './values.ts';
 
@@ -41,9 +41,9 @@ export function openRecords(deps: HostDeps, key: NodeKey, begin: NodeBegin): Nod
       if (begin.action === 'deploy' && (await isUnchanged(deps, begin, snapshot, unchangedHash(snapshot, found))))
         return { kind: 'unchanged' };
       // What a crash has left open is looked at first, and an approved plan does not wait until it is out of date.
-      const pace = paceKey(begin.project_id, snapshot, found);
+      const { key: pace, account } = pacerOf(begin.project_id, snapshot, found);
       const afterMs = begin.journal?.open === true || mode === 'apply' ? 0 : await paceLeftMs(deps.db, pace);
-      if (afterMs > 0) return { kind: 'slower', afterMs };
+      if (afterMs > 0) return { kind: 'slower', afterMs, account };
       const readOnly = begin.action === 'drift';
       const grant = await deps.state.grant({ environmentId: begin.environment_id, ...key, readOnly });
       return {
@@ -122,7 +122,8 @@ export function openRecords(deps: HostDeps, key: NodeKey, begin: NodeBegin): Nod
       }),
     async backOff(error) {
       if (!isThrottle(error)) return null;
-      return backOff(deps.db, paceKey(begin.project_id, snapshotOf(begin), await values()));
+      const { key: pace, account } = pacerOf(begin.project_id, snapshotOf(begin), await values());
+      return { ...(await backOff(deps.db, pace)), account };
     },
     async workerSigns(workerId): Promise<WorkerSigns | null> {
       const worker = await findWorker(db, workerId);

@@ -1,9 +1,18 @@
+import type { Event } from '../../model/index.ts';
 import { plainStyle, asciiGlyphs } from '../text/style.ts';
-import { at, makeApproval, makeDeployment, makeNode, shopNodes, startMs } from '../testing/records.test-support.ts';
+import {
+  at,
+  makeApproval,
+  makeDeployment,
+  makeEvent,
+  makeNode,
+  shopNodes,
+  startMs,
+} from '../testing/records.test-support.ts';
 import { widthOf } from '../text/width.ts';
 import { renderFinal, renderLive } from './render.ts';
 import type { RenderOptions } from './render.ts';
-import { addApproval, createView } from './view.ts';
+import { addApproval, applyEvent, createView } from './view.ts';
 
 const options = (changes: Partial<RenderOptions> = {}): RenderOptions => ({
   nowMs: startMs + 2_600,
@@ -31,6 +40,24 @@ test('a run in progress: tree, stage, counts, elapsed, progress, and what is wai
     '     └─ ◌ Notification Service    waiting                       waits for EKS',
     '⠹ 2 of 6 done · 1 running · 3 to come · 2.6 s',
   ]);
+});
+
+test('a node that tries again later: whose calls or lock it waits for, and until when', () => {
+  const view = createView({ deployment: makeDeployment(), nodes: inProgress });
+  const event = (error: Event['data'], wait: Event['data']) =>
+    makeEvent(3, 'node.status', { alias: 'eks', data: { index: 2, status: 'retrying', try: 1, error, wait } });
+  const until = '2026-03-01T13:00:30.123+01:00';
+  const shown = (): string | undefined =>
+    renderLive(view, options({ width: 200 })).find((line) => line.includes('EKS '));
+  applyEvent(view, event({ class: 'quota', message: 'slow' }, { until, account: 'the account AWS_PROFILE=prod' }));
+  expect(shown()).toContain('waits until 2026-03-01 12:00:30 UTC: the account AWS_PROFILE=prod asked for slower calls');
+  const lock = { by: 'deploy 7 of shop', since: '2026-03-01T12:00:00+00:00' };
+  applyEvent(view, event({ class: 'lock', message: 'locked' }, { until, lock }));
+  expect(shown()).toContain(
+    'its state is locked by deploy 7 of shop since 2026-03-01 12:00:00 UTC, tries again at 2026-03-01 12:00:30 UTC',
+  );
+  applyEvent(view, makeEvent(5, 'node.status', { alias: 'eks', data: { index: 2, status: 'running', try: 2 } }));
+  expect(shown()).not.toContain('UTC');
 });
 
 test('the same without UTF-8', () => {

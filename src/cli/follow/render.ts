@@ -1,6 +1,6 @@
 import { terminalNodeStatuses } from '../../model/index.ts';
 import type { NodeRun } from '../../model/index.ts';
-import { waitingTexts } from '../../definition/index.ts';
+import { retryText, waitingTexts } from '../../definition/index.ts';
 import { formatCounts, formatDuration, formatNumber, plural, shellQuote, someOf } from '../text/format.ts';
 import type { Style } from '../text/style.ts';
 import { oneLine, padEnd, padStart, truncate, truncateStyled, widthOf } from '../text/width.ts';
@@ -153,7 +153,9 @@ function renderRows(view: RunView, rows: readonly Row[], options: RenderOptions)
       paintNode(padEnd(words[index] ?? '', wordWidth), node, colors),
       ...(countsWidth > 0 ? [padEnd(counts[index] ?? '', countsWidth)] : []),
       ...(timeWidth > 0 ? [padStart(times[index] ?? '', timeWidth)] : []),
-      (node.compensation ? undefined : places.get(node.index)) ?? detailOf(view, node, aliases.get(node.compensation)),
+      (node.compensation ? undefined : places.get(node.index)) ??
+        retryText(node) ??
+        detailOf(view, node, aliases.get(node.compensation)),
     ];
     return `  ${columns.join('   ').trimEnd()}`;
   });

@@ -99,6 +99,19 @@ function keyOf(node: Pick<NodeRun, 'index' | 'compensation'>): string {
   return `${node.compensation ? 'c' : ''}${node.index}`;
 }
 
+/** Events carry no nulls, and PostgreSQL's own times. */
+const eventWaitSchema = z
+  .object({
+    until: z.string(),
+    account: z.string().default(''),
+    lock: z.object({ by: z.string(), since: z.string() }).optional(),
+  })
+  .transform(({ until, account, lock }) => ({
+    until: isoTime(until),
+    account: account === '' ? null : account,
+    lock: lock === undefined ? null : { ...lock, since: isoTime(lock.since) },
+  }));
+
 const nodeStatusSchema = z.object({
   index: z.number().int(),
   compensation: z.boolean().optional(),
@@ -108,6 +121,7 @@ const nodeStatusSchema = z.object({
   ran: z.boolean().optional(),
   error: runErrorSchema.optional(),
   reason: nodeRunSchema.shape.reason.unwrap().optional(),
+  wait: eventWaitSchema.optional().catch(undefined),
   counts: changeCountsSchema.optional(),
   approvalId: z.string().optional(),
   startedAt: z.string().optional(),
@@ -216,6 +230,7 @@ function nodeFor(view: RunView, event: Event, index: number, compensation: boole
     stage: null,
     progress: null,
     waitsFor: null,
+    wait: null,
     try: 1,
     reason: null,
     error: null,
@@ -249,7 +264,11 @@ function isStale(node: NodeRun, event: Event): boolean {
 }
 
 function iso(text: string | undefined): string | undefined {
-  return text === undefined ? undefined : new Date(text).toISOString();
+  return text === undefined ? undefined : isoTime(text);
+}
+
+function isoTime(text: string): string {
+  return new Date(text).toISOString();
 }
 
 function applyNodeStatus(view: RunView, event: Event): Change[] {
@@ -273,6 +292,7 @@ function applyNodeStatus(view: RunView, event: Event): Change[] {
     approvalId: waits ? (data.approvalId ?? known.approvalId) : null,
     stage: waits ? 'approval' : data.status === 'pending' ? null : known.stage,
     progress: null,
+    wait: data.wait ?? null,
     startedAt: iso(data.startedAt) ?? (data.status === 'running' ? (known.startedAt ?? event.at) : known.startedAt),
     finishedAt: over ? (iso(data.finishedAt) ?? event.at) : null,
   };

@@ -22,6 +22,7 @@ export function makeNode(alias: string, changes: Partial<NodeRun> = {}): NodeRun
     stage: null,
     progress: null,
     waitsFor: null,
+    wait: null,
     try: 1,
     reason: null,
     error: null,

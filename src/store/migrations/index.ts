@@ -12,6 +12,7 @@ import * as encryptionKeys from './0050-encryption-keys.ts';
 import * as claimOwners from './0060-claim-owners.ts';
 import * as runnerPools from './0070-runner-pools.ts';
 import * as traceparent from './0071-traceparent.ts';
+import * as nodeWaits from './0072-node-waits.ts';
 
 export interface Migration {
   readonly name: string;
@@ -34,4 +35,5 @@ export const migrations: readonly Migration[] = [
   claimOwners,
   runnerPools,
   traceparent,
+  nodeWaits,
 ];
