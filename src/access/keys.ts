@@ -3,7 +3,6 @@ import { newId, WindlassError } from '../model/index.ts';
 import { findKey, insertKey, listUnrevokedKeys, touchKey } from '../store/index.ts';
 import type { Db, StoredKey } from '../store/index.ts';
 import { checkGrant } from './grants.ts';
-import { toPrincipal } from './permissions.ts';
 import type { Principal } from './permissions.ts';
 
 const tokenPattern = /^wlk_([0-9a-z]{20})_([A-Za-z0-9_-]{43})$/;
@@ -68,7 +67,7 @@ export async function authenticate(db: Db, token: string, from: string | null): 
     });
   if (key.lastUsedAt === null || now - key.lastUsedAt.getTime() > lastUsedEveryMs)
     await touchKey(db, key.id, new Date(now));
-  return toPrincipal({ kind: 'key', id: key.id, name: key.name, from }, key.permissions);
+  return { kind: 'key', id: key.id, name: key.name, from, permissions: key.permissions };
 }
 
 /** Keys that were not revoked, oldest first. */

@@ -1,14 +1,11 @@
 import type { Actor, Permission, Scope } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
 import { readGrants } from './grants.ts';
-import type { Grant } from './grants.ts';
 
 /** An actor with what was granted to it. */
 export interface Principal extends Actor {
-  /** As they are stored and shown: `*`, a permission, or a permission in one project (`execute@prj_x`). */
+  /** As they are stored and shown: `*`, a permission, or a permission in one project (`execute@prj_x`); see grants.ts. */
   readonly permissions: readonly string[];
-  /** The same, as they are decided by. */
-  readonly grants: readonly Grant[];
 }
 
 /** What something is done to, as far as grants tell things apart. */
@@ -17,19 +14,18 @@ export interface Resource {
   readonly projectId?: string | undefined;
 }
 
-export function toPrincipal(actor: Actor, permissions: readonly string[]): Principal {
-  return { ...actor, permissions, grants: readGrants(permissions) };
-}
-
 /** Windlass itself: timers, schedules and the reconciliation. */
-export const systemPrincipal: Principal = toPrincipal(
-  { kind: 'system', id: 'windlass', name: 'Windlass', from: null },
-  ['*'],
-);
+export const systemPrincipal: Principal = {
+  kind: 'system',
+  id: 'windlass',
+  name: 'Windlass',
+  from: null,
+  permissions: ['*'],
+};
 
 /** Whether a principal may do something. Whoever may do anything to a thing may see it, so every grant carries `view`. */
-export function can({ grants }: Principal, permission: Permission, { projectId }: Resource = {}): boolean {
-  return grants.some(
+export function can({ permissions }: Principal, permission: Permission, { projectId }: Resource = {}): boolean {
+  return readGrants(permissions).some(
     ({ permission: granted, projects }) =>
       (projects === 'all' || (projectId !== undefined && projects.includes(projectId))) &&
       (granted === '*' || granted === permission || permission === 'view'),
@@ -37,12 +33,13 @@ export function can({ grants }: Principal, permission: Permission, { projectId }
 }
 
 /** Whoever may do everything: what concerns the whole installation and its secrets is theirs alone. */
-export function isAdministrator({ grants }: Principal): boolean {
-  return grants.some(({ permission, projects }) => permission === '*' && projects === 'all');
+export function isAdministrator({ permissions }: Principal): boolean {
+  return readGrants(permissions).some(({ permission, projects }) => permission === '*' && projects === 'all');
 }
 
 /** What a principal may see: all, or the projects in which it may do anything. The one place that says so. */
-export function visibleProjects({ grants }: Principal): Scope {
+export function visibleProjects({ permissions }: Principal): Scope {
+  const grants = readGrants(permissions);
   if (grants.some(({ projects }) => projects === 'all')) return 'all';
   return [...new Set(grants.flatMap(({ projects }) => projects))];
 }

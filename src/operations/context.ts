@@ -1,4 +1,4 @@
-import { isAdministrator, requirePermission, systemPrincipal, toPrincipal, visibleProjects } from '../access/index.ts';
+import { isAdministrator, requirePermission, systemPrincipal, visibleProjects } from '../access/index.ts';
 import type { Principal, SecretBox } from '../access/index.ts';
 import type { Artifacts } from '../artifacts/index.ts';
 import type { Actor, Permission, Scope } from '../model/index.ts';
@@ -41,8 +41,8 @@ export interface Asked {
 
 /** What an actor may do. One without grants that is not Windlass itself may do nothing. */
 export function principalOf(actor: Actor): Principal {
-  if ('grants' in actor && Array.isArray(actor.grants)) return actor as Principal;
-  return actor.kind === 'system' ? systemPrincipal : toPrincipal(actor, []);
+  if ('permissions' in actor && Array.isArray(actor.permissions)) return actor as Principal;
+  return actor.kind === 'system' ? systemPrincipal : { ...actor, permissions: [] };
 }
 
 /** Throws `forbidden` when the actor lacks the permission, in this project if it is about one. */

@@ -99,6 +99,7 @@ describe('environment show', () => {
       schedule: null,
       drift: null,
       maxParallel: null,
+      pool: null,
     });
   });
 });
