@@ -35,7 +35,7 @@ afterAll(async () => {
 async function finish({ id, environmentId }: Deployment): Promise<void> {
   await api.db.transaction(async (tx) => {
     const about = { environmentId, deploymentId: id };
-    await recordEvent(tx, { ...about, type: 'node.status', alias: 'vpc', data: { status: 'succeeded' } });
+    await recordEvent(tx, { ...about, type: 'node.status', alias: 'vpc', data: { index: 0, status: 'succeeded' } });
     await tx
       .updateTable('deployments')
       .set({ status: 'succeeded', finished_at: new Date() })

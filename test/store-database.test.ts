@@ -5,7 +5,13 @@ import { databaseKinds, openForTest, unique } from './support/databases.ts';
 import type { OpenedForTest } from './support/databases.ts';
 
 const event = (deploymentId: string, n: number) =>
-  ({ type: 'node.status', environmentId: null, deploymentId, alias: null, data: { n } }) as const;
+  ({
+    type: 'node.status',
+    environmentId: null,
+    deploymentId,
+    alias: null,
+    data: { index: n, status: 'running', n },
+  }) as const;
 
 /** Resolves with the first payload for which `wanted` holds; `ready` when it listens. */
 async function heard(

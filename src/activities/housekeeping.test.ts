@@ -27,7 +27,7 @@ const daysAgo = (days: number): Date => new Date(Date.now() - days * 86_400_000)
 it('removes what has served its time, and nothing that has not', async () => {
   const event = { type: 'environment.warning', environmentId: null, deploymentId: null, alias: null } as const;
   for (const age of [91, 89]) {
-    await recordEvent(db.sql, { ...event, data: { age } });
+    await recordEvent(db.sql, { ...event, data: { message: `${age} days old` } });
     await db.sql
       .updateTable('events')
       .set({ at: daysAgo(age) })

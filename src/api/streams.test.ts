@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { connect } from 'node:net';
 import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { sql } from 'kysely';
-import type { Deployment, Environment, LogChunk, NodeRun } from '../model/index.ts';
+import type { Deployment, Environment, EventData, LogChunk, NodeRun } from '../model/index.ts';
 import { announceProgress, appendLog, createEnvironment, recordEvent } from '../store/index.ts';
 import { startHarness } from './api.test-support.ts';
 import type { Harness } from './api.test-support.ts';
@@ -104,13 +104,13 @@ async function running(name: string): Promise<{ root: Environment; node: Environ
   return { root, node, deployment: body };
 }
 
-const nodeEvent = (deployment: Deployment, node: Environment, data: Record<string, unknown>) =>
+const nodeEvent = (deployment: Deployment, node: Environment, data: object) =>
   recordEvent(api.db.sql, {
     type: 'node.status',
     environmentId: node.id,
     deploymentId: deployment.id,
     alias: 'vpc',
-    data,
+    data: data as EventData<'node.status'>,
   });
 
 async function finish(deployment: Deployment): Promise<void> {

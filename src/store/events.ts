@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
 import { z } from 'zod';
-import type { Event, EventType } from '../model/index.ts';
+import type { Event, EventData, EventType, NewEvent } from '../model/index.ts';
 import { eventTypeSchema } from '../model/index.ts';
 import type { Db } from './database.ts';
 import { completeUpTo } from './growing-table.ts';
@@ -12,18 +12,28 @@ export const eventChannel = 'windlass_events';
 /** Channel on which new log chunks are announced, as JSON `{deploymentId}`. */
 export const logChannel = 'windlass_logs';
 
-export interface NewEvent {
-  readonly type: EventType;
-  readonly environmentId: string | null;
-  readonly deploymentId: string | null;
-  readonly alias: string | null;
-  readonly data: Record<string, unknown>;
+/**
+ * The parts of a statement that write events and announce them when it commits: the only way in which a row comes into the
+ * table. `rows` selects `type, environment_id, deployment_id, alias, data` in the order of the events; what is announced
+ * names the environment that the event's run belongs to, which is the parent for an event of one of its nodes. The
+ * statement must read the part `told`.
+ */
+function eventParts(
+  { added, told }: { readonly added: string; readonly told: string },
+  rows: RawBuilder<unknown>,
+): RawBuilder<unknown> {
+  return sql`${sql.ref(added)} AS (
+    INSERT INTO events (type, environment_id, deployment_id, alias, data) ${rows} RETURNING id, environment_id, deployment_id
+  ), ${sql.ref(told)} AS (
+    SELECT pg_notify(${sql.lit(eventChannel)}, json_build_object('id', a.id, 'environmentId', COALESCE(
+        (SELECT d.environment_id FROM deployments d WHERE d.id = a.deployment_id),
+        (SELECT COALESCE(n.parent_id, n.id) FROM environments n WHERE n.id = a.environment_id),
+        a.environment_id), 'deploymentId', a.deployment_id)::text)
+    FROM ${sql.ref(added)} a
+  )`;
 }
 
-/**
- * Writes events in their order and announces them when the transaction commits, in one statement. What is announced
- * names the environment that the event's run belongs to, which is the parent for an event of one of its nodes.
- */
+/** Writes events in their order and announces them when the transaction commits, in one statement. */
 export async function recordEvents(db: Db, events: readonly NewEvent[]): Promise<void> {
   if (events.length === 0) return;
   const rows = events.map(({ type, environmentId, deploymentId, alias, data }) => ({
@@ -34,20 +44,39 @@ export async function recordEvents(db: Db, events: readonly NewEvent[]): Promise
     data,
   }));
   await sql`
-    WITH added AS (
-      INSERT INTO events (type, environment_id, deployment_id, alias, data)
-      SELECT e.type, e.environment_id, e.deployment_id, e.alias, e.data
+    WITH ${eventParts(
+      { added: 'added', told: 'told' },
+      sql`SELECT e.type, e.environment_id, e.deployment_id, e.alias, e.data
       FROM ROWS FROM (jsonb_to_recordset(${toJson(rows)}::jsonb)
         AS (type text, environment_id text, deployment_id text, alias text, data jsonb)) WITH ORDINALITY
         AS e(type, environment_id, deployment_id, alias, data, position)
-      ORDER BY e.position
-      RETURNING id, environment_id, deployment_id
-    )
-    SELECT pg_notify(${eventChannel}, json_build_object('id', added.id, 'environmentId', COALESCE(
-        (SELECT d.environment_id FROM deployments d WHERE d.id = added.deployment_id),
-        (SELECT COALESCE(n.parent_id, n.id) FROM environments n WHERE n.id = added.environment_id),
-        added.environment_id), 'deploymentId', added.deployment_id)::text)
-    FROM added`.execute(db);
+      ORDER BY e.position`,
+    )}
+    SELECT count(*) FROM told`.execute(db);
+}
+
+/** What an event carries, each part as an expression on the row it tells of; what is NULL there is left out. */
+export type EventExpressions<T extends EventType> = {
+  readonly [K in keyof EventData<T>]?: RawBuilder<unknown>;
+};
+
+/**
+ * The parts of a statement that write one event for each row of its part `from`, which has `environment_id`,
+ * `deployment_id` and `alias`. The statement must read the part `told`.
+ */
+export function eventFor<T extends EventType>(
+  type: T,
+  { from, told }: { readonly from: string; readonly told: string },
+  data: EventExpressions<T>,
+): RawBuilder<unknown> {
+  const pairs = Object.entries<RawBuilder<unknown> | undefined>(data).flatMap(([name, value]) =>
+    value === undefined ? [] : [sql`${sql.lit(name)}, ${value}`],
+  );
+  return eventParts(
+    { added: `${told}_event`, told },
+    sql`SELECT ${sql.lit(type)}, r.environment_id, r.deployment_id, r.alias, jsonb_strip_nulls(jsonb_build_object(${sql.join(pairs)}))
+    FROM ${sql.ref(from)} r`,
+  );
 }
 
 /** One event; see `recordEvents`. */

@@ -8,7 +8,7 @@ import {
   nodeStatuses,
   terminalNodeStatuses,
 } from '../model/index.ts';
-import type { NodeSnapshot, RunNode } from '../model/index.ts';
+import type { NodeSnapshot, NodeStatus, RunNode } from '../model/index.ts';
 import type { Db } from './database.ts';
 import { recordEvents } from './events.ts';
 import { fromJson, toJson } from './json.ts';
@@ -172,7 +172,7 @@ export async function closeNodes(
     alias: string;
     index: number;
     compensation: boolean;
-    status: string;
+    status: NodeStatus;
   }>`
     WITH open AS (
       SELECT deployment_id, compensation, index, ${oneOf(sql`status`, activeNodeStatuses)} AS begun FROM node_runs

@@ -7,6 +7,7 @@ import type { Kysely, RawBuilder } from 'kysely';
 import { z } from 'zod';
 import { countNode } from '../metrics/index.ts';
 import type {
+  EventType,
   Journal,
   NodeBegin,
   NodeEnding,
@@ -19,6 +20,8 @@ import type {
 } from '../model/index.ts';
 import { isTerminalNode, nodeActions, nodeBeginSchema, passedNodeStatuses, stages } from '../model/index.ts';
 import { afterCommit } from './after-commit.ts';
+import { eventFor } from './events.ts';
+import type { EventExpressions } from './events.ts';
 import { noneOf } from './lists.ts';
 import { nodeFacts } from './node-facts.ts';
 import { waitOf, waitSql } from './node-waits.ts';
@@ -27,15 +30,11 @@ import { endGrants } from './state-grants.ts';
 
 type Db = Kysely<Schema>;
 
-function announce(type: string, data: RawBuilder<unknown>): RawBuilder<unknown> {
-  return sql`e AS (
-    INSERT INTO events (type, environment_id, deployment_id, alias, data)
-    SELECT ${type}, r.environment_id, r.deployment_id, r.alias, ${data} FROM r
-    RETURNING id, environment_id, deployment_id
-  ), n AS (
-    SELECT pg_notify('windlass_events', json_build_object('id', e.id, 'environmentId', d.environment_id, 'deploymentId', e.deployment_id)::text)
-    FROM e JOIN deployments d ON d.id = e.deployment_id
-  )`;
+const nodeOf = { index: sql`r.index`, compensation: sql`r.compensation` };
+
+/** One event for each row of the part `r`, announced by the part `n`. */
+function announce<T extends EventType>(type: T, data: EventExpressions<T>): RawBuilder<unknown> {
+  return eventFor(type, { from: 'r', told: 'n' }, data);
 }
 
 function where(key: NodeKey): RawBuilder<unknown> {
@@ -125,7 +124,7 @@ export async function beginNode(
       SELECT NULL::text AS held, r.* FROM r UNION ALL
       SELECT o.held, n.* FROM o JOIN node_runs n ON n.deployment_id = o.deployment_id AND n.index = o.index
         AND n.compensation = o.compensation WHERE o.held IS NOT NULL
-    ), ${announce('node.status', sql`jsonb_build_object('index', r.index, 'status', r.status, 'try', r.try, 'action', r.action, 'compensation', r.compensation)`)}
+    ), ${announce('node.status', { ...nodeOf, status: sql`r.status`, try: sql`r.try`, action: sql`r.action` })}
     ${nodeFacts}
       LEFT JOIN n ON true`.execute(db);
   const row = result.rows[0];
@@ -144,7 +143,7 @@ export async function enterStage(db: Db, key: NodeKey, stage: Stage, journal: Jo
           ARRAY[${stage}::text], jsonb_build_object('startedAt', now(), 'finishedAt', NULL))
       WHERE ${where(key)}
       RETURNING *
-    ), ${announce('node.stage', sql`jsonb_build_object('index', r.index, 'stage', r.stage, 'compensation', r.compensation)`)}
+    ), ${announce('node.stage', { ...nodeOf, stage: sql`r.stage` })}
     SELECT count(*) FROM n`.execute(db);
 }
 
@@ -216,11 +215,18 @@ export async function endNode(db: Db, key: NodeKey, ending: NodeEnding): Promise
         AND g.created_at <= COALESCE((SELECT own.created_at FROM state_grants own WHERE own.id = ${ending.grantId ?? null}), 'infinity')
         AND g.id IS DISTINCT FROM ${ending.openGrantId ?? null}::text`,
       'the tool that took it has ended',
-    )}, ${announce(
-      'node.status',
-      sql`jsonb_strip_nulls(jsonb_build_object('index', r.index, 'status', r.status, 'try', r.try, 'compensation', r.compensation, 'ran', r.ran,
-        'error', r.error, 'reason', r.reason, 'wait', ${waitSql('r')}, 'counts', r.plan->'counts', 'startedAt', r.started_at, 'finishedAt', r.finished_at))`,
-    )}
+    )}, ${announce('node.status', {
+      ...nodeOf,
+      status: sql`r.status`,
+      try: sql`r.try`,
+      ran: sql`r.ran`,
+      error: sql`r.error`,
+      reason: sql`r.reason`,
+      wait: waitSql('r'),
+      counts: sql`r.plan->'counts'`,
+      startedAt: sql`r.started_at`,
+      finishedAt: sql`r.finished_at`,
+    })}
     SELECT r.action, extract(epoch FROM r.finished_at - r.started_at)::float8 AS seconds, r.stage_times,
       (SELECT count(*) FROM n), (SELECT count(*) FROM u), (SELECT count(*) FROM freed_told) FROM r`.execute(db);
   if (over) for (const row of rows) countEnding(endedNodeSchema.parse(row), ending.status);
@@ -234,7 +240,7 @@ export async function markUnverified(db: Db, key: NodeKey, mark: StateUnverified
       FROM (SELECT deployment_id, environment_id, alias FROM node_runs WHERE ${where(key)}) AS run
       WHERE environments.id = run.environment_id
       RETURNING run.deployment_id, run.environment_id, run.alias, environments.status, environments.state_unverified
-    ), ${announce('environment.status', sql`jsonb_build_object('status', r.status, 'stateUnverified', r.state_unverified)`)}
+    ), ${announce('environment.status', { status: sql`r.status`, stateUnverified: sql`r.state_unverified` })}
     SELECT count(*) FROM n`.execute(db);
 }
 
@@ -280,21 +286,12 @@ export async function changeNodeStatuses(
       WHERE approvals.deployment_id = r.deployment_id AND approvals.index = r.index AND approvals.compensation = r.compensation
         AND approvals.status = 'pending'
       RETURNING approvals.id
-    ), ${announce(
-      'node.status',
-      sql`jsonb_strip_nulls(jsonb_build_object('index', r.index, 'status', r.status, 'compensation', r.compensation, 'reason', r.reason, 'error', r.error, 'action', r.action))`,
-    )}
+    ), ${announce('node.status', {
+      ...nodeOf,
+      status: sql`r.status`,
+      reason: sql`r.reason`,
+      error: sql`r.error`,
+      action: sql`r.action`,
+    })}
     SELECT (SELECT count(*) FROM n), (SELECT count(*) FROM a)`.execute(db);
-}
-
-/** How an open run is being stopped; null when it is not. */
-export async function stopOfRun(db: Db, deploymentId: string): Promise<'cancel' | 'abort' | 'rollback' | null> {
-  const row = await db
-    .selectFrom('deployments')
-    .select('stop_mode')
-    .where('id', '=', deploymentId)
-    .where('status', '=', 'stopping')
-    .executeTakeFirst();
-  if (row === undefined) return null;
-  return z.enum(['cancel', 'abort', 'rollback']).catch('abort').parse(row.stop_mode);
 }

@@ -121,6 +121,12 @@ export async function loadRunState(
   return rows[0] === undefined ? null : runStateSchema.parse(rows[0]);
 }
 
+/** How an open run is being stopped; null when it is not. */
+export async function stopOfRun(db: Db, deploymentId: string): Promise<StopMode | null> {
+  const run = await loadRunState(db, deploymentId);
+  return run?.status === 'stopping' ? (run.stop_mode ?? 'abort') : null;
+}
+
 /** When a run has ended; null while it has not. */
 export async function readRunEnd(db: Db, deploymentId: string): Promise<Date | null> {
   const row = await db
@@ -228,7 +234,7 @@ export async function recordRunError(db: Db, deploymentId: string, error: RunErr
 /** Says what a run does before it has nodes; kept for those who ask, and told to those who follow. Repeating it says nothing. */
 export async function recordRunProgress(db: Db, deploymentId: string, text: string): Promise<void> {
   const progress = text.replaceAll('\0', '').slice(0, 500);
-  const { rows } = await sql<{ environment_id: string; status: string }>`
+  const { rows } = await sql<{ environment_id: string; status: DeploymentStatus }>`
     UPDATE deployments SET progress = ${progress}
     WHERE id = ${deploymentId} AND finished_at IS NULL AND definition IS NULL AND progress IS DISTINCT FROM ${progress}
     RETURNING environment_id, status`.execute(db);

@@ -4,7 +4,7 @@ import type { RawBuilder } from 'kysely';
 import { systemActor, terminalNodeStatuses } from '../model/index.ts';
 import type { NodeKey } from '../model/index.ts';
 import type { Db } from './database.ts';
-import { eventChannel } from './events.ts';
+import { eventFor } from './events.ts';
 import { oneOf } from './lists.ts';
 
 /** Frees a lock; both it and the statement's other parts see each other only through what they return. */
@@ -14,16 +14,17 @@ function writeDownFreed(because: string): RawBuilder<unknown> {
     SELECT ${JSON.stringify(systemActor)}::jsonb, 'state.unlock', 'environment', f.environment_id, env.project_id,
       f.info || jsonb_build_object('lockId', f.lock_id, 'deploymentId', f.deployment_id), jsonb_build_object('reason', ${because}::text)
     FROM freed f JOIN environments env ON env.id = f.environment_id
-  ), freed_event AS (
-    INSERT INTO events (type, environment_id, deployment_id, alias, data)
-    SELECT 'environment.warning', f.environment_id, f.deployment_id, env.alias, jsonb_build_object(
-      'kind', 'stateUnlocked', 'lockId', f.lock_id, 'message', 'the lock of the state was freed: ' || ${because}::text)
-    FROM freed f JOIN environments env ON env.id = f.environment_id
-    RETURNING id, environment_id, deployment_id
-  ), freed_told AS (
-    SELECT pg_notify(${eventChannel}, json_build_object('id', w.id, 'environmentId', COALESCE(env.parent_id, env.id), 'deploymentId', w.deployment_id)::text)
-    FROM freed_event w JOIN environments env ON env.id = w.environment_id
-  )`;
+  ), freed_of AS (
+    SELECT f.environment_id, f.deployment_id, env.alias, f.lock_id FROM freed f JOIN environments env ON env.id = f.environment_id
+  ), ${eventFor(
+    'environment.warning',
+    { from: 'freed_of', told: 'freed_told' },
+    {
+      kind: sql`'stateUnlocked'::text`,
+      lockId: sql`r.lock_id`,
+      message: sql`'the lock of the state was freed: ' || ${because}::text`,
+    },
+  )}`;
 }
 
 /**
