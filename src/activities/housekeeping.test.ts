@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { createSecretBox } from '../access/index.ts';
 import { createStateStore } from '../state/index.ts';
 import { createArtifacts } from '../artifacts/index.ts';
+import type { EventData } from '../model/index.ts';
 import {
   appendLog,
   claimIdempotencyKey,
@@ -27,7 +28,7 @@ const daysAgo = (days: number): Date => new Date(Date.now() - days * 86_400_000)
 it('removes what has served its time, and nothing that has not', async () => {
   const event = { type: 'environment.warning', environmentId: null, deploymentId: null, alias: null } as const;
   for (const age of [91, 89]) {
-    await recordEvent(db.sql, { ...event, data: { message: `${age} days old` } });
+    await recordEvent(db.sql, { ...event, data: { age } as unknown as EventData<'environment.warning'> });
     await db.sql
       .updateTable('events')
       .set({ at: daysAgo(age) })

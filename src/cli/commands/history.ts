@@ -7,7 +7,7 @@ import type { Flag, Invocation, Registry } from '../cli.ts';
 import { noOptions } from '../cli.ts';
 import { renderFinal } from '../follow/render.ts';
 import { renderSummary } from '../follow/summary.ts';
-import { createView } from '../follow/view.ts';
+import { createView } from '../../view/index.ts';
 import { kindOf, wordOf } from '../follow/words.ts';
 import { describeCounts, formatCounts, formatDuration, shellQuote } from '../text/format.ts';
 import { renderTable } from '../text/table.ts';

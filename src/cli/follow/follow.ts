@@ -1,15 +1,15 @@
 import { ApiError, collect } from '../../client/index.ts';
-import type { Client } from '../../client/index.ts';
+import type { Client, EventOf } from '../../client/index.ts';
 import { isTerminalDeployment } from '../../model/index.ts';
 import type { Deployment } from '../../model/index.ts';
+import { createView, isBlockedByApproval, reduceRun } from '../../view/index.ts';
+import type { Change, DriftFound, RunView, Step } from '../../view/index.ts';
 import { exitCodeOfRun, exitCodes } from '../exit.ts';
 import type { Io, Printer } from '../io.ts';
 import { lineOf, openingLines } from './lines.ts';
 import { refOf, renderApprovals, renderFinal, renderLive } from './render.ts';
 import { createScreen } from './screen.ts';
 import { renderSummary } from './summary.ts';
-import type { Change, DriftFound, RunEvent, RunView } from './view.ts';
-import { addApproval, applyEvent, applyProgress, applySnapshot, createView, isBlockedByApproval } from './view.ts';
 
 export interface FollowRunOptions {
   readonly io: Io;
@@ -30,7 +30,10 @@ export interface FollowedRun {
   readonly view: RunView | null;
 }
 
+type RunEvent = EventOf<Client['deployments']['events']>;
+
 const frameMs = 100;
+
 /** Shows a run until it ends, waits for a person, or Ctrl-C. Answers the exit code that belongs to it. */
 export async function followRun(options: FollowRunOptions): Promise<FollowedRun> {
   const { io, client, printer } = options;
@@ -46,29 +49,20 @@ export async function followRun(options: FollowRunOptions): Promise<FollowedRun>
   let view: RunView | null = null;
   let blocked = false;
 
-  /** Whether nothing goes on without a person. */
+  /** Takes a message in; answers whether nothing goes on without a person. */
   async function take(message: RunEvent): Promise<boolean> {
     const at = new Date(io.now()).toISOString();
-    const { event, data } = message;
-    if (event === 'snapshot') {
-      if (view === null) {
-        view = createView(data);
-        await loadApprovals(client, view);
-        presenter.begin(view, at);
-      } else {
-        presenter.changed(view, applySnapshot(view, data, at), { type: 'snapshot', ...data });
-        await loadApprovals(client, view);
-      }
-    } else if (view !== null) {
-      if (event === 'progress') presenter.changed(view, applyProgress(view, data, at), data);
-      else if (event !== 'end') {
-        let changes = applyEvent(view, data);
-        if (view.incomplete) changes = [...changes, ...(await loadNodes(client, view, at))].map(withName(view));
-        if (changes.some(asksForDetails)) await loadApprovals(client, view);
-        presenter.changed(view, changes, data);
-      }
+    if (view === null) {
+      if (message.event !== 'snapshot') return false;
+      view = await withApprovals(client, createView(message.data));
+      presenter.begin(view, at);
+    } else {
+      const step = await stepOf(client, view, message, at);
+      view = step.view;
+      const { event, data } = message;
+      presenter.changed(view, step.changes, event === 'snapshot' ? { type: 'snapshot', ...data } : data);
     }
-    return view !== null && leaveOnApproval && isBlockedByApproval(view);
+    return leaveOnApproval && isBlockedByApproval(view);
   }
 
   try {
@@ -77,8 +71,8 @@ export async function followRun(options: FollowRunOptions): Promise<FollowedRun>
       {
         signal: abort.signal,
         onConnection: (state) => {
-          if (view) view.connection = state === 'lost' ? 'reconnecting' : 'connected';
-          presenter.connection(state);
+          if (view) view = { ...view, connection: state === 'lost' ? 'reconnecting' : 'connected' };
+          presenter.connection(state, view);
         },
       },
     );
@@ -106,31 +100,50 @@ export async function followRun(options: FollowRunOptions): Promise<FollowedRun>
   }
 }
 
+/** What a message makes of a view, with what has to be asked for besides. */
+async function stepOf(client: Client, before: RunView, message: RunEvent, at: string): Promise<Step> {
+  switch (message.event) {
+    case 'end':
+      return { view: before, changes: [] };
+    case 'progress':
+      return reduceRun(before, { kind: 'progress', progress: message.data, at });
+    case 'snapshot': {
+      const { view, changes } = reduceRun(before, { kind: 'snapshot', snapshot: message.data, at });
+      return { view: await withApprovals(client, view), changes };
+    }
+    default: {
+      let { view, changes } = reduceRun(before, { kind: 'event', event: message.data });
+      if (view.incomplete) {
+        const loaded = await loadNodes(client, view, at);
+        view = loaded.view;
+        changes = [...changes, ...loaded.changes].map(withName(view));
+      }
+      return { view: changes.some(asksForDetails) ? await withApprovals(client, view) : view, changes };
+    }
+  }
+}
+
 function asksForDetails(change: Change): boolean {
   return change.kind === 'approval' || (change.kind === 'node' && change.node.status === 'waitingForApproval');
 }
 
-/** Decisions that are waited for, with what they are about. Without them the picture is poorer but still right. */
-async function loadApprovals(client: Client, view: RunView): Promise<void> {
-  const missing = view.nodes.filter(
+/** The view with the decisions that are waited for, and what they are about. Without them it is poorer but still right. */
+async function withApprovals(client: Client, view: RunView): Promise<RunView> {
+  const missing = view.nodes.some(
     (node) =>
       node.status === 'waitingForApproval' && (node.approvalId === null || !view.approvals.has(node.approvalId)),
   );
-  if (missing.length === 0) return;
+  if (!missing) return view;
   try {
     const { items } = await collect(
       client.approvals.list,
       { query: { deployment: view.deployment.id, status: 'pending' } },
       { limit: 200 },
     );
-    for (const approval of items) {
-      addApproval(view, approval);
-      const at = view.nodes.findIndex((node) => node.alias === approval.alias && node.status === 'waitingForApproval');
-      const node = view.nodes[at];
-      if (node) view.nodes[at] = { ...node, approvalId: approval.id };
-    }
+    return reduceRun(view, { kind: 'approvals', approvals: items }).view;
   } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
+    if (error instanceof ApiError) return view;
+    throw error;
   }
 }
 
@@ -142,13 +155,14 @@ async function readEnd(client: Client, deploymentId: string, view: RunView | nul
     { params: { ref: deploymentId } },
     { pageSize: 1000 },
   );
-  const last = createView({ deployment, nodes });
-  if (view) last.approvals = view.approvals;
   const environment = await client.environments.get({ params: { ref: deployment.environmentId } }).catch(() => null);
-  last.environmentStatus = environment?.status ?? null;
-  if (deployment.status !== 'succeeded') last.lastGood = await findLastGood(client, deployment);
-  if (deployment.type === 'drift') last.drift = await findDrift(client, deployment);
-  return last;
+  return {
+    ...createView({ deployment, nodes }),
+    approvals: view?.approvals ?? new Map(),
+    environmentStatus: environment?.status ?? null,
+    lastGood: deployment.status === 'succeeded' ? null : await findLastGood(client, deployment),
+    drift: deployment.type === 'drift' ? await findDrift(client, deployment) : [],
+  };
 }
 
 /** What this check has found. Without it the summary is poorer but still right. */
@@ -176,16 +190,17 @@ async function findLastGood(client: Client, { environmentId, number }: Deploymen
 }
 
 /** Nodes are made after a run has begun, and those that take something back later still. */
-async function loadNodes(client: Client, view: RunView, at: string): Promise<Change[]> {
+async function loadNodes(client: Client, view: RunView, at: string): Promise<Step> {
   try {
     const params = { ref: view.deployment.id };
     const { items: nodes } = await collect(client.deployments.nodes, { params }, { pageSize: 1000 });
     // How many run at once is known since the nodes are; the rest of it is told by events.
     const { maxParallel } = await client.deployments.get({ params: { ref: view.deployment.id } });
-    return applySnapshot(view, { deployment: { ...view.deployment, maxParallel }, nodes }, at);
+    const snapshot = { deployment: { ...view.deployment, maxParallel }, nodes };
+    return reduceRun(view, { kind: 'snapshot', snapshot, at });
   } catch (error) {
     // The next event asks again.
-    if (error instanceof ApiError) return [];
+    if (error instanceof ApiError) return { view, changes: [] };
     throw error;
   }
 }
@@ -203,7 +218,7 @@ function withName(view: RunView): (change: Change) => Change {
 interface Presenter {
   begin(view: RunView, at: string): void;
   changed(view: RunView, changes: readonly Change[], raw: unknown): void;
-  connection(state: 'lost' | 'back'): void;
+  connection(state: 'lost' | 'back', view: RunView | null): void;
   /** With the run as it ended, or null when it goes on without us. */
   close(last: RunView | null): void;
 }
@@ -233,7 +248,10 @@ function livePresenter({ io, printer }: FollowRunOptions): Presenter {
     changed: (next) => {
       view = next;
     },
-    connection: draw,
+    connection(_state, next) {
+      view = next;
+      draw();
+    },
     close(last) {
       clearInterval(timer);
       screen.close();

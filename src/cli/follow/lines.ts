@@ -2,7 +2,7 @@ import { deploymentStatusWord } from '../../model/index.ts';
 import { formatCounts, formatDuration, someOf } from '../text/format.ts';
 import { oneLine } from '../text/width.ts';
 import { refOf } from './render.ts';
-import type { Change, RunView } from './view.ts';
+import type { Change, RunView } from '../../view/index.ts';
 import { titleOf, wordOf } from './words.ts';
 
 /** In larger graphs only beginnings and endings are worth a line. */

@@ -12,7 +12,7 @@ import {
 import { widthOf } from '../text/width.ts';
 import { renderFinal, renderLive } from './render.ts';
 import type { RenderOptions } from './render.ts';
-import { addApproval, applyEvent, createView } from './view.ts';
+import { createView, reduceRun } from '../../view/index.ts';
 
 const options = (changes: Partial<RenderOptions> = {}): RenderOptions => ({
   nowMs: startMs + 2_600,
@@ -43,20 +43,23 @@ test('a run in progress: tree, stage, counts, elapsed, progress, and what is wai
 });
 
 test('a node that tries again later: whose calls or lock it waits for, and until when', () => {
-  const view = createView({ deployment: makeDeployment(), nodes: inProgress });
+  let view = createView({ deployment: makeDeployment(), nodes: inProgress });
+  const hear = (event: Event): void => {
+    view = reduceRun(view, { kind: 'event', event }).view;
+  };
   const event = (error: Event['data'], wait: Event['data']) =>
     makeEvent(3, 'node.status', { alias: 'eks', data: { index: 2, status: 'retrying', try: 1, error, wait } });
   const until = '2026-03-01T13:00:30.123+01:00';
   const shown = (): string | undefined =>
     renderLive(view, options({ width: 200 })).find((line) => line.includes('EKS '));
-  applyEvent(view, event({ class: 'quota', message: 'slow' }, { until, account: 'the account AWS_PROFILE=prod' }));
+  hear(event({ class: 'quota', message: 'slow' }, { until, account: 'the account AWS_PROFILE=prod' }));
   expect(shown()).toContain('waits until 2026-03-01 12:00:30 UTC: the account AWS_PROFILE=prod asked for slower calls');
   const lock = { by: 'deploy 7 of shop', since: '2026-03-01T12:00:00+00:00' };
-  applyEvent(view, event({ class: 'lock', message: 'locked' }, { until, lock }));
+  hear(event({ class: 'lock', message: 'locked' }, { until, lock }));
   expect(shown()).toContain(
     'its state is locked by deploy 7 of shop since 2026-03-01 12:00:00 UTC, tries again at 2026-03-01 12:00:30 UTC',
   );
-  applyEvent(view, makeEvent(5, 'node.status', { alias: 'eks', data: { index: 2, status: 'running', try: 2 } }));
+  hear(makeEvent(5, 'node.status', { alias: 'eks', data: { index: 2, status: 'running', try: 2 } }));
   expect(shown()).not.toContain('UTC');
 });
 
@@ -92,8 +95,10 @@ test('a node that waits for a person: what it would do, the commands, how long t
       counts: { add: 1, change: 2, destroy: 1 },
     },
   });
-  const view = createView({ deployment: makeDeployment(), nodes });
-  addApproval(view, makeApproval({ required: 2 }));
+  const { view } = reduceRun(createView({ deployment: makeDeployment(), nodes }), {
+    kind: 'approvals',
+    approvals: [makeApproval({ required: 2 })],
+  });
   expect(renderLive(view, options({ nowMs: startMs + 2_000 })).slice(-5)).toEqual([
     '◷ EKS needs approval: 1 to add, 2 to change, 1 to destroy (aws_eks_node_group.old)',
     '  windlass plan show shop/eks · windlass approve shop/eks --comment "…" · windlass reject shop/eks',
@@ -147,8 +152,7 @@ test('queued, paused and disconnected runs say so', () => {
     connection: 'connected' | 'reconnecting' = 'connected',
   ): string | undefined => {
     const view = createView({ deployment: makeDeployment(changes), nodes: shopNodes() });
-    view.connection = connection;
-    return renderLive(view, options()).at(-1);
+    return renderLive({ ...view, connection }, options()).at(-1);
   };
   expect(last({ status: 'queued', queuePosition: 2 })).toBe('◌ queued, number 2 in line · windlass cancel shop');
   expect(last({ paused: true })).toBe('⠹ 0 of 6 done · 6 to come · paused, go on with: windlass continue shop · 2.6 s');

@@ -6,8 +6,8 @@ import type { Style } from '../text/style.ts';
 import { oneLine, padEnd, padStart, truncate, truncateStyled, widthOf } from '../text/width.ts';
 import { approvalLines } from './approval-text.ts';
 import { belowText, layoutTree } from './tree.ts';
-import type { RunView } from './view.ts';
-import { indexByAlias, waitsFor } from './view.ts';
+import type { RunView } from '../../view/index.ts';
+import { indexByAlias, waitsFor } from '../../view/index.ts';
 import { glyphOf, isKept, paintNode, titleOf, wordOf } from './words.ts';
 
 export interface RenderOptions {

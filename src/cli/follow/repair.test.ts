@@ -1,7 +1,7 @@
 import type { Deployment, ErrorClass, NodeRun } from '../../model/index.ts';
 import { makeDeployment, makeNode } from '../testing/records.test-support.ts';
 import { renderRepair } from './repair.ts';
-import { createView } from './view.ts';
+import { createView } from '../../view/index.ts';
 
 const failedWith = (errorClass: ErrorClass, changes: Partial<Deployment> = {}, node: Partial<NodeRun> = {}): string[] =>
   renderRepair(

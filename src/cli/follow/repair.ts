@@ -4,7 +4,7 @@ import { assertNever } from '../../model/index.ts';
 import { shellQuote, someOf } from '../text/format.ts';
 import { oneLine, padEnd, widthOf } from '../text/width.ts';
 import { refOf } from './render.ts';
-import type { RunView } from './view.ts';
+import type { RunView } from '../../view/index.ts';
 import { isKept } from './words.ts';
 
 /** A command, and what it does. */

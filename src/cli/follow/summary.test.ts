@@ -1,7 +1,8 @@
 import { at, makeDeployment, makeNode, shopNodes } from '../testing/records.test-support.ts';
 import { plainStyle } from '../text/style.ts';
 import { criticalPath, renderSummary } from './summary.ts';
-import { createView } from './view.ts';
+import { createView } from '../../view/index.ts';
+import type { DriftFound } from '../../view/index.ts';
 import { titleOf } from './words.ts';
 
 test('a run that went well: what has become of the environment, how long, and why so long', () => {
@@ -29,8 +30,7 @@ test('a run that went well says beside it when the environment is not whole', ()
     nodes: shopNodes({ vpc: { status: 'succeeded', startedAt: at(0), finishedAt: at(1) } }).slice(0, 1),
   });
   const lineWith = (status: typeof view.environmentStatus): string | undefined => {
-    view.environmentStatus = status;
-    return renderSummary(view, plainStyle)[0];
+    return renderSummary({ ...view, environmentStatus: status }, plainStyle)[0];
   };
   expect(lineWith('partlyDeployed')).toBe('✔ Succeeded · 1 deployed · 1.0 s · environment partly deployed');
   expect(lineWith('failed')).toBe('✔ Succeeded · 1 deployed · 1.0 s · environment failed');
@@ -63,8 +63,7 @@ test('a run that failed: what, where, why, and the commands that come next', () 
       notification: { status: 'skipped', reason },
     }),
   });
-  view.lastGood = 7;
-  expect(renderSummary(view, plainStyle)).toEqual([
+  expect(renderSummary({ ...view, lastGood: 7 }, plainStyle)).toEqual([
     '✖ Failed · 2 deployed · 1 failed · 3 skipped · 41 s',
     '  ✖ DB   apply   aws_db_instance.main: DBInstanceAlreadyExists: shop-db',
     '         main.tf:14 · class: provider · log: windlass logs shop/db --stage apply',
@@ -170,11 +169,11 @@ test('a check for drift names what is not as it was deployed', () => {
       makeNode('db', { index: 1, action: 'drift', status: 'succeeded' }),
     ],
   });
-  view.drift = [
+  const drift: DriftFound[] = [
     { alias: 'vpc', resources: [{ address: 'aws_vpc.main', action: 'update' }] },
     { alias: 'db', resources: ['a', 'b', 'c', 'd', 'e'].map((name) => ({ address: name, action: 'delete' })) },
   ];
-  const [head, ...lines] = renderSummary(view, plainStyle);
+  const [head, ...lines] = renderSummary({ ...view, drift }, plainStyle);
   expect(head).toContain('2 checked · 2 drifted');
   expect(lines.slice(0, 2)).toEqual([
     '  Network   changed aws_vpc.main',

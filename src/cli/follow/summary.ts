@@ -14,7 +14,7 @@ import { placeOf } from '../errors.ts';
 import { renderPlanTotals } from './plan-totals.ts';
 import { renderRepair } from './repair.ts';
 import { isSingle, refOf } from './render.ts';
-import type { RunView } from './view.ts';
+import type { RunView } from '../../view/index.ts';
 import { capitalize, isKept, wordOf } from './words.ts';
 
 /** What a run has come to: one line, then what failed and why, and the commands that come next. */

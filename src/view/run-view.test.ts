@@ -1,83 +1,63 @@
-import { at, makeDeployment, makeEvent, makeNode, shopNodes } from '../testing/records.test-support.ts';
-import { lineOf } from './lines.ts';
-import { applyEvent, applyProgress, applySnapshot, createView, isBlockedByApproval, waitsFor } from './view.ts';
-import type { RunView } from './view.ts';
+import { at, makeDeployment, makeEvent, makeNode, shopNodes } from '../cli/testing/records.test-support.ts';
+import { createView, isBlockedByApproval, reduceRun, waitsFor } from './run-view.ts';
+import type { Change, RunMessage, RunView } from './run-view.ts';
 
-const fresh = (): RunView => createView({ deployment: makeDeployment(), nodes: shopNodes() });
+/** A view that changes with what is heard. */
+class Followed {
+  view: RunView;
 
-test('the events of a node bring it from waiting to deployed, and each is one line of a log', () => {
-  const view = fresh();
-  const events = [
-    makeEvent(1, 'node.status', {
-      alias: 'vpc',
-      data: { index: 0, status: 'running', try: 1, action: 'deploy', compensation: false },
-    }),
-    makeEvent(2, 'node.stage', { alias: 'vpc', data: { index: 0, stage: 'apply', compensation: false } }),
-    makeEvent(3, 'node.status', {
-      alias: 'vpc',
-      data: {
-        index: 0,
-        status: 'succeeded',
-        try: 1,
-        ran: true,
-        counts: { add: 3, change: 0, destroy: 0 },
-        startedAt: at(1),
-        finishedAt: at(3),
-        compensation: false,
-      },
-    }),
-    makeEvent(4, 'deployment.status', { data: { status: 'failed' } }),
-  ];
-  const lines = events.flatMap((event) => applyEvent(view, event).map((change) => lineOf(view, change)));
-  expect(lines).toEqual([
-    '2026-03-01T12:00:01Z  VPC and Network: started',
-    '2026-03-01T12:00:02Z  VPC and Network: apply',
-    '2026-03-01T12:00:03Z  VPC and Network: deployed  +3 ~0 -0  2.0 s',
-    '2026-03-01T12:00:04Z  deployment 8 of shop: failed',
-  ]);
-  expect(view.nodes[0]).toMatchObject({ status: 'succeeded', counts: { add: 3, change: 0, destroy: 0 } });
-});
+  constructor(view: RunView = createView({ deployment: makeDeployment(), nodes: shopNodes() })) {
+    this.view = view;
+  }
+
+  take(message: RunMessage): readonly Change[] {
+    const { view, changes } = reduceRun(this.view, message);
+    this.view = view;
+    return changes;
+  }
+
+  event(...given: Parameters<typeof makeEvent>): readonly Change[] {
+    return this.take({ kind: 'event', event: makeEvent(...given) });
+  }
+}
 
 test('progress belongs to the node that runs, and goes with its stage', () => {
-  const view = fresh();
-  applyEvent(view, makeEvent(1, 'node.status', { alias: 'vpc', data: { index: 0, status: 'running' } }));
-  applyProgress(view, { alias: 'vpc', index: 0, progress: '1 of 3 resources' }, at(1));
-  expect(view.nodes[0]?.progress).toBe('1 of 3 resources');
-  applyEvent(view, makeEvent(2, 'node.stage', { alias: 'vpc', data: { index: 0, stage: 'outputs' } }));
-  expect(view.nodes[0]?.progress).toBeNull();
+  const run = new Followed();
+  run.event(1, 'node.status', { alias: 'vpc', data: { index: 0, status: 'running' } });
+  run.take({ kind: 'progress', progress: { alias: 'vpc', index: 0, progress: '1 of 3 resources' }, at: at(1) });
+  expect(run.view.nodes[0]?.progress).toBe('1 of 3 resources');
+  run.event(2, 'node.stage', { alias: 'vpc', data: { index: 0, stage: 'outputs' } });
+  expect(run.view.nodes[0]?.progress).toBeNull();
 });
 
 test('nodes of a compensation appear when they begin, beside those they take back', () => {
-  const view = fresh();
-  applyEvent(
-    view,
-    makeEvent(1, 'node.status', {
-      alias: 'eks',
-      data: { index: 2, status: 'running', compensation: true, action: 'destroy' },
-    }),
-  );
-  expect(view.nodes).toHaveLength(7);
-  expect(view.nodes[6]).toMatchObject({
+  const run = new Followed();
+  run.event(1, 'node.status', {
+    alias: 'eks',
+    data: { index: 2, status: 'running', compensation: true, action: 'destroy' },
+  });
+  expect(run.view.nodes).toHaveLength(7);
+  expect(run.view.nodes[6]).toMatchObject({
     alias: 'eks',
     name: 'EKS',
     compensation: true,
     action: 'destroy',
     status: 'running',
   });
-  expect(view.nodes[2]).toMatchObject({ status: 'pending', compensation: false });
+  expect(run.view.nodes[2]).toMatchObject({ status: 'pending', compensation: false });
 });
 
 test('events of a shape that is not known change nothing', () => {
-  const view = fresh();
-  expect(applyEvent(view, makeEvent(1, 'node.status', { data: { index: 'zero', status: 'odd' } }))).toEqual([]);
-  expect(applyEvent(view, makeEvent(2, 'drift.result', { data: {} }))).toEqual([]);
-  expect(view.nodes).toEqual(shopNodes());
+  const run = new Followed();
+  expect(run.event(1, 'node.status', { data: { index: 'zero', status: 'odd' } })).toEqual([]);
+  expect(run.event(2, 'drift.result', { data: {} })).toEqual([]);
+  expect(run.view.nodes).toEqual(shopNodes());
 });
 
 test('a snapshot after a lost connection tells what was missed', () => {
-  const view = fresh();
+  const run = new Followed();
   const nodes = shopNodes({ vpc: { status: 'succeeded' }, db: { status: 'running', stage: 'plan' } });
-  const changes = applySnapshot(view, { deployment: makeDeployment(), nodes }, at(9));
+  const changes = run.take({ kind: 'snapshot', snapshot: { deployment: makeDeployment(), nodes }, at: at(9) });
   expect(
     changes.map((change) => (change.kind === 'node' ? `${change.node.alias} ${change.node.status}` : change.kind)),
   ).toEqual(['vpc succeeded', 'db running']);
@@ -91,16 +71,16 @@ test('events that are older than a snapshot do not turn a node back', () => {
     finishedAt: at(3),
     stageTimes: { apply: { startedAt: at(2), finishedAt: at(3) } },
   } as const;
-  const view = createView({ deployment: makeDeployment(), nodes: shopNodes({ vpc }) });
+  const run = new Followed(createView({ deployment: makeDeployment(), nodes: shopNodes({ vpc }) }));
   const replayed = [
     makeEvent(1, 'node.status', { alias: 'vpc', data: { index: 0, status: 'running' } }),
     makeEvent(2, 'node.stage', { alias: 'vpc', data: { index: 0, stage: 'apply' } }),
     makeEvent(3, 'node.status', { alias: 'vpc', data: { index: 0, status: 'succeeded' } }),
   ];
-  expect(replayed.flatMap((event) => applyEvent(view, event))).toEqual([]);
-  expect(view.nodes[0]?.status).toBe('succeeded');
+  expect(replayed.flatMap((event) => run.take({ kind: 'event', event }))).toEqual([]);
+  expect(run.view.nodes[0]?.status).toBe('succeeded');
   const retried = makeEvent(4, 'node.status', { alias: 'vpc', data: { index: 0, status: 'pending' } });
-  expect(applyEvent(view, retried)).toHaveLength(1);
+  expect(run.take({ kind: 'event', event: retried })).toHaveLength(1);
 });
 
 test('what a node waits for are the needs that are not over', () => {
@@ -134,10 +114,10 @@ describe('nothing goes on without a person', () => {
 
 test('thousands of events on thousands of nodes are taken in', () => {
   const nodes = Array.from({ length: 3000 }, (_, index) => makeNode(`n${index}`, { index }));
-  const view = createView({ deployment: makeDeployment(), nodes });
+  const run = new Followed(createView({ deployment: makeDeployment(), nodes }));
   for (let index = 0; index < 3000; index++)
-    applyEvent(view, makeEvent(index, 'node.status', { alias: `n${index}`, data: { index, status: 'succeeded' } }));
-  expect(view.nodes.every(({ status }) => status === 'succeeded')).toBe(true);
+    run.event(index, 'node.status', { alias: `n${index}`, data: { index, status: 'succeeded' } });
+  expect(run.view.nodes.every(({ status }) => status === 'succeeded')).toBe(true);
 });
 
 test('nothing goes on without a decision while what is no longer wanted waits for it, too', () => {
