@@ -1,127 +1,117 @@
 /**
- * Records one history of each kind of run into test/histories/<today>/, from a real server. What was recorded before stays:
- * it stands for workflows that are open somewhere. Run it with
- * `npm run record-histories` when workflow code has changed on purpose; see docs/versioning.md.
+ * Records histories of each kind of run into a new folder of test/histories/, named after the day, from a real server. What
+ * was recorded before stays: it stands for workflows that are open somewhere. Run it with
+ * `npm run record-histories` when workflow code has changed on purpose; see docs/versioning.md. Names of scenarios as
+ * arguments record only those.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Approval, Page } from '../../src/model/index.ts';
+import { gzipSync } from 'node:zlib';
+import { z } from 'zod';
+import { scenarios } from './history-scenarios.ts';
+import type { Scenario } from './history-scenarios.ts';
 import { toolPath } from './tools.ts';
 import { startTestServer } from './windlass.ts';
 import type { TestServer } from './windlass.ts';
 
-interface Scenario {
-  readonly name: string;
-  readonly file: string;
-  readonly play: (server: TestServer, environment: string) => Promise<string[]>;
-}
-
-const node = (alias: string, script: string, more = ''): string =>
-  `  ${alias}:\n    vcs: { type: shell, path: ., deployScript: '${script}', destroyScript: 'true' }\n${more}`;
-
-const scenarios: readonly Scenario[] = [
-  {
-    name: 'deploy-and-destroy',
-    file: `environments:\n${node('a', 'true')}${node('b', 'true', '    needs: [a]\n')}${node('c', 'true', '    needs: [a, b]\n')}`,
-    play: async (server, environment) => [
-      (await server.run(environment)).id,
-      (await server.run(environment, { type: 'destroy' })).id,
-    ],
-  },
-  {
-    name: 'failure-skips-dependents',
-    file: `environments:\n${node('a', 'false')}${node('b', 'true', '    needs: [a]\n')}${node('c', 'true')}`,
-    play: async (server, environment) => [(await server.run(environment)).id],
-  },
-  {
-    name: 'retry-in-flight',
-    file: `environments:\n${node('a', 'test -e ok')}${node('b', 'true', '    needs: [a]\n')}${node('slow', 'sleep 4; touch ../../ok')}`,
-    play: async (server, environment) => {
-      const { id } = await server.start(environment);
-      await server.until(async () => (await server.statuses(id))['a'] === 'failed');
-      await server.request('POST', `/deployments/${id}/pause`);
-      await server.request('POST', `/deployments/${id}/nodes/a/retry`);
-      await server.request('POST', `/deployments/${id}/continue`);
-      await server.ended(id);
-      return [id];
-    },
-  },
-  {
-    name: 'rollback-on-failure',
-    file: `settings: { onFailure: rollback }\nenvironments:\n${node('a', 'true')}${node('b', 'false', '    needs: [a]\n')}`,
-    play: async (server, environment) => [(await server.run(environment)).id],
-  },
-  {
-    name: 'abort',
-    file: `environments:\n${node('a', 'sleep 60')}${node('b', 'true', '    needs: [a]\n')}`,
-    play: async (server, environment) => {
-      const { id } = await server.start(environment);
-      await server.until(async () => (await server.statuses(id))['a'] === 'running');
-      await server.request('POST', `/deployments/${id}/abort`);
-      await server.ended(id);
-      return [id];
-    },
-  },
-  {
-    name: 'approvals',
-    file: `environments:\n${node('a', 'true', '    requiresApproval: true\n')}${node('b', 'true', '    requiresApproval: true\n')}${node('c', 'true', '    needs: [b]\n')}`,
-    play: async (server, environment) => {
-      const { id } = await server.start(environment);
-      const waiting = await server.until(async () => {
-        const page = await server.request<Page<Approval>>('GET', `/approvals?status=pending&deployment=${id}`);
-        return page.items.length === 2 && page.items;
-      });
-      for (const approval of waiting)
-        await server.request('POST', `/approvals/${approval.id}/${approval.alias === 'a' ? 'approve' : 'reject'}`, {});
-      await server.ended(id);
-      return [id];
-    },
-  },
-  {
-    name: 'plan-and-retry-rule',
-    file: `environments:\n${node('a', 'false', '    retry: { maximum: 1, intervalSeconds: 1 }\n')}`,
-    play: async (server, environment) => [
-      (await server.run(environment, { type: 'plan' })).id,
-      (await server.run(environment)).id,
-    ],
-  },
-];
+/** Longer ones are kept packed. */
+const longestPlainBytes = 100_000;
 
 /** Names of machines and processes do not belong into the repository. */
 function withoutMachine(text: string): string {
   return text.replace(/"identity":"[^"]*"/g, '"identity":"worker"').replaceAll(`${process.cwd()}/`, 'windlass/');
 }
 
+/** A folder of its own for each recording: `2026-11-26`, and then `2026-11-26-2`. */
+function newFolder(): string {
+  const root = join(process.cwd(), 'test', 'histories');
+  const today = new Date().toISOString().slice(0, 10);
+  for (let count = 1; ; count++) {
+    const folder = join(root, count === 1 ? today : `${today}-${count}`);
+    if (existsSync(folder)) continue;
+    mkdirSync(folder, { recursive: true });
+    return folder;
+  }
+}
+
+const startSchema = z.object({
+  events: z.tuple(
+    [
+      z.object({
+        workflowExecutionStartedEventAttributes: z.object({ continuedExecutionRunId: z.string().optional() }),
+      }),
+    ],
+    z.unknown(),
+  ),
+});
+
+/** The histories of a workflow and of those that it took over from, oldest first. */
+function historiesOf(server: TestServer, workflowId: string): string[] {
+  const found: string[] = [];
+  for (let runId: string | undefined, first = true; first || runId !== undefined; first = false) {
+    const run = runId === undefined ? [] : ['--run-id', runId];
+    const show = ['workflow', 'show', '--workflow-id', workflowId, ...run, '--address', server.temporalAddress];
+    const text = execFileSync(toolPath('temporal'), [...show, '--output', 'json'], {
+      encoding: 'utf8',
+      maxBuffer: 256 * 1024 * 1024,
+    });
+    const history: unknown = JSON.parse(text);
+    found.unshift(withoutMachine(JSON.stringify(history)));
+    const [started] = startSchema.parse(history).events;
+    runId = started.workflowExecutionStartedEventAttributes.continuedExecutionRunId || undefined;
+  }
+  return found;
+}
+
+async function workflowsOf(server: TestServer, runs: readonly string[], runsOnly: boolean): Promise<string[]> {
+  const ids: string[] = [];
+  for (const id of runs) {
+    ids.push(`deployment:${id}`);
+    if (runsOnly) continue;
+    for (const run of await server.nodes(id))
+      if (run.startedAt !== null) ids.push(`deployment:${id}/${run.compensation ? 'rollback/' : ''}${run.alias}`);
+  }
+  return ids;
+}
+
+function kindOf(workflowId: string): string {
+  if (workflowId.startsWith('environment:')) return 'environment';
+  return workflowId.includes('/') ? 'node' : 'deployment';
+}
+
+function keep(folder: string, name: string, text: string): void {
+  const file = join(folder, `${name}.json`);
+  if (text.length <= longestPlainBytes) writeFileSync(file, `${text}\n`);
+  else writeFileSync(`${file}.gz`, gzipSync(text, { level: 9 }));
+}
+
+async function recordScenario(server: TestServer, scenario: Scenario, folder: string): Promise<void> {
+  const { name, file, play, runsOnly = false } = scenario;
+  const directory = mkdtempSync(join(tmpdir(), 'windlass-record-'));
+  writeFileSync(join(directory, 'windlass.workflow.yml'), file);
+  await server.createTemplate({ name, type: 'workflow', source: { kind: 'local', directory } });
+  const environment = await server.createEnvironment({ name, template: name });
+  const runs = await play(server, name, directory);
+  const workflows = [`environment:${environment.id}`, ...(await workflowsOf(server, runs, runsOnly))];
+  let count = 0;
+  for (const id of workflows) {
+    for (const history of historiesOf(server, id)) keep(folder, `${name}.${count++}.${kindOf(id)}`, history);
+  }
+  process.stdout.write(`${name}: ${count} histories\n`);
+  rmSync(directory, { recursive: true, force: true });
+}
+
 async function record(): Promise<void> {
-  const target = join(process.cwd(), 'test', 'histories', new Date().toISOString().slice(0, 10));
-  if (existsSync(target)) throw new Error(`${target} is there already: recorded histories are not replaced`);
-  mkdirSync(target, { recursive: true });
+  const asked = process.argv.slice(2);
+  const unknown = asked.filter((name) => !scenarios.some((scenario) => scenario.name === name));
+  if (unknown.length > 0) throw new Error(`there is no scenario ${unknown.join(', ')}`);
+  const folder = newFolder();
   const server = await startTestServer();
   try {
-    for (const { name, file, play } of scenarios) {
-      const directory = mkdtempSync(join(tmpdir(), 'windlass-record-'));
-      writeFileSync(join(directory, 'windlass.workflow.yml'), file);
-      await server.createTemplate({ name, type: 'workflow', source: { kind: 'local', directory } });
-      const environment = await server.createEnvironment({ name, template: name });
-      const deployments = await play(server, name);
-      const ids = [`environment:${environment.id}`];
-      for (const id of deployments) {
-        ids.push(`deployment:${id}`);
-        for (const run of await server.nodes(id))
-          if (run.startedAt !== null) ids.push(`deployment:${id}/${run.compensation ? 'rollback/' : ''}${run.alias}`);
-      }
-      for (const [position, id] of ids.entries()) {
-        const show = ['workflow', 'show', '--workflow-id', id, '--address', server.temporalAddress, '--output', 'json'];
-        const history: unknown = JSON.parse(
-          execFileSync(toolPath('temporal'), show, { encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 }),
-        );
-        const kind = id.startsWith('environment:') ? 'environment' : id.includes('/') ? 'node' : 'deployment';
-        writeFileSync(join(target, `${name}.${position}.${kind}.json`), `${withoutMachine(JSON.stringify(history))}\n`);
-      }
-      process.stdout.write(`${name}: ${ids.length} histories\n`);
-      rmSync(directory, { recursive: true, force: true });
+    for (const scenario of scenarios) {
+      if (asked.length === 0 || asked.includes(scenario.name)) await recordScenario(server, scenario, folder);
     }
   } finally {
     await server.stop();
