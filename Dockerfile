@@ -1,8 +1,11 @@
 # The API and the workers of Windlass are one image: `windlass server` and `windlass worker`.
 
-FROM ghcr.io/opentofu/opentofu:1.12.6-minimal AS opentofu
+ARG NODE_IMAGE=node:24-bookworm-slim
+ARG OPENTOFU_IMAGE=ghcr.io/opentofu/opentofu:1.12.6-minimal
 
-FROM node:24-bookworm-slim AS build
+FROM ${OPENTOFU_IMAGE} AS opentofu
+
+FROM ${NODE_IMAGE} AS build
 WORKDIR /build
 COPY package.json package-lock.json ./
 RUN npm ci --no-audit --no-fund
@@ -11,7 +14,7 @@ COPY scripts ./scripts
 COPY src ./src
 RUN node scripts/build.mjs && npm prune --omit=dev --no-audit --no-fund
 
-FROM node:24-bookworm-slim
+FROM ${NODE_IMAGE}
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends bubblewrap ca-certificates git openssh-client \
     && rm -rf /var/lib/apt/lists/* \

@@ -16,8 +16,14 @@ const read = (name: string): string => readFileSync(join(root, name), 'utf8');
 
 /** As much of the compose format as the file uses; a key that is misspelt is refused. */
 const serviceSchema = z.strictObject({
-  image: z.string().regex(/^[a-z0-9./-]+:[\w.-]+$/),
-  build: z.string().optional(),
+  image: z.string(),
+  build: z.strictObject({ context: z.string(), args: z.record(z.string(), z.string()) }).optional(),
+  user: z.string().optional(),
+  networks: z.array(z.enum(['records', 'outside'])),
+  read_only: z.boolean(),
+  tmpfs: z.array(z.string()),
+  mem_limit: z.string(),
+  pids_limit: z.number(),
   restart: z.enum(['unless-stopped', 'on-failure']),
   init: z.boolean().optional(),
   command: z.array(z.string()).optional(),
@@ -41,12 +47,14 @@ const serviceSchema = z.strictObject({
     .string()
     .regex(/^\d+s$/)
     .optional(),
-  cap_drop: z.array(z.string()).optional(),
-  security_opt: z.array(z.string()).optional(),
+  cap_drop: z.array(z.string()),
+  security_opt: z.array(z.string()),
 });
 const composeSchema = z.strictObject({
+  'x-contained': z.unknown(),
   'x-windlass': z.unknown(),
   services: z.record(z.string(), serviceSchema),
+  networks: z.record(z.string(), z.strictObject({ internal: z.boolean() }).nullable()),
   volumes: z.record(z.string(), z.null()),
 });
 
@@ -118,6 +126,37 @@ describe('docker-compose.yml', () => {
     const { values } = madeEnvironment();
     const { shutdownGraceSeconds } = loadConfig(environmentOf('worker', values), { mode: 'worker' });
     expect(Number.parseInt(service('worker').stop_grace_period ?? '0', 10)).toBeGreaterThan(shutdownGraceSeconds + 30);
+  });
+
+  it('contains every service: no capability, no new privileges, limits, and a root that is not written to', () => {
+    const { values } = madeEnvironment();
+    const writing = Object.entries(compose.services).filter(([, { read_only }]) => !read_only);
+    // Both write their configuration beside its template when they start.
+    expect(writing.map(([name]) => name)).toEqual(['temporal', 'temporal-ui']);
+    for (const [name, it] of Object.entries(compose.services)) {
+      expect([name, it.cap_drop]).toEqual([name, ['ALL']]);
+      expect(it.security_opt).toContain('no-new-privileges:true');
+      expect(it.pids_limit).toBeGreaterThan(0);
+      expect(interpolate(it.mem_limit, values)).toMatch(/^\d+[mg]$/);
+      if (name !== 'worker') expect(it.security_opt).toEqual(['no-new-privileges:true']);
+    }
+  });
+
+  it('takes images by a tag that can be replaced by a digest', () => {
+    const digest = `example/image@sha256:${'0'.repeat(64)}`;
+    const names = Object.values(compose.services).flatMap(({ image, build }) =>
+      build ? Object.values(build.args) : image,
+    );
+    for (const image of names) {
+      const variable = /^\$\{(\w+_IMAGE):-[a-z0-9./-]+:[\w.-]+\}$/.exec(image)?.[1] ?? `none in ${image}`;
+      expect(interpolate(image, { [variable]: digest })).toBe(digest);
+      expect(read('docker-compose.env.example')).toContain(`#${variable}=`);
+    }
+  });
+
+  it('keeps the database and Temporal on a network that reaches nothing outside', () => {
+    expect(compose.networks['records']).toEqual({ internal: true });
+    for (const name of ['postgres', 'temporal', 'temporal-setup']) expect(service(name).networks).toEqual(['records']);
   });
 
   it('publishes nothing beyond this machine, and can run several workers', () => {

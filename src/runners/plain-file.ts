@@ -7,9 +7,18 @@ import { join } from 'node:path';
  * stack may not, and a pipe would hold the worker up, so both count as no file. Null when there is none.
  */
 export function readPlainFile(path: string): Buffer | null {
+  return readFile(path, constants.O_NOFOLLOW);
+}
+
+/** The same, but follows links: for what is only looked at, and told nobody. */
+export function readLinkedFile(path: string): Buffer | null {
+  return readFile(path, 0);
+}
+
+function readFile(path: string, flags: number): Buffer | null {
   let file: number;
   try {
-    file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | flags);
   } catch {
     return null;
   }

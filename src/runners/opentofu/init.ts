@@ -16,7 +16,7 @@ import {
   shareProviders,
   whileInstalling,
 } from './provider-cache.ts';
-import { backendFile, backendText, formerBackendFiles, providerStaging } from './session.ts';
+import { backendFile, backendText, formerBackendFiles, providerStaging, runsCodeInInit } from './session.ts';
 import type { Session } from './session.ts';
 
 const initRecordSchema = z.object({ fingerprint: z.string() });
@@ -75,7 +75,11 @@ async function installAndInit(session: Session, again: boolean): Promise<void> {
   const { run, directory, facts } = session;
   // The state may need providers that the code no longer names; then the tool has asked.
   if (!facts.usesProviders && !again) return runInit(session);
-  const cache = providerCache(session.cacheDirectory, providerStaging(run));
+  const cache = providerCache(session.cacheDirectory, providerStaging(session));
+  if (runsCodeInInit(session)) {
+    await offerProviders(cache);
+    return runInit(session);
+  }
   const lockFile = join(directory, '.terraform.lock.hcl');
   const takeChoice = async (): Promise<void> => {
     if (facts.providerKey === null || lstatSync(lockFile, { throwIfNoEntry: false }) !== undefined) return;
@@ -91,10 +95,12 @@ async function installAndInit(session: Session, again: boolean): Promise<void> {
   await whileInstalling(cache, run.signal, async () => {
     await takeChoice();
     await offerProviders(cache);
+    // A stack with a lock file of its own chooses for itself alone.
+    const free = readText(lockFile) === null;
     await runInit(session);
     await shareProviders(cache);
     const chosen = readText(lockFile);
-    if (facts.providerKey !== null && chosen !== null) await rememberChoice(cache, facts.providerKey, chosen);
+    if (free && facts.providerKey !== null && chosen !== null) await rememberChoice(cache, facts.providerKey, chosen);
   });
 }
 
@@ -102,7 +108,7 @@ async function installAndInit(session: Session, again: boolean): Promise<void> {
 const mostKills = 2;
 
 async function runInit(session: Session): Promise<void> {
-  const staging = providerStaging(session.run);
+  const staging = providerStaging(session);
   await mkdir(staging, { recursive: true });
   const environment = {
     ...session.environment,

@@ -106,7 +106,7 @@ async function clear(directory: string): Promise<void> {
 /** Only `init` puts providers in place; what other calls could put there, other stacks would run. */
 async function sandboxFor(session: Session, stage: Stage): Promise<Sandbox> {
   const { run, toolPath, shown } = session;
-  const staging = providerStaging(run);
+  const staging = providerStaging(session);
   const read = [toolPath, ...shown];
   return stage === 'init' ? sandboxOf(run, { read, write: [staging] }) : sandboxOf(run, { read: [...read, staging] });
 }

@@ -69,6 +69,29 @@ describe.each(['opentofu', 'terraform'] as const)('%s with providers', (type) =>
     shop.clean();
   });
 
+  // Terraform has no encryption of its own.
+  (type === 'opentofu' ? test : test.skip)('a stack whose code runs in init shares nothing with others', async () => {
+    const encryption = `terraform {
+  encryption {
+    key_provider "pbkdf2" "key" { passphrase = "correct horse battery staple" }
+    method "aes_gcm" "it" { keys = key_provider.pbkdf2.key }
+    state { method = method.aes_gcm.it }
+  }
+}
+`;
+    const own = shop.source('own', { ...files(shop.directory, 'own'), 'encryption.tf': encryption });
+    const run = shop.run({ type, source: own, environment: 'own', state: state.url });
+    await shop.runners.get(type).prepare(run);
+    await shop.runners.get(type).deploy(run);
+    expect(readFileSync(join(shop.directory, 'files', 'own'), 'utf8')).toBe('own');
+    expect(existsSync(join(shop.directory, 'cache', 'providers'))).toBe(false);
+    // Nor later, when the same work directory is used without it.
+    const plain = shop.source('plain', files(shop.directory, 'plain'));
+    const next = shop.run({ type, source: plain, environment: 'own', state: null });
+    await shop.runners.get(type).prepare(next);
+    expect(next.trace.text).toMatch(/Installing hashicorp\/local/);
+  });
+
   test('many stacks at once on a cold cache install a provider once and never disturb each other', async () => {
     const names = Array.from({ length: 8 }, (_, i) => `s${i}`);
     const runs = names.map((name) =>

@@ -72,9 +72,17 @@ function shownBy(options: RunnerOptions): string[] {
   return [file, providerCache(options.cacheDirectory, '').shared, ...mirrorsIn(file)];
 }
 
-/** Directory in which `init` finds and puts providers; see provider-cache.ts. */
-export function providerStaging(run: StackRun): string {
-  return join(run.workDirectory, 'providers');
+/** Whether `init` runs code of the stack: a program that encrypts its state and plans. */
+export function runsCodeInInit({ facts, environment }: Pick<Session, 'facts' | 'environment'>): boolean {
+  return facts.encrypts || environment['TF_ENCRYPTION'] !== undefined;
+}
+
+/**
+ * Directory in which `init` finds and puts providers; see provider-cache.ts. Where code of the stack can put something there,
+ * it is one of its own, from which nothing is shared.
+ */
+export function providerStaging(session: Pick<Session, 'facts' | 'environment' | 'run'>): string {
+  return join(session.run.workDirectory, runsCodeInInit(session) ? 'own-providers' : 'providers');
 }
 
 /**

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -97,4 +98,12 @@ test('modules from elsewhere may need any provider', () => {
 
 test('JSON that cannot be read is left to the tool', () => {
   expect(facts({ 'a.tf.json': '{' }).selfContained).toBe(false);
+});
+
+test('a pipe that a tool has left among the code is not waited for', () => {
+  execFileSync('mkfifo', [join(root, 'left.tf')]);
+  expect(facts({ 'main.tf': 'resource "terraform_data" "a" {}' })).toMatchObject({
+    hasFiles: true,
+    selfContained: true,
+  });
 });

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
+import { readLinkedFile, readPlainFile } from '../plain-file.ts';
 import type { ToolName } from '../tools.ts';
 import { literalString, parseHcl } from './hcl.ts';
 import type { HclBody } from './hcl.ts';
@@ -19,6 +20,8 @@ export interface StackFacts {
   /** Equal for stacks that need the same providers; null when modules from elsewhere may need more. */
   readonly providerKey: string | null;
   readonly usesWorkspaceName: boolean;
+  /** Its settings for encryption may name a program, which `init` runs as well. */
+  readonly encrypts: boolean;
   /** Changes when a file changes that `init` reads. */
   readonly fingerprint: string;
   readonly hasFiles: boolean;
@@ -32,6 +35,7 @@ interface ModuleFacts {
   /** Sources of called modules; null for one that is not a plain string. */
   readonly modules: (string | null)[];
   usesWorkspaceName: boolean;
+  encrypts: boolean;
   files: number;
 }
 
@@ -184,6 +188,7 @@ export function readStackFacts(directory: string, tool: ToolName, ignore: string
       providers,
       modules: [],
       usesWorkspaceName: false,
+      encrypts: false,
       files: 0,
     };
     seen.add(path);
@@ -195,10 +200,12 @@ export function readStackFacts(directory: string, tool: ToolName, ignore: string
     }
     for (const name of names) {
       if (path === directory && name === ignore) continue;
-      const text = readFileSync(join(path, name), 'utf8');
+      const text = readLinkedFile(join(path, name))?.toString('utf8');
+      if (text === undefined) continue;
       facts.files++;
       hash.update(`${path}/${name}\0${text.length}\0${text}`);
       if (/\bterraform\.workspace\b/.test(text)) facts.usesWorkspaceName = true;
+      if (/\bencryption\b/.test(text)) facts.encrypts = true;
       if (name.endsWith('.json')) readJsonFile(text, facts);
       else readHclFile(text, facts);
     }
@@ -212,7 +219,7 @@ export function readStackFacts(directory: string, tool: ToolName, ignore: string
 
   const root = readModule(directory);
   const lockFile = join(directory, '.terraform.lock.hcl');
-  hash.update(existsSync(lockFile) ? readFileSync(lockFile) : 'no lock file');
+  hash.update(readPlainFile(lockFile) ?? 'no lock file');
   const wanted = [...providers].sort();
   return {
     backend: root.backend,
@@ -223,6 +230,7 @@ export function readStackFacts(directory: string, tool: ToolName, ignore: string
     providerKey:
       foreignModules || wanted.length === 0 ? null : createHash('sha256').update(wanted.join('\n')).digest('hex'),
     usesWorkspaceName: root.usesWorkspaceName,
+    encrypts: root.encrypts,
     fingerprint: hash.digest('hex'),
     hasFiles: root.files > 0,
   };
