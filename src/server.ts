@@ -271,9 +271,16 @@ async function ensureChores(client: Client, log: Logger): Promise<boolean> {
   return true;
 }
 
+/**
+ * Longer than clients and load balancers keep a quiet connection for the next request: whoever closes first must not be the
+ * server, or a request that is just on its way is lost.
+ */
+const keepAliveMs = 75_000;
+
 function listen(api: ReturnType<typeof createApi>, config: Config): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = api.listen(config.http.port, config.http.host);
+    server.keepAliveTimeout = keepAliveMs;
     server.once('listening', () => resolve(server));
     server.once('error', (error: NodeJS.ErrnoException) => {
       const busy = error.code === 'EADDRINUSE';
