@@ -12,6 +12,7 @@ const longestTest = 1000;
 /** A room may import rooms that stand on a lower level, and the ones named below. */
 const levels = {
   model: 0,
+  host: 1,
   contract: 1,
   view: 1,
   definition: 1,

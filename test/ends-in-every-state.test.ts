@@ -5,7 +5,7 @@ import { createServer as createTcpServer } from 'node:net';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { tryLock } from '../src/embedded/index.ts';
+import { tryLock } from '../src/host/index.ts';
 import type { Deployment } from '../src/model/index.ts';
 import { commitAll, serveGit } from './support/git.ts';
 import { beforeEnd, makeEnvironment, makeProject, node, unique } from './support/project.ts';

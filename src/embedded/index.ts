@@ -7,4 +7,3 @@ export type { TemporalServer, TemporalServerOptions } from './temporal-server.ts
 export { createToolLocator, findProviderMirror, findTestServer } from './tools/index.ts';
 export type { LocatedTool, OnToolProgress, ToolLocator, ToolPhase, ToolProgress } from './tools/index.ts';
 export { dynamicConfig, sqlitePragmas } from './temporal-settings.ts';
-export { tryLock } from './file-lock.ts';

@@ -1,12 +1,11 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { identifySelf, livenessOf, placedProcessSchema, tryLock } from '../host/index.ts';
+import type { PlacedProcess } from '../host/index.ts';
 import { WindlassError } from '../model/index.ts';
-import { tryLock } from './file-lock.ts';
-import { identifySelf, livenessOf, processIdentitySchema } from './process-identity.ts';
-import type { ProcessIdentity } from './process-identity.ts';
 
-const instanceSchema = processIdentitySchema.extend({
+const instanceSchema = placedProcessSchema.extend({
   /** null while it is still starting. */
   url: z.string().nullable(),
   temporalUrl: z.string().nullable(),
@@ -71,7 +70,7 @@ export function lockInstance(dataDirectory: string): InstanceLock {
   };
 }
 
-function alreadyRunning(dataDirectory: string, owner: ProcessIdentity | null): WindlassError {
+function alreadyRunning(dataDirectory: string, owner: PlacedProcess | null): WindlassError {
   const hint = 'for a second, separate one set WINDLASS_DATA to another directory';
   if (!owner || livenessOf(owner) !== 'alive') {
     const message = `Windlass already runs on ${dataDirectory}, on another machine or in another container`;

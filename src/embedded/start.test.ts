@@ -8,7 +8,7 @@ import { loadConfig } from '../config.ts';
 import type { Config } from '../config.ts';
 import { WindlassError } from '../model/index.ts';
 import { findRunning, lockInstance } from './instance-lock.ts';
-import { identify } from './process-identity.ts';
+import { identify } from '../host/index.ts';
 import { startEmbedded } from './start.ts';
 import type { AppParts, EmbeddedServer } from './start.ts';
 

@@ -9,7 +9,7 @@ import { Connection } from '@temporalio/client';
 import { toolPath } from '../../test/support/tools.ts';
 import { setTimeLimit, until } from '../../test/support/until.ts';
 import { WindlassError } from '../model/index.ts';
-import { identify } from './process-identity.ts';
+import { identify } from '../host/index.ts';
 import { startTemporalServer } from './temporal-server.ts';
 import type { TemporalServer } from './temporal-server.ts';
 

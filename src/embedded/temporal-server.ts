@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Connection } from '@temporalio/client';
 import { z } from 'zod';
+import { identify, livenessOf, placedProcessSchema } from '../host/index.ts';
 import { WindlassError, messageOf } from '../model/index.ts';
 import { startGuarded } from './guarded-process.ts';
 import type { GuardedProcess } from './guarded-process.ts';
 import { choosePort, isPortFree } from './ports.ts';
-import { identify, livenessOf, processIdentitySchema } from './process-identity.ts';
 import { devServerArguments, retentionDays } from './temporal-settings.ts';
 
 const preferredPort = 7233;
@@ -36,7 +36,7 @@ export interface TemporalServer {
   stop(): Promise<void>;
 }
 
-const recordSchema = processIdentitySchema.extend({ port: z.number().int(), uiPort: z.number().int() });
+const recordSchema = placedProcessSchema.extend({ port: z.number().int(), uiPort: z.number().int() });
 type ServerRecord = z.infer<typeof recordSchema>;
 
 interface Files {

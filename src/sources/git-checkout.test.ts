@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { identifySelf } from '../host/index.ts';
 import { cleanUp, commit, failure, fresh, git, gitPath, gitSource, makeRepository, scratch, setup } from './testing.ts';
 
 // git starts many processes, and the machine may be busy
@@ -86,9 +87,8 @@ describe('checking out a commit', () => {
     const { sources, cacheDirectory } = setup();
     await sources.resolve(gitSource(repository), { revision: head });
     const cache = readdirSync(join(cacheDirectory, 'repositories'))[0] ?? '';
-    const dead = execFileSync(process.execPath, ['-p', 'require("os").hostname() + "\\n" + process.pid'], {
-      encoding: 'utf8',
-    });
+    const pid = Number(execFileSync(process.execPath, ['-p', 'process.pid'], { encoding: 'utf8' }));
+    const dead = JSON.stringify({ ...identifySelf(), pid, token: '1' });
     writeFileSync(join(cacheDirectory, 'locks', `${cache}.lock`), dead);
     expect(existsSync(await sources.checkout(gitSource(repository), head))).toBe(true);
   });

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { withFileLock } from './file-lock.ts';
+import { withLock } from '../host/index.ts';
 import { notePath } from './inside.ts';
 import { errorCode, removeTree, treeBytes } from './tree.ts';
 
@@ -86,7 +86,7 @@ export async function pruneCheckouts(cacheDirectory: string, { unusedForMs }: Pr
     const path = join(cacheDirectory, 'checkouts', entry.name);
     if (((await modified(notePath(path))) ?? 0) >= before) continue;
     const lock = join(cacheDirectory, 'locks', `${repository}${part === undefined ? '' : '.partial'}.git.lock`);
-    const gone = await withFileLock(lock, undefined, async () => takeAway(path, tmp, before));
+    const gone = await withLock(lock, async () => takeAway(path, tmp, before));
     if (gone === null) continue;
     freedBytes += await treeBytes(gone);
     await removeTree(gone);

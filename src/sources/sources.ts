@@ -1,9 +1,9 @@
 import { chmod, mkdir, mkdtemp, rename, stat, utimes, writeFile } from 'node:fs/promises';
 import { join, normalize, resolve } from 'node:path';
+import { withLock } from '../host/index.ts';
 import { assertNever, untilAborted, WindlassError } from '../model/index.ts';
 import type { GitSource, LocalSource, Source } from '../model/index.ts';
 import { asSourceError } from './failures.ts';
-import { withFileLock } from './file-lock.ts';
 import { isCommit, parseAddress, shown } from './git-address.ts';
 import { writeCommit } from './git-checkout.ts';
 import type { GitCredentials } from './git-credentials.ts';
@@ -191,7 +191,8 @@ export function createSources(options: SourcesOptions): Sources {
 
   function locked<T>(request: RemoteRequest, work: () => Promise<T>): Promise<T> {
     const name = cacheOf(request).split('/').at(-1) ?? 'cache';
-    return withFileLock(inCache('locks', `${name}.lock`), request.signal, work);
+    // Results are put in place by an atomic rename, so that a lock wrongly taken from a stalled process does no harm.
+    return withLock(inCache('locks', `${name}.lock`), work, { signal: request.signal });
   }
 
   /** Callers of one process share one making; one who gives up does not take it from the others. */

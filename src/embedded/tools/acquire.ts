@@ -1,5 +1,5 @@
+import { withLock } from '../../host/index.ts';
 import { WindlassError, messageOf } from '../../model/index.ts';
-import { withLock } from '../file-lock.ts';
 import { findCached, isDiskFull, lockOf, placeInCache } from './cache.ts';
 import { findOnPath, isExecutable } from './programs.ts';
 import type { Report } from './progress.ts';
@@ -63,7 +63,10 @@ export async function acquire(recipe: ToolRecipe, cacheDirectory: string, report
       const made = await useCached(recipe, cacheDirectory, report);
       return made ?? makeFromFirstWorking(recipe, cacheDirectory, report, tried);
     },
-    (owner) => report('waiting', `for another start that is getting it${owner ? ` (process ${owner.pid})` : ''}`),
+    {
+      onWait: (owner) =>
+        report('waiting', `for another start that is getting it${owner ? ` (process ${owner.pid})` : ''}`),
+    },
   ).catch((error: unknown) => {
     throw explainCacheAccess(error, cacheDirectory);
   });

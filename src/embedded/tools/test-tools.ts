@@ -1,7 +1,7 @@
 import { cp, mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import { withLock } from '../../host/index.ts';
 import { WindlassError } from '../../model/index.ts';
-import { withLock } from '../file-lock.ts';
 import type { ToolRecipe } from './acquire.ts';
 import { acquire } from './acquire.ts';
 import { findCached, lockOf, placeInCache } from './cache.ts';

@@ -5,6 +5,6 @@ export { hasRun, inspect } from './inspect.ts';
 export type { Inspection } from './inspect.ts';
 export { defaultLadder } from './ladder.ts';
 export type { SignalScope, StopLadder } from './ladder.ts';
-export { isRunning, ownIdentity, parseIdentity, processHome } from './identity.ts';
-export type { ProcessHome, ProcessIdentity } from './identity.ts';
+export { isRunning, ownIdentity, parseIdentity, processHome } from '../../host/index.ts';
+export type { ProcessHome, ProcessIdentity } from '../../host/index.ts';
 export { readRecord, removeRunDirectory } from './run-directory.ts';

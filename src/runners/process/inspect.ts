@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { anyProcessNames, isRunning, processHome } from './identity.ts';
+import { anyProcessNames, isRunning, processHome } from '../../host/index.ts';
 import { isAlive } from './namespace.ts';
 import { readExitCode, readIdentity, readNamespace, readRecord } from './run-directory.ts';
 

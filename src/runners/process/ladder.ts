@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import type { StopReason } from '../runner.ts';
-import { isRunning } from './identity.ts';
+import { isRunning } from '../../host/index.ts';
 import { isAlive, toolIn } from './namespace.ts';
 import { readIdentity, readNamespace, readRecord, runFiles } from './run-directory.ts';
 

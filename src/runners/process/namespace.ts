@@ -1,5 +1,5 @@
 import { readFileSync, readlinkSync } from 'node:fs';
-import { parseStat } from './identity.ts';
+import { parseStat } from '../../host/index.ts';
 
 /** A process namespace of a tool alone, by its first process as this process sees it. */
 export interface ProcessNamespace {

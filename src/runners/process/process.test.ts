@@ -17,7 +17,7 @@ import { sandboxIn } from './sandbox.fixture.ts';
 import { toolIn } from './namespace.ts';
 import { readIdentity, readNamespace } from './run-directory.ts';
 import { processesOf } from '../../../test/support/processes.ts';
-import { isRunning } from './identity.ts';
+import { isRunning } from '../../host/index.ts';
 import { setTimeLimit, until } from '../../../test/support/until.ts';
 
 setTimeLimit(60_000);

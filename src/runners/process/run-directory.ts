@@ -4,8 +4,8 @@ import { rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { parseIdentity, processHome } from './identity.ts';
-import type { ProcessIdentity } from './identity.ts';
+import { parseIdentity, processHome } from '../../host/index.ts';
+import type { ProcessIdentity } from '../../host/index.ts';
 import type { ProcessNamespace } from './namespace.ts';
 import type { IsolationWay } from '../isolation/index.ts';
 

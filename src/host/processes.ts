@@ -65,23 +65,20 @@ export function parseIdentity(text: string): ProcessIdentity | null {
   return match?.[1] && match[2] ? { pid: Number(match[1]), started: match[2] } : null;
 }
 
-/** Whether exactly this process still runs. A process that has ended and was not yet collected counts as ended. */
-export function isRunning(identity: ProcessIdentity): boolean {
+/** When the process with this number was started; null when there is none. One that was not yet collected counts as none. */
+export function startOf(pid: number): string | null {
   if (onLinux) {
-    try {
-      const stat = parseStat(readFileSync(`/proc/${identity.pid}/stat`, 'utf8'));
-      return stat !== null && stat.started === identity.started && stat.state !== 'Z' && stat.state !== 'X';
-    } catch {
-      return false;
-    }
+    const stat = parseStat(readOr('', () => readFileSync(`/proc/${pid}/stat`, 'utf8')));
+    return stat === null || stat.state === 'Z' || stat.state === 'X' ? null : stat.started;
   }
-  try {
-    const line = execFileSync('ps', ['-o', 'stat=,lstart=', '-p', String(identity.pid)], { encoding: 'utf8' }).trim();
-    const [state, ...started] = line.split(/\s+/);
-    return !state?.startsWith('Z') && started.join(' ') === identity.started.split(/\s+/).join(' ');
-  } catch {
-    return false;
-  }
+  const line = readOr('', () => execFileSync('ps', ['-o', 'stat=,lstart=', '-p', String(pid)], { encoding: 'utf8' }));
+  const [state = 'Z', ...started] = line.split(/\s+/);
+  return state === '' || state.startsWith('Z') ? null : started.join(' ');
+}
+
+/** Whether exactly this process still runs. */
+export function isRunning({ pid, started }: ProcessIdentity): boolean {
+  return startOf(pid) === started.split(/\s+/).join(' ');
 }
 
 /** Whether any process has this text among its arguments: a proof for processes that have not yet written themselves down. */

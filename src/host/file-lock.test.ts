@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, utimesSync, writeFi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { tryLock, withLock } from './file-lock.ts';
-import { identify, identifySelf, livenessOf } from './process-identity.ts';
+import { identify, identifySelf, livenessOf } from './placed-process.ts';
 
 const root = join(__dirname, '..', '..');
 
@@ -15,7 +15,7 @@ function lockFile(): string {
 /** A process of its own that takes the lock and keeps it until it is killed. */
 async function holderOf(file: string) {
   const script = `
-    const { tryLock } = require('./src/embedded/file-lock.ts');
+    const { tryLock } = require('./src/host/file-lock.ts');
     console.log(tryLock(process.argv[1]).held ? 'held' : 'refused');
     setInterval(() => {}, 1000);`;
   const child = spawn(process.execPath, ['-r', './scripts/register-typescript.cjs', '-e', script, file], {
