@@ -2,15 +2,22 @@ import type { Position, Problem } from '../model/index.ts';
 import { counted, nearest, quote } from './text.ts';
 
 const mostProblems = 200;
+/** One file may have any number of problems; what is kept is bounded, but not by the order they are found in. */
+const mostKept = 2000;
 /** Letters compared for suggestions in one file; a hostile file must not buy minutes of comparing. */
 const comparisonBudget = 300_000;
 
 /** Gathers the problems of one file. */
 export interface ProblemList {
   add(position: Position | undefined, message: string): void;
+  /** The known word most like a mistyped one. */
+  readonly nearest: (word: string, known: Iterable<string>) => string | undefined;
   /** `; did you mean "eks"?`, or nothing. */
-  suggest(word: string, known: Iterable<string>): string;
+  readonly suggest: (word: string, known: Iterable<string>) => string;
   readonly count: number;
+  /** Further ones are only counted, by `pass`, so that nobody needs to word them. */
+  readonly isFull: boolean;
+  readonly pass: (more: number) => void;
   /** In the order of the file; a long list ends with how many more there are. */
   sorted(): Problem[];
 }
@@ -19,24 +26,32 @@ export function makeProblemList(file: string): ProblemList {
   const problems: Problem[] = [];
   let left = comparisonBudget;
   let count = 0;
+  const nearestOf = (word: string, known: Iterable<string>): string | undefined => {
+    const candidates: string[] = [];
+    for (const candidate of known) {
+      left -= Math.min(word.length, candidate.length);
+      if (left < 0) break;
+      candidates.push(candidate);
+    }
+    return nearest(word, candidates)[0];
+  };
   return {
     get count() {
       return count;
     },
+    get isFull() {
+      return problems.length === mostKept;
+    },
+    pass: (more) => {
+      count += more;
+    },
     add(position, message) {
       count++;
-      // One file may have any number of problems; what is kept is bounded, but not by the order they are found in.
-      if (problems.length < mostProblems * 10)
-        problems.push({ message, file, line: position?.line, column: position?.column });
+      if (problems.length < mostKept) problems.push({ message, file, line: position?.line, column: position?.column });
     },
-    suggest(word, known) {
-      const candidates: string[] = [];
-      for (const candidate of known) {
-        left -= Math.min(word.length, candidate.length);
-        if (left < 0) break;
-        candidates.push(candidate);
-      }
-      const [best] = nearest(word, candidates);
+    nearest: nearestOf,
+    suggest: (word, known) => {
+      const best = nearestOf(word, known);
       return best === undefined ? '' : `; did you mean ${quote(best)}?`;
     },
     sorted() {

@@ -1,19 +1,18 @@
 /** What can only be said about the graph as a whole. */
 import type { Position } from '../model/index.ts';
 import { areUpstream, findCycles } from './graph.ts';
+import type { ProblemList } from './problems.ts';
 import { listed, quote, shown } from './text.ts';
-import type { FileContext } from './workflow-context.ts';
 import type { ReadNode } from './workflow-node.ts';
 
-export function checkGraph(context: FileContext, nodes: readonly ReadNode[]): void {
-  const { problems } = context;
+export function checkGraph(problems: ProblemList, nodes: readonly ReadNode[]): void {
   const known = new Map(nodes.map((node) => [node.definition.alias, node]));
   for (const { definition, needs } of nodes) {
-    for (const { text, position } of needs) {
-      if (text === definition.alias) problems.add(position, `sub-environment ${quote(text)} needs itself`);
-      else if (!known.has(text)) {
-        const hint = problems.suggest(text, known.keys()) || inTheFile(known);
-        problems.add(position, `unknown sub-environment ${quote(text)} in needs${hint}`);
+    for (const { value, position } of needs) {
+      if (value === definition.alias) problems.add(position, `sub-environment ${quote(value)} needs itself`);
+      else if (!known.has(value)) {
+        const hint = problems.suggest(value, known.keys()) || inTheFile(known);
+        problems.add(position, `unknown sub-environment ${quote(value)} in needs${hint}`);
       }
     }
   }
@@ -24,7 +23,7 @@ export function checkGraph(context: FileContext, nodes: readonly ReadNode[]): vo
   for (const cycle of findCycles(graph)) {
     problems.add(closingNeed(known, cycle), `cycle: ${printCycle(cycle)}`);
   }
-  checkInputs(context, nodes, { known, graph });
+  checkInputs(problems, nodes, { known, graph });
 }
 
 function inTheFile(known: ReadonlyMap<string, unknown>): string {
@@ -39,7 +38,7 @@ function inTheFile(known: ReadonlyMap<string, unknown>): string {
 /** Where the last node of the cycle names the first. */
 function closingNeed(known: ReadonlyMap<string, ReadNode>, cycle: readonly string[]): Position | undefined {
   const last = known.get(cycle[cycle.length - 2] ?? '');
-  return last?.needs.find((need) => need.text === cycle[0])?.position ?? last?.definition.position;
+  return last?.needs.find((need) => need.value === cycle[0])?.position ?? last?.definition.position;
 }
 
 function printCycle(cycle: readonly string[]): string {
@@ -50,14 +49,13 @@ function printCycle(cycle: readonly string[]): string {
 }
 
 function checkInputs(
-  context: FileContext,
+  problems: ProblemList,
   nodes: readonly ReadNode[],
   {
     known,
     graph,
   }: { readonly known: ReadonlyMap<string, ReadNode>; readonly graph: readonly { alias: string; needs: string[] }[] },
 ): void {
-  const { problems } = context;
   const pairs: { of: string; producer: string; say: () => void }[] = [];
   for (const { definition } of nodes) {
     for (const input of definition.inputs) {

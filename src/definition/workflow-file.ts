@@ -2,13 +2,16 @@ import { posix } from 'node:path';
 import type { Problem, WorkflowDefinition } from '../model/index.ts';
 import { makeProblemList } from './problems.ts';
 import type { ProblemList } from './problems.ts';
+import { read } from './read.ts';
+import type { Piece, Reading } from './schema.ts';
+import { entries, guarded, mapping, say } from './schema.ts';
+import { quote } from './text.ts';
 import { checkGraph } from './workflow-checks.ts';
-import type { FileContext } from './workflow-context.ts';
-import { readNode } from './workflow-node.ts';
-import { defaultSettings, readSettings } from './workflow-settings.ts';
-import { readFields, wrong } from './yaml-reader.ts';
-import { parseYaml } from './yaml-tree.ts';
-import type { YamlNode } from './yaml-tree.ts';
+import type { WorkflowFormat } from './workflow-formats.ts';
+import type { ReadNode } from './workflow-node.ts';
+import { subEnvironment } from './workflow-node.ts';
+import { settings, withDefaults } from './workflow-settings.ts';
+import { describeNode, isAbsent, parseYaml } from './yaml-tree.ts';
 
 const mostNodes = 10_000;
 
@@ -28,16 +31,42 @@ export type ParsedWorkflowFile =
   /** At least one problem, in the order of the file. */
   | { readonly definition: null; readonly problems: readonly Problem[] };
 
+function workflowFile(format: WorkflowFormat) {
+  const nodes = entries(subEnvironment[format], {
+    expected: 'a mapping of aliases to sub-environments',
+    naming: (alias) => `sub-environment ${quote(alias)}`,
+  });
+  return mapping(
+    { settings: settings[format].optional(), environments: ofReadableSize(nodes) },
+    {
+      naming: (key) => key,
+      missing: { environments: '; list at least one sub-environment under this key' },
+    },
+    (fields) => fields,
+  );
+}
+
+function ofReadableSize(schema: Piece<ReadNode[]>): Piece<ReadNode[]> {
+  return guarded(schema, ({ node }, issues) => {
+    const count = node.kind === 'map' ? node.entries.length : undefined;
+    if (count === 0) say(issues, (name) => `${name} lists no sub-environment`);
+    if (count === undefined || count <= mostNodes) return true;
+    say(issues, () => `there are ${count} sub-environments; at most ${mostNodes} are allowed`);
+    return false;
+  });
+}
+
+const formats = { env0: workflowFile('env0'), windlass: workflowFile('windlass') };
+
 /**
  * Reads and checks a workflow file: everything that can be said without a project or a repository. Files named
  * `env0.workflow.yml` or `.yaml` are held to the format of that product, all others may use what Windlass adds.
  * Never throws for what is in the file.
  */
 export function parseWorkflowFile(text: string, options: WorkflowFileOptions): ParsedWorkflowFile {
-  const { fileName, variables, secrets, directory = '.' } = options;
+  const { fileName, ...reading } = options;
   const problems = makeProblemList(fileName);
-  const windlass = !isEnv0FileName(fileName);
-  const definition = read(text, { problems, variables, secrets, windlass, directory });
+  const definition = readFile(text, { ...reading, problems }, isEnv0FileName(fileName) ? 'env0' : 'windlass');
   if (definition !== null && problems.count === 0) return { definition, problems: [] };
   return { definition: null, problems: problems.sorted() };
 }
@@ -47,48 +76,27 @@ export function isEnv0FileName(fileName: string): boolean {
   return /^env0\.workflow\.ya?ml$/.test(posix.basename(fileName.replaceAll('\\', '/')));
 }
 
-function read(text: string, context: FileContext): WorkflowDefinition | null {
-  const { problems } = context;
+function readFile(text: string, reading: Reading, format: WorkflowFormat): WorkflowDefinition | null {
+  const { problems } = reading;
   const root = parseYaml(text, problems);
   if (problems.count > 0) return null;
-  if (root === null || (root.kind === 'scalar' && root.value === null)) return sayEmpty(problems, context.windlass);
-  if (root.kind !== 'map') return wrong(context, root, 'a workflow file', 'a mapping with the key environments');
-  const fields = readFields(context, root, { what: 'the workflow file', known: ['settings', 'environments'] });
-  const mistyped = problems.count > 0;
-  const settings = fields.get('settings');
-  const environments = fields.get('environments');
-  const readings = settings === undefined ? defaultSettings : readSettings(context, settings.value);
-  if (environments === undefined) {
-    // A mistyped key has been named already, with what was meant.
-    if (!mistyped) {
-      problems.add(
-        root.position,
-        'the workflow file has no environments; list at least one sub-environment under this key',
-      );
-    }
+  if (root === null || isAbsent(root)) return sayEmpty(problems, format);
+  if (root.kind !== 'map') {
+    const found = describeNode(root);
+    problems.add(root.position, `a workflow file has to be a mapping with the key environments, not ${found}`);
     return null;
   }
-  const nodes = readNodes(context, environments.value);
-  checkGraph(context, nodes);
-  return { settings: readings, nodes: nodes.map((node) => node.definition) };
+  const file = read(formats[format], root, { ...reading, what: 'the workflow file' });
+  if (file?.environments === undefined) return null;
+  checkGraph(problems, file.environments);
+  return {
+    settings: file.settings ?? withDefaults({}),
+    nodes: file.environments.map((node) => node.definition),
+  };
 }
 
-function readNodes(context: FileContext, node: YamlNode): ReturnType<typeof readNode>[] {
-  const { problems } = context;
-  if (node.kind !== 'map') {
-    wrong(context, node, 'environments', 'a mapping of aliases to sub-environments');
-    return [];
-  }
-  if (node.entries.length === 0) problems.add(node.position, 'environments lists no sub-environment');
-  if (node.entries.length > mostNodes) {
-    problems.add(node.position, `there are ${node.entries.length} sub-environments; at most ${mostNodes} are allowed`);
-    return [];
-  }
-  return node.entries.map((entry) => readNode(context, entry));
-}
-
-function sayEmpty(problems: ProblemList, windlass: boolean): null {
-  const node = windlass ? 'vpc: {templateName: VPC}' : 'vpc: {name: VPC, templateName: VPC}';
+function sayEmpty(problems: ProblemList, format: WorkflowFormat): null {
+  const node = format === 'windlass' ? 'vpc: {templateName: VPC}' : 'vpc: {name: VPC, templateName: VPC}';
   problems.add(
     { line: 1, column: 1 },
     `the file is empty; begin with "environments: {${node}}", or make a file with windlass init`,

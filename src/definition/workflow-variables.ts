@@ -7,114 +7,24 @@ import type {
   VariableType,
   VariableValue,
 } from '../model/index.ts';
-import { variableNameSchema } from '../model/index.ts';
+import { variableNameSchema, variableTypeSchema } from '../model/index.ts';
 import { makeBinding, parseInputTemplate } from './bindings.ts';
+import type { TextPart } from './interpolation.ts';
 import { splitText, valueOf } from './interpolation.ts';
+import type { Issues, Naming, Part, Piece, Reading } from './schema.ts';
+import { chosen, derived, either, entries, guarded, inner, mapping, piece, say, wrong } from './schema.ts';
+import { anything, boolean, oneOf, plainText, sayUnresolved } from './schema-values.ts';
 import { steersTools } from './steering-names.ts';
 import { quote } from './text.ts';
 import { readValue, typeOfValue } from './values.ts';
-import type { FileContext } from './workflow-context.ts';
-import {
-  isAbsent,
-  readBoolean,
-  readFields,
-  readJson,
-  readMap,
-  readOneOf,
-  readPlain,
-  unresolved,
-  wrong,
-} from './yaml-reader.ts';
-import type { Fields } from './yaml-reader.ts';
-import type { YamlEntry, YamlMap, YamlNode } from './yaml-tree.ts';
-import { valueAt } from './yaml-tree.ts';
+import { isAbsent, valueAt } from './yaml-tree.ts';
+import type { YamlNode } from './yaml-tree.ts';
 
-// Spelled out, since the model's lists live in zod schemas.
-const kinds: readonly VariableKind[] = ['tool', 'environment'];
-const types: readonly VariableType[] = ['text', 'number', 'boolean', 'list', 'map'];
-const variableKeys = ['value', 'type', 'sensitive', 'kind'];
-const inputKeys = ['value', 'type', 'kind'];
-
-export function readVariables(context: FileContext, node: YamlNode, of: string): NodeVariable[] {
-  const map = readMap(context, node, `variables of ${of}`);
-  return (map?.entries ?? []).flatMap((entry) => {
-    const what = `variable ${quote(entry.key)} of ${of}`;
-    if (!checkName(context, entry, what)) return [];
-    const variable = isSpec(entry.value, variableKeys)
-      ? readSpec(context, entry, what)
-      : readBare(context, entry, what);
-    return variable === null ? [] : [variable];
-  });
-}
-
-/** `{value, type…}` rather than a map that is the value itself: it has a value, or nothing but keys of a spec. */
-function isSpec(node: YamlNode, keys: readonly string[]): node is YamlMap {
-  if (node.kind !== 'map') return false;
-  return (
-    valueAt(node, 'value') !== undefined ||
-    (node.entries.length > 0 && node.entries.every((entry) => keys.includes(entry.key)))
-  );
-}
-
-function checkName(context: FileContext, entry: YamlEntry, what: string): boolean {
-  const checked = variableNameSchema.safeParse(entry.key);
-  if (checked.success) return true;
-  context.problems.add(
-    entry.keyPosition,
-    `${what} needs another name: one of at most 200 characters that ${'starts with a letter or _, then letters, digits, "_", "-" or "."'}`,
-  );
-  return false;
-}
-
-function readBare(context: FileContext, entry: YamlEntry, what: string): NodeVariable | null {
-  if (isAbsent(entry.value)) {
-    context.problems.add(entry.keyPosition, `${what} has no value; write "" for an empty text`);
-    return null;
-  }
-  const constant = readConstant(context, entry.value, what);
-  if (constant === undefined) return null;
-  const { value, secret } = constant;
-  return { name: entry.key, kind: 'tool', type: typeOfValue(value), value, sensitive: secret };
-}
-
-function readSpec(context: FileContext, entry: YamlEntry, what: string): NodeVariable | null {
-  const fields = readFields(context, entry.value, { what, known: variableKeys });
-  const { kind, type } = readKindAndType(context, fields, what);
-  const sensitiveEntry = fields.get('sensitive');
-  const sensitive =
-    sensitiveEntry === undefined ? false : readBoolean(context, sensitiveEntry.value, `sensitive of ${what}`);
-  const valueEntry = fields.get('value');
-  if (valueEntry === undefined) {
-    context.problems.add(
-      entry.keyPosition,
-      `${what} has no value; a map that is the value itself is written {value: {…}, type: map}`,
-    );
-    return null;
-  }
-  const constant = typedConstant(context, valueEntry.value, { type, what });
-  if (constant === undefined || kind === null || type === null || sensitive === null) return null;
-  const { value, secret } = constant;
-  return {
-    name: entry.key,
-    kind: kind ?? 'tool',
-    type: type ?? typeOfValue(value),
-    value,
-    sensitive: sensitive || secret,
-  };
-}
-
-function readKindAndType(
-  context: FileContext,
-  fields: Fields,
-  what: string,
-): { kind: VariableKind | null | undefined; type: VariableType | null | undefined } {
-  const kind = fields.get('kind');
-  const type = fields.get('type');
-  return {
-    kind: kind === undefined ? undefined : readOneOf(context, kind.value, { what: `kind of ${what}`, choices: kinds }),
-    type: type === undefined ? undefined : readOneOf(context, type.value, { what: `type of ${what}`, choices: types }),
-  };
-}
+// The other way around than in the model: what is usual comes first.
+const kind = oneOf<VariableKind>(['tool', 'environment']);
+const type = oneOf(variableTypeSchema.options);
+/** A specification's value goes by the name of the whole. */
+const valueAsWhole: Naming = (key, name) => (key === 'value' ? name : `${key} of ${name}`);
 
 /** A value of the file with its variables put in. */
 interface Constant {
@@ -125,146 +35,183 @@ interface Constant {
   readonly open: boolean;
 }
 
-function typedConstant(
-  context: FileContext,
-  node: YamlNode,
-  { type, what }: { readonly type: VariableType | null | undefined; readonly what: string },
-): Constant | undefined {
+const constant: Piece<Constant> = piece(readConstant);
+
+const specified = mapping(
+  { value: anything, type: type.optional(), sensitive: boolean.optional(), kind: kind.optional() },
+  {
+    naming: valueAsWhole,
+    missing: { value: '; a map that is the value itself is written {value: {…}, type: map}' },
+  },
+  (fields, { part, issues }): NodeVariable | undefined => {
+    const read = fields.value && typedConstant(fields.value, fields.type, issues);
+    if (read === undefined || issues.length > 0) return undefined;
+    return {
+      name: nameOf(part),
+      kind: fields.kind ?? 'tool',
+      type: fields.type ?? typeOfValue(read.value),
+      value: read.value,
+      sensitive: fields.sensitive === true || read.secret,
+    };
+  },
+);
+
+const bare = derived(constant, ({ value, secret }, part): NodeVariable => {
+  return { name: nameOf(part), kind: 'tool', type: typeOfValue(value), value, sensitive: secret };
+});
+const empty = piece<NodeVariable>((_, issues) =>
+  say(issues, (name) => `${name} has no value; write "" for an empty text`, { at: 'key' }),
+);
+
+export const variables = entries(
+  named(chosen((node) => (isSpecified(node) ? specified : isAbsent(node) ? empty : bare))),
+  {
+    naming: (key, _, node) => `variable ${quote(key)} of ${node}`,
+  },
+);
+
+/** `{value, type…}` rather than a map that is the value itself: it has a value, or nothing but keys of a specification. */
+function isSpecified(node: YamlNode): boolean {
+  if (node.kind !== 'map') return false;
+  const known = ['value', 'type', 'sensitive', 'kind'];
+  return (
+    valueAt(node, 'value') !== undefined ||
+    (node.entries.length > 0 && node.entries.every((entry) => known.includes(entry.key)))
+  );
+}
+
+function named<T>(schema: Piece<T>): Piece<T> {
+  return guarded(schema, (part, issues) => {
+    if (variableNameSchema.safeParse(nameOf(part)).success) return true;
+    say(
+      issues,
+      (name) =>
+        `${name} needs another name: one of at most 200 characters that starts with a letter or _, then letters, digits, "_", "-" or "."`,
+      { at: 'key' },
+    );
+    return false;
+  });
+}
+
+function nameOf({ entry }: Part): string {
+  return entry?.key ?? '';
+}
+
+function typedConstant(part: Part, wanted: VariableType | undefined, issues: Issues): Constant | undefined {
+  const { node } = part;
+  const path = ['value'];
   // `{value: 1.10, type: text}` means 1.10, not 1.1.
-  if (type === 'text' && node.kind === 'scalar' && node.value !== null)
-    return readConstant(context, { ...node, value: node.text }, what);
-  const constant = readConstant(context, node, what);
-  if (constant === undefined || type === null || type === undefined) return constant;
-  if (constant.open) return constant;
-  const read = readValue(type, constant.value);
-  if (read.problem === null) return { ...constant, value: read.value };
-  context.problems.add(node.position, `${what} ${read.problem}`);
-  return undefined;
+  const asText = wanted === 'text' && node.kind === 'scalar' && node.value !== null;
+  const read = inner(constant, asText ? { ...part, node: { ...node, value: node.text } } : part, {
+    issues,
+    key: 'value',
+  });
+  if (read === undefined || asText || wanted === undefined || read.open) return read;
+  const typed = readValue(wanted, read.value);
+  if (typed.problem === null) return { ...read, value: typed.value };
+  return say(issues, (name) => `${name} ${typed.problem}`, { path });
 }
 
-function readConstant(context: FileContext, node: YamlNode, what: string): Constant | undefined {
-  const before = context.problems.count;
+function readConstant({ node, reading }: Part, issues: Issues): Constant | undefined {
   const found = { secret: false, open: false };
-  const value = readJson(context, node, what, (text, position) => {
-    const resolved = resolveConstant(context, text, { what, position });
-    found.secret ||= resolved.secret;
-    found.open ||= resolved.open;
-    return resolved.text;
+  const value = jsonOf(node, issues, (text, position) => {
+    const parts = splitText(text).map((part) => putIn(part, { reading, issues, position, found }));
+    return parts.join('');
   });
-  return context.problems.count > before || value === undefined ? undefined : { value, ...found };
+  return issues.length > 0 ? undefined : { value, ...found };
 }
 
-function resolveConstant(
-  context: FileContext,
-  text: string,
-  { what, position }: { readonly what: string; readonly position: Position },
-): { text: string; secret: boolean; open: boolean } {
-  const { problems, variables, secrets } = context;
-  let result = '';
-  let secret = false;
-  let open = false;
-  for (const part of splitText(text)) {
-    switch (part.kind) {
-      case 'literal':
-        result += part.text;
-        break;
-      case 'variable': {
-        const hidden = valueOf(secrets, part.name);
-        const value = valueOf(variables, part.name) ?? hidden;
-        if (hidden !== undefined) secret = true;
-        if (value === undefined && variables === undefined) open = true;
-        else if (value === undefined) problems.add(position, unresolved(context, { what, name: part.name }));
-        result += value ?? part.source;
-        break;
-      }
-      case 'output':
-        problems.add(position, `${what} reads an output of another sub-environment; move it to inputs`);
-        break;
-      case 'broken':
-        problems.add(position, `${what}: ${part.problem}`);
-        break;
+/** A value as JSON, with every text in it as `put` gives it. Keys such as `__proto__` become plain own properties. */
+function jsonOf(node: YamlNode, issues: Issues, put: (text: string, position: Position) => string): VariableValue {
+  switch (node.kind) {
+    case 'scalar':
+      if (
+        typeof node.value === 'number' &&
+        (!Number.isFinite(node.value) || (Number.isInteger(node.value) && !Number.isSafeInteger(node.value)))
+      )
+        say(issues, (name) => `${name} holds the number ${node.text}, which cannot be kept exactly; put it in quotes`, {
+          position: node.position,
+        });
+      return typeof node.value === 'string' ? put(node.value, node.position) : node.value;
+    case 'list':
+      return node.items.map((item) => jsonOf(item, issues, put));
+    case 'map':
+      return Object.fromEntries(node.entries.map((entry) => [entry.key, jsonOf(entry.value, issues, put)]));
+  }
+}
+
+interface Putting {
+  readonly reading: Reading;
+  readonly issues: Issues;
+  readonly position: Position;
+  readonly found: { secret: boolean; open: boolean };
+}
+
+function putIn(part: TextPart, { reading, issues, position, found }: Putting): string {
+  switch (part.kind) {
+    case 'literal':
+      return part.text;
+    case 'variable': {
+      const hidden = valueOf(reading.secrets, part.name);
+      const value = valueOf(reading.variables, part.name) ?? hidden;
+      if (hidden !== undefined) found.secret = true;
+      if (value === undefined && reading.variables === undefined) found.open = true;
+      else if (value === undefined) sayUnresolved(issues, part.name, { ...reading, position });
+      return value ?? part.source;
     }
+    case 'output':
+      say(issues, (name) => `${name} reads an output of another sub-environment; move it to inputs`, { position });
+      return '';
+    case 'broken':
+      say(issues, (name) => `${name}: ${part.problem}`, { position });
+      return '';
   }
-  return { text: result, secret, open };
 }
 
-export function readInputs(context: FileContext, node: YamlNode, of: string): NodeInputBinding[] {
-  const map = readMap(context, node, `inputs of ${of}`);
-  return (map?.entries ?? []).flatMap((entry) => {
-    const what = `input ${quote(entry.key)} of ${of}`;
-    if (!checkName(context, entry, what)) return [];
-    const binding = readInput(context, entry, what);
-    return binding === null ? [] : [binding];
-  });
-}
+const templateText = derived(plainText, (plain, { node, reading }, issues) => {
+  const parsed = parseInputTemplate(plain, reading.variables);
+  for (const problem of parsed.problems) say(issues, (name) => `${name}: ${problem}`);
+  if (parsed.problems.length > 0) return undefined;
+  if (parsed.references.length === 0)
+    return say(issues, (name) => `${name} reads no output; a constant belongs under variables`);
+  return { parsed, position: node.position };
+});
 
-function readInput(context: FileContext, entry: YamlEntry, what: string): NodeInputBinding | null {
-  const { problems } = context;
-  let text = entry.value;
-  let kind: VariableKind | null | undefined;
-  let type: VariableType | null | undefined;
-  if (entry.value.kind === 'map') {
-    const fields = readFields(context, entry.value, { what, known: inputKeys });
-    ({ kind, type } = readKindAndType(context, fields, what));
-    const value = fields.get('value');
-    if (value === undefined) {
-      problems.add(entry.keyPosition, `${what} has no value; write \${environments.<alias>.outputs.<name>}`);
-      return null;
-    }
-    text = value.value;
-  }
-  if (text.kind !== 'scalar' || text.value === null)
-    return wrong(context, text, what, 'a text such as ${environments.<alias>.outputs.<name>}');
-  const plain = readPlain(context, text, what);
-  if (plain === null) return null;
-  const parsed = parseInputTemplate(plain, context.variables);
-  for (const problem of parsed.problems) problems.add(text.position, `${what}: ${problem}`);
-  if (parsed.problems.length > 0) return null;
-  if (parsed.references.length === 0) {
-    problems.add(text.position, `${what} reads no output; a constant belongs under variables`);
-    return null;
-  }
-  if (kind === null || type === null) return null;
-  return makeBinding({ name: entry.key, kind: kind ?? 'tool', type, parsed, position: text.position });
-}
+const noTemplate = piece<never>(({ node }, issues) =>
+  wrong(issues, node, 'a text such as ${environments.<alias>.outputs.<name>}'),
+);
+const template = chosen((node) => (node.kind !== 'scalar' || isAbsent(node) ? noTemplate : templateText));
+
+const specifiedInput = mapping(
+  { value: template, type: type.optional(), kind: kind.optional() },
+  { naming: valueAsWhole, missing: { value: '; write ${environments.<alias>.outputs.<name>}' } },
+  (fields, { part, issues }): NodeInputBinding | undefined =>
+    fields.value === undefined || issues.length > 0
+      ? undefined
+      : makeBinding({ name: nameOf(part), kind: fields.kind ?? 'tool', type: fields.type, ...fields.value }),
+);
+
+const bareInput = derived(template, (read, part) =>
+  makeBinding({ name: nameOf(part), kind: 'tool', type: undefined, ...read }),
+);
+
+export const inputs = entries(named(either(specifiedInput, bareInput)), {
+  naming: (key, _, node) => `input ${quote(key)} of ${node}`,
+});
+
+type Given = Pick<NodeVariable, 'name' | 'kind'>;
 
 /**
  * Whoever writes the file writes the code of a node with `vcs`, and may say there what tools run. The template of another
  * node belongs to the project, and its secrets to what the project lets it run.
  */
-export function checkSteering(
-  context: FileContext,
-  node: {
-    readonly of: string;
-    readonly given: readonly { readonly name: string; readonly kind: VariableKind }[];
-    readonly keys: ReadonlyMap<string, Position>;
-  },
-): void {
-  for (const { name, kind } of node.given) {
-    if (kind !== 'environment' || !steersTools(name)) continue;
-    context.problems.add(
-      node.keys.get(name),
-      `${node.of} may not set ${quote(name)}: it decides what tools run, and the template belongs to the project; set it there (windlass variable set ${name} --env --template …)`,
-    );
-  }
+export function steering<T extends Given>(given: readonly T[]): T[] {
+  return given.filter(({ kind: of, name }) => of === 'environment' && steersTools(name));
 }
 
 /** An input and a variable of the same kind and name would each claim the value. */
-export function checkCollisions(
-  context: FileContext,
-  options: {
-    readonly of: string;
-    readonly inputs: readonly NodeInputBinding[];
-    readonly variables: readonly NodeVariable[];
-    readonly keys: ReadonlyMap<string, Position>;
-  },
-): void {
-  const taken = new Set(options.variables.map((variable) => JSON.stringify([variable.kind, variable.name])));
-  for (const input of options.inputs) {
-    if (!taken.has(JSON.stringify([input.kind, input.name]))) continue;
-    context.problems.add(
-      options.keys.get(input.name) ?? input.position,
-      `input ${quote(input.name)} of ${options.of} is set under variables too; keep one`,
-    );
-  }
+export function collisions(node: { readonly inputs: readonly Given[]; readonly variables: readonly Given[] }): Given[] {
+  const keyOf = (given: Given): string => JSON.stringify([given.kind, given.name]);
+  const taken = new Set(node.variables.map(keyOf));
+  return node.inputs.filter((input) => taken.has(keyOf(input)));
 }

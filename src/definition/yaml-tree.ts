@@ -277,6 +277,16 @@ export function valueAt(map: YamlMap, key: string): YamlNode | undefined {
   return map.entries.find((entry) => entry.key === key)?.value;
 }
 
+/** Absent and empty (`key:` and nothing more) are the same. */
+export function isAbsent(node: YamlNode | undefined): boolean {
+  return node === undefined || (node.kind === 'scalar' && node.value === null);
+}
+
+/** Whether a mapping says something under a key. */
+export function has(map: YamlMap, key: string): boolean {
+  return !isAbsent(valueAt(map, key));
+}
+
 /** What a node is, for messages: `a list`. */
 export function describeNode(node: YamlNode): string {
   if (node.kind !== 'scalar') return node.kind === 'list' ? 'a list' : 'a mapping';
