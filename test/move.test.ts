@@ -16,6 +16,7 @@ import {
   tailOf,
 } from './support/processes.ts';
 import type { TestApi, TestTemporal } from './support/processes.ts';
+import { shownDirectory } from './support/stack-paths.ts';
 import { toolPath } from './support/tools.ts';
 import { testEnvironment } from './support/windlass.ts';
 import type { TestClient } from './support/windlass.ts';
@@ -23,6 +24,8 @@ import type { TestClient } from './support/windlass.ts';
 const main = join(__dirname, '..', 'dist', 'src', 'cli', 'main.js');
 const passphrase = 'correct horse battery staple';
 let root: string;
+/** What the stack writes outside of its work directory. */
+let shared: string;
 let dataDirectory: string;
 let source: string;
 const running: { stop(): Promise<unknown> }[] = [];
@@ -32,6 +35,7 @@ jest.setTimeout(900_000);
 beforeAll(() => buildDist());
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'windlass-move-'));
+  shared = shownDirectory('move');
   dataDirectory = join(root, 'old', 'data');
   source = join(root, 'source');
   mkdirSync(dataDirectory, { recursive: true, mode: 0o700 });
@@ -41,6 +45,7 @@ beforeEach(() => {
 afterEach(async () => {
   for (const one of running.splice(0).reverse()) await one.stop();
   rmSync(root, { recursive: true, force: true });
+  rmSync(shared, { recursive: true, force: true });
 });
 
 /** Runs a command line to its end; answers its exit code and what it said. */
@@ -78,7 +83,7 @@ const up = async (): Promise<TestApi> => {
 
 /** What the stack has done, oldest first. */
 const journal = (): string[] =>
-  existsSync(join(root, 'journal')) ? readFileSync(join(root, 'journal'), 'utf8').trim().split('\n') : [];
+  existsSync(join(shared, 'journal')) ? readFileSync(join(shared, 'journal'), 'utf8').trim().split('\n') : [];
 
 async function makeShop(client: TestClient, settings: Record<string, unknown>): Promise<Environment> {
   await client.createTemplate({
@@ -86,8 +91,8 @@ async function makeShop(client: TestClient, settings: Record<string, unknown>): 
     type: 'shell',
     source: { kind: 'local', directory: source },
     config: {
-      deployScript: `echo deploy >> ${root}/journal; test ! -e ${root}/slow || sleep 8`,
-      destroyScript: `echo destroy >> ${root}/journal`,
+      deployScript: `echo deploy >> ${shared}/journal; test ! -e ${shared}/slow || sleep 8`,
+      destroyScript: `echo destroy >> ${shared}/journal`,
     },
   });
   return client.createEnvironment({ name: 'shop', template: 'shop', settings });
@@ -145,7 +150,7 @@ describe('a move to PostgreSQL and another Temporal', () => {
   test('waits for open runs, holds new ones back, and takes times to live, schedules and held runs with it', async () => {
     const old = await up();
     const shop = await makeShop(old.client, cron);
-    writeFileSync(join(root, 'slow'), '');
+    writeFileSync(join(shared, 'slow'), '');
     const open = await old.client.start('shop');
     await old.client.until(async () => journal().length === 1);
 
@@ -161,7 +166,7 @@ describe('a move to PostgreSQL and another Temporal', () => {
     const moved = await moving;
     expect([moved.code, moved.said]).toEqual([true, expect.stringContaining('Moved to 127.0.0.1')]);
     expect(old.running).toBe(false);
-    rmSync(join(root, 'slow'));
+    rmSync(join(shared, 'slow'));
 
     // Most important: the old one is over.
     const again = await windlass(['up', '--data', dataDirectory]);
