@@ -16,7 +16,14 @@ import {
   shareProviders,
   whileInstalling,
 } from './provider-cache.ts';
-import { backendFile, backendText, formerBackendFiles, providerStaging, runsCodeInInit } from './session.ts';
+import {
+  backendFile,
+  backendText,
+  formerBackendFiles,
+  ownProviders,
+  providerStaging,
+  runsCodeInInit,
+} from './session.ts';
 import type { Session } from './session.ts';
 
 const initRecordSchema = z.object({ fingerprint: z.string() });
@@ -80,6 +87,7 @@ async function installAndInit(session: Session, again: boolean): Promise<void> {
     await offerProviders(cache);
     return runInit(session);
   }
+  await forgetOwnProviders(session);
   const lockFile = join(directory, '.terraform.lock.hcl');
   const takeChoice = async (): Promise<void> => {
     if (facts.providerKey === null || lstatSync(lockFile, { throwIfNoEntry: false }) !== undefined) return;
@@ -102,6 +110,15 @@ async function installAndInit(session: Session, again: boolean): Promise<void> {
     const chosen = readText(lockFile);
     if (free && facts.providerKey !== null && chosen !== null) await rememberChoice(cache, facts.providerKey, chosen);
   });
+}
+
+/** What code of the stack may have put in place is installed anew once that code no longer runs in `init`. */
+async function forgetOwnProviders({ run, directory }: Session): Promise<void> {
+  const own = ownProviders(run);
+  if (!existsSync(own)) return;
+  // The whole directory, of which a link in its place is removed and not followed.
+  await rm(join(directory, '.terraform'), { recursive: true, force: true });
+  await rm(own, { recursive: true, force: true });
 }
 
 /** So often `init` is run again after a kill; with too little memory for it, it would never end. */

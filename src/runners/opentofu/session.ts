@@ -82,7 +82,12 @@ export function runsCodeInInit({ facts, environment }: Pick<Session, 'facts' | '
  * it is one of its own, from which nothing is shared.
  */
 export function providerStaging(session: Pick<Session, 'facts' | 'environment' | 'run'>): string {
-  return join(session.run.workDirectory, runsCodeInInit(session) ? 'own-providers' : 'providers');
+  return runsCodeInInit(session) ? ownProviders(session.run) : join(session.run.workDirectory, 'providers');
+}
+
+/** Where providers lie that code of the stack may have put there. */
+export function ownProviders(run: StackRun): string {
+  return join(run.workDirectory, 'own-providers');
 }
 
 /**
