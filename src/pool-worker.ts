@@ -14,7 +14,7 @@ import { dataConverterOf } from './payload-codec.ts';
 import { createHttpHost } from './pools/index.ts';
 import type { HttpHost } from './pools/index.ts';
 import { isolationSettings, openToolRooms, workDirectory } from './rooms.ts';
-import { chooseIsolation } from './runners/index.ts';
+import { chooseIsolation } from './process/index.ts';
 import { temporalConnectionOptions } from './temporal-connection.ts';
 import { startTracing } from './tracing/index.ts';
 import { bootId, connectWorker, heartbeatThrottle, signOfLifeEveryMs, whenThere } from './worker.ts';

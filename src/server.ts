@@ -18,8 +18,8 @@ import { createOperations, createTemporalGateway, refuseMoved } from './operatio
 import { openPayloads } from './payload-codec.ts';
 import { isolationSettings, openRooms } from './rooms.ts';
 import type { Rooms } from './rooms.ts';
-import { chooseIsolation, withoutIsolation } from './runners/index.ts';
-import type { Isolation } from './runners/index.ts';
+import { chooseIsolation, withoutIsolation } from './process/index.ts';
+import type { Isolation } from './process/index.ts';
 import { readRecordCounts, writeInstallation } from './store/index.ts';
 import { temporalConnectionOptions } from './temporal-connection.ts';
 import { startTracing } from './tracing/index.ts';

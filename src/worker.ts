@@ -14,7 +14,7 @@ import { messageOf, newId, taskQueues, WindlassError } from './model/index.ts';
 import type { Operations } from './operations/index.ts';
 import { workDirectory } from './rooms.ts';
 import type { Rooms } from './rooms.ts';
-import type { Isolation } from './runners/index.ts';
+import type { Isolation } from './process/index.ts';
 import { heartbeatWorker, registerWorker, stopWorker } from './store/index.ts';
 import type { TemporalConnectionOptions } from './temporal-connection.ts';
 

@@ -4,7 +4,7 @@ import { join, posix } from 'node:path';
 import { didYouMean, listed, quote } from '../definition/index.ts';
 import type { DeploymentRequest, NodeDefinition, NodeSnapshot, Problem } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
-import { declaredVariables } from '../runners/index.ts';
+import { declaredVariables } from '../tools/index.ts';
 import type { GitCredentials } from '../sources/index.ts';
 import type { ResolveDeps } from './deps.ts';
 

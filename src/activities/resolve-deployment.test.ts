@@ -6,7 +6,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import pino from 'pino';
 import { createSecretBox } from '../access/index.ts';
 import { WindlassError } from '../model/index.ts';
-import { createRunners } from '../runners/index.ts';
+import { createRunners } from '../tools/index.ts';
 import { createSources } from '../sources/index.ts';
 import { ensureDefaults, findProject, openDatabase } from '../store/index.ts';
 import type { Database } from '../store/index.ts';

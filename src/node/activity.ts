@@ -1,6 +1,6 @@
 import { Context } from '@temporalio/activity';
 import type { RunActivities } from '../model/index.ts';
-import type { StopReason } from '../runners/index.ts';
+import type { StopReason } from '../process/index.ts';
 import type { NodeDeps } from './call.ts';
 import { forHistory } from './history.ts';
 import type { Caller, NodeHost } from './host.ts';

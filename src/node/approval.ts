@@ -1,7 +1,7 @@
 import { approvalNeeded, approvalSettings, waiverRefusal } from '../definition/index.ts';
 import type { NodeOutcome } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
-import type { PlanResult } from '../runners/index.ts';
+import type { PlanResult } from '../tools/index.ts';
 import { endCall } from './call.ts';
 import type { NodeCall } from './call.ts';
 import { succeed } from './ending.ts';

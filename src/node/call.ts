@@ -1,6 +1,7 @@
 import type { Masker } from '../masking/index.ts';
 import type { NodeBegin, NodeEnding, NodeKey, NodeSnapshot, RunNodeInput } from '../model/index.ts';
-import type { Isolation, RunnerRegistry, StackRun, StackRunner } from '../runners/index.ts';
+import type { Isolation } from '../process/index.ts';
+import type { RunnerRegistry, StackRun, StackRunner } from '../tools/index.ts';
 import type { Sources } from '../sources/index.ts';
 import type { Logger } from 'pino';
 import type { NodeFlow } from './flow.ts';

@@ -1,8 +1,8 @@
 import { retryDecision } from '../definition/index.ts';
 import type { ErrorClass, NodeOutcome, RunError } from '../model/index.ts';
 import { isReadOnly, messageOf, WindlassError } from '../model/index.ts';
-import { ToolError } from '../runners/index.ts';
-import type { ApplyResult, HeldLock } from '../runners/index.ts';
+import { ToolError } from '../tools/index.ts';
+import type { ApplyResult, HeldLock } from '../tools/index.ts';
 import { endCall } from './call.ts';
 import type { FailingCall, NodeCall } from './call.ts';
 import { historyMessage } from './history.ts';

@@ -6,8 +6,9 @@ import { parseCustomFlow } from '../definition/index.ts';
 import type { CustomFlow, CustomFlowFile, HookCommand, HookStep } from '../definition/index.ts';
 import type { NodeAction, NodeSnapshot } from '../model/index.ts';
 import { messageOf, WindlassError } from '../model/index.ts';
-import { changeWorkTree, LeftRunningError, runHook, stopLeftHooks } from '../runners/index.ts';
-import type { StackRun, StackRunner } from '../runners/index.ts';
+import { LeftRunningError } from '../process/index.ts';
+import { changeWorkTree, runHook, stopLeftHooks } from '../tools/index.ts';
+import type { StackRun, StackRunner } from '../tools/index.ts';
 import { readTextFile } from '../sources/index.ts';
 
 const fileNames = ['env0.yml', 'env0.yaml'];

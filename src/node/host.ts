@@ -18,7 +18,8 @@ import type {
   StateUnverified,
 } from '../model/index.ts';
 import type { EnvelopeAnswer } from '../definition/index.ts';
-import type { Outputs, StopReason } from '../runners/index.ts';
+import type { StopReason } from '../process/index.ts';
+import type { Outputs } from '../tools/index.ts';
 
 /** Who runs tools here; what a later try needs to prove that this one is over. */
 export interface WorkerIdentity {

@@ -1,6 +1,6 @@
 import type { Masker } from '../masking/index.ts';
 import type { Plan } from '../model/index.ts';
-import type { ApplyResult, PlanResult } from '../runners/index.ts';
+import type { ApplyResult, PlanResult } from '../tools/index.ts';
 import type { NodeCall } from './call.ts';
 
 /** Does exactly what was planned; a tool whose plans cannot be kept does what it would do now. */

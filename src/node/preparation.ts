@@ -1,4 +1,4 @@
-import type { StopReason } from '../runners/index.ts';
+import type { StopReason } from '../process/index.ts';
 
 /** The part of a call before its tool may change anything. */
 export interface Preparation {

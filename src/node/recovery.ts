@@ -1,6 +1,6 @@
 import { countTakeover } from '../metrics/index.ts';
 import type { Journal, NodeOutcome, StateUnverified } from '../model/index.ts';
-import type { ApplyResult } from '../runners/index.ts';
+import type { ApplyResult } from '../tools/index.ts';
 import { endCall } from './call.ts';
 import type { NodeCall } from './call.ts';
 

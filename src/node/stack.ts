@@ -1,8 +1,8 @@
 /** What is done to a stack, once its call is open. */
 import type { NodeOutcome } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
-import { ToolError } from '../runners/index.ts';
-import type { Drift, PlanResult } from '../runners/index.ts';
+import { ToolError } from '../tools/index.ts';
+import type { Drift, PlanResult } from '../tools/index.ts';
 import { approvalReason, requestApproval, takeApprovedPlan } from './approval.ts';
 import { endCall, takesDown } from './call.ts';
 import type { NodeCall } from './call.ts';

@@ -6,7 +6,7 @@ import {
   textsOf,
 } from '../definition/index.ts';
 import type { Graph, Problem, Project } from '../model/index.ts';
-import { runnableTypes } from '../runners/index.ts';
+import { runnableTypes } from '../tools/index.ts';
 import { findProject, listTemplateNames, loadLayersOfAll, loadVariableLayers } from '../store/index.ts';
 import { authorize, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';

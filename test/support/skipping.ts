@@ -17,7 +17,7 @@ import { searchAttributes, taskQueues, workflowIds, workflowTypes } from '../../
 import { createOperations, createTemporalGateway } from '../../src/operations/index.ts';
 import type { ScheduleInput } from '../../src/operations/index.ts';
 import { isolationSettings, openRooms } from '../../src/rooms.ts';
-import { chooseIsolation } from '../../src/runners/index.ts';
+import { chooseIsolation } from '../../src/process/index.ts';
 import { startWorkers } from '../../src/worker.ts';
 import { shiftClock } from './shifted-clock.ts';
 import { toolPath } from './tools.ts';

@@ -1,0 +1,13 @@
+export { LeftRunningError, readOutput, stopRun } from './launch.ts';
+export { adopt, launch } from './traced.ts';
+export type { LaunchOptions, OutputStream, ProcessEnd, Sandbox, WatchOptions } from './launch.ts';
+export { hasRun, inspect } from './inspect.ts';
+export type { Inspection } from './inspect.ts';
+export { defaultLadder } from './ladder.ts';
+export type { SignalScope, StopLadder, StopReason } from './ladder.ts';
+export { isRunning, ownIdentity, parseIdentity, processHome } from '../host/index.ts';
+export type { ProcessHome, ProcessIdentity } from '../host/index.ts';
+export { readIdentity, readRecord, removeRunDirectory } from './run-directory.ts';
+export { ensureDirectories, readLinkedFile, readPlainFile } from './plain-file.ts';
+export { chooseIsolation, giveTo, withoutIsolation } from './isolation/index.ts';
+export type { Isolation, IsolationSettings, StackPath } from './isolation/index.ts';

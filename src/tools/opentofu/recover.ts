@@ -1,0 +1,135 @@
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { WindlassError } from '../../model/index.ts';
+import { inspect, readRecord, stopRun } from '../../process/index.ts';
+import type { StopLadder } from '../../process/index.ts';
+import { ToolError } from '../runner.ts';
+import type { CrashEvidence, Recovery, StackRun } from '../runner.ts';
+import { follow, runDirectory, toToolError, wasKilled } from './invoke.ts';
+import type { Invocation } from './invoke.ts';
+import { freeAfterKill, hasLeftState, probeLock, rescueState } from './rescue.ts';
+import { planPath, toApplyResult } from './results.ts';
+import { variablesName } from './session.ts';
+import type { Session } from './session.ts';
+
+/** A tool that only reads is not asked for long. */
+const shortLadder: StopLadder = { interruptMs: 5000, terminateMs: 2000 };
+
+/** Stages after a change that are part of it as long as their call has not ended. */
+function runName(stage: CrashEvidence['stage']): 'apply' | 'destroy' {
+  return stage === 'destroy' ? 'destroy' : 'apply';
+}
+
+async function stopReaders(run: StackRun): Promise<void> {
+  for (const name of ['init', 'plan', 'show-text', 'show-json', 'outputs', 'recover']) {
+    await stopRun({
+      directory: runDirectory(run, name),
+      ladder: shortLadder,
+      onNotice: (text) => run.log(`A process of an earlier call (${name}): ${text}\n`),
+    });
+  }
+}
+
+export interface RecoveryContext {
+  readonly ladder: StopLadder;
+  readonly open: () => Promise<Session>;
+  /** For a call that had its work directory elsewhere: lays out one here, and `makeReady` calls `init` as well. */
+  readonly layOut: () => Promise<Session>;
+  readonly makeReady: () => Promise<Session>;
+}
+
+/**
+ * Finds out what a call that ended unseen has done. `open` reads the work directory, which may not be there.
+ * Throws a ToolError when the tool is found to have failed, and LeftRunningError when it is left running again.
+ */
+export async function recover(run: StackRun, evidence: CrashEvidence, context: RecoveryContext): Promise<Recovery> {
+  await stopReaders(run);
+  if (!evidence.changes) return { kind: 'clean' };
+  const name = runName(evidence.stage);
+  const directory = runDirectory(run, name);
+  const record = readRecord(directory);
+  const found = await inspect(directory, run.id);
+  switch (found.kind) {
+    case 'running':
+      run.log('The tool still runs; waiting for its end.\n');
+      return conclude(await context.open(), await follow(run, context.ladder, name));
+    case 'exited':
+      return conclude(await context.open(), await follow(run, context.ladder, name));
+    case 'vanished':
+      return killed(await context.open(), record?.startedAtMs ?? 0);
+    case 'elsewhere':
+      return fromAfar(evidence, context);
+    case 'none':
+      // The record is written before the tool is started, in a directory that was made before the stage was entered.
+      if (evidence.sameHost && existsSync(run.workDirectory)) return { kind: 'clean' };
+      return fromAfar(evidence, context);
+  }
+}
+
+async function conclude(session: Session, invocation: Invocation): Promise<Recovery> {
+  await rm(join(session.directory, variablesName), { force: true });
+  await rm(planPath(session), { recursive: true, force: true });
+  if (invocation.code === 0) return { kind: 'finished', result: await toApplyResult(session, invocation.report) };
+  if (wasKilled(invocation) && invocation.failure.stopped === null) {
+    return killed(session, readRecord(runDirectory(session.run, invocation.failure.stage))?.startedAtMs ?? 0);
+  }
+  if (hasLeftState(session.directory) && !session.run.signal.aborted) await rescueState(session);
+  throw toToolError(session, invocation, true);
+}
+
+/** The tool is proven over and nobody wrote down how. */
+async function killed(session: Session, startedAtMs: number): Promise<Recovery> {
+  await rm(join(session.directory, variablesName), { force: true });
+  await rm(planPath(session), { recursive: true, force: true });
+  const detail = 'the tool was killed on this machine before it could end';
+  if (session.managed) {
+    // The lock belongs to the dead call's grant, which the caller takes away; `prepare` then saves what was left behind.
+    const left = hasLeftState(session.directory) ? '; it left a state behind, which is saved before going on' : '';
+    return { kind: 'interrupted', detail: `${detail}${left}`, lockId: null };
+  }
+  const { lockId, ...freed } = await freeAfterKill(session, startedAtMs);
+  if (freed.kind !== 'free') return { kind: 'unknown', detail: `${detail}, and ${freed.reason}`, lockId };
+  const rescue = await rescueState(session);
+  if (rescue.kind === 'kept') {
+    return { kind: 'unknown', detail: `${detail}, and the state it left could not be saved: ${rescue.reason}`, lockId };
+  }
+  return { kind: 'interrupted', detail, lockId };
+}
+
+/** The call ran where this process cannot look. */
+async function fromAfar(
+  evidence: CrashEvidence,
+  context: Pick<RecoveryContext, 'layOut' | 'makeReady'>,
+): Promise<Recovery> {
+  const detail = 'the tool ran on another machine';
+  const unknown = (because: string): Recovery => ({ kind: 'unknown', detail: `${detail}${because}`, lockId: null });
+  if (!evidence.workerDead) return unknown(', whose worker may still live');
+  try {
+    const session = await context.layOut();
+    // Without its grant the old call cannot write the managed state any more, wherever it is.
+    if (session.managed) return { kind: 'interrupted', detail: `${detail}, whose worker is dead`, lockId: null };
+    const { backend } = session.facts;
+    if (backend === null || backend === 'local') return unknown(', where its state lies in a file');
+    return await lookFromAfar(await context.makeReady(), detail);
+  } catch (error) {
+    if (!(error instanceof ToolError || error instanceof WindlassError)) throw error;
+    return unknown(`, and its state cannot be looked at from here: ${error.message}`);
+  }
+}
+
+async function lookFromAfar(session: Session, detail: string): Promise<Recovery> {
+  const probe = await probeLock(session);
+  switch (probe.kind) {
+    case 'free':
+      return { kind: 'interrupted', detail: `${detail}, whose worker is dead, and the state is free`, lockId: null };
+    case 'held':
+      return {
+        kind: 'unknown',
+        detail: `${detail} and may go on without its worker: the state is locked by ${probe.lock?.who ?? 'somebody'}`,
+        lockId: probe.lock?.id ?? null,
+      };
+    case 'unknown':
+      return { kind: 'unknown', detail: `${detail}, and its state cannot be reached: ${probe.message}`, lockId: null };
+  }
+}

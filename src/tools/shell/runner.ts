@@ -1,0 +1,245 @@
+import { existsSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Plan, Stage } from '../../model/index.ts';
+import { describeFailure } from '../opentofu/failures.ts';
+import type { RunnerOptions } from '../options.ts';
+import { adopt, defaultLadder, inspect, launch, readRecord, removeRunDirectory, stopRun } from '../../process/index.ts';
+import type { ProcessEnd, WatchOptions } from '../../process/index.ts';
+import { ToolError } from '../runner.ts';
+import type {
+  ApplyResult,
+  CrashEvidence,
+  Drift,
+  HeldLock,
+  PlanResult,
+  Recovery,
+  StackRun,
+  StackRunner,
+} from '../runner.ts';
+import { exchangeDirectory, sandboxOf } from '../sandbox.ts';
+import { buildWorkTree, stackDirectory } from '../work-tree.ts';
+import { readOutputs } from './outputs.ts';
+import { findScript, scriptCommand, variableEnvironment } from './scripts.ts';
+import type { Script, ScriptName } from './scripts.ts';
+
+const nothing: Plan = { counts: { add: 0, change: 0, destroy: 0 }, hasChanges: false, resources: [], state: null };
+const something: Plan = { ...nothing, hasChanges: true };
+
+/** The end of what a script printed, enough to show its last words and hand on a plan. */
+const keptText = 512 * 1024;
+
+function directoryOf(run: StackRun, name: string): string {
+  return join(run.workDirectory, `run-${name}`);
+}
+
+function filesOf(run: StackRun, name: ScriptName) {
+  return {
+    variables: join(exchangeDirectory(run), `${name}-variables.json`),
+    outputs: join(exchangeDirectory(run), `${name}-outputs`),
+    script: join(exchangeDirectory(run), `${name}-script`),
+  };
+}
+
+/** Somebody else than Windlass has killed the script, or what it ran last. Other high codes are a script's own. */
+function endedFromOutside({ code, stopped }: ProcessEnd): boolean {
+  return stopped === null && (code === null || (code > 128 && code < 128 + 32));
+}
+
+const unfinished: HeldLock = { reason: 'nobody knows what it had made by then', lockId: null };
+
+interface ScriptEnd {
+  readonly code: number;
+  readonly text: string;
+}
+
+/** Runs scripts: whatever no other runner knows. A stack without any script is a node that does nothing, at no cost. */
+export function createShellRunner(options: RunnerOptions): StackRunner {
+  const ladder = options.ladder ?? defaultLadder;
+
+  function watcher(run: StackRun, directory: string) {
+    const kept = { text: '' };
+    const onOutput: WatchOptions['onOutput'] = (_stream, text, fresh) => {
+      kept.text = (kept.text + text).slice(-keptText);
+      if (fresh) run.log(text);
+    };
+    const watch: WatchOptions = {
+      directory,
+      onOutput,
+      onNotice: (text) => run.log(`${text}\n`),
+      signal: run.signal,
+      ladder,
+      // A shell does not pass an interrupt on to what it runs, so the whole group hears it, as with Ctrl-C.
+      scope: 'group',
+      timeoutMs: run.timeoutMs,
+    };
+    return { watch, kept };
+  }
+
+  /** The end of a script that is over. Throws a ToolError unless its exit code is one of these. */
+  async function end(
+    run: StackRun,
+    name: ScriptName,
+    ended: ProcessEnd,
+    text: string,
+    good: readonly number[],
+  ): Promise<ScriptEnd> {
+    const files = filesOf(run, name);
+    await rm(files.variables, { force: true });
+    await rm(files.script, { force: true });
+    if (ended.code !== null && ended.stopped === null && good.includes(ended.code)) return { code: ended.code, text };
+    const failure = { diagnostics: [], text, code: ended.code, stopped: ended.stopped, stage: `the ${name} script` };
+    const changes = name === 'deploy' || name === 'destroy';
+    throw new ToolError(describeFailure(failure), changes, changes && endedFromOutside(ended) ? unfinished : null);
+  }
+
+  async function start(
+    run: StackRun,
+    name: ScriptName,
+    stage: Stage,
+    script: Script,
+    good: readonly number[],
+  ): Promise<ScriptEnd> {
+    const changes = name === 'deploy' || name === 'destroy';
+    const directory = directoryOf(run, name);
+    if ((await inspect(directory)).kind === 'running') {
+      throw new ToolError(
+        {
+          class: 'lock',
+          message: `an earlier ${name} script for this environment still runs (${readRecord(directory)?.id ?? 'unknown'})`,
+          hint: 'Wait for its end, or stop it.',
+        },
+        false,
+      );
+    }
+    await removeRunDirectory(directory);
+    const files = filesOf(run, name);
+    const sandbox = await sandboxOf(run);
+    for (const file of Object.values(files)) await rm(file, { recursive: true, force: true });
+    await writeFile(files.outputs, '', { mode: 0o600, flag: 'wx' });
+    const values = Object.fromEntries(run.variables.map((variable) => [variable.name, variable.value]));
+    await writeFile(files.variables, JSON.stringify(values), { mode: 0o600 });
+    const cwd = stackDirectory(run);
+    let path = join(cwd, script.kind === 'file' ? script.name : '');
+    if (script.kind === 'text') {
+      path = files.script;
+      await writeFile(path, script.text.endsWith('\n') ? script.text : `${script.text}\n`, { mode: 0o700 });
+    }
+    await run.enter(stage, { changes });
+    const { watch, kept } = watcher(run, directory);
+    const ended = await launch({
+      ...watch,
+      id: run.id,
+      argv: scriptCommand(path),
+      cwd,
+      sandbox,
+      env: {
+        ...run.environment,
+        ...variableEnvironment(run.variables),
+        WINDLASS_OUTPUT: files.outputs,
+        WINDLASS_VARIABLES: files.variables,
+      },
+    });
+    return end(run, name, ended, kept.text, good);
+  }
+
+  function result(run: StackRun, name: ScriptName): ApplyResult {
+    const path = filesOf(run, name).outputs;
+    return { outputs: name === 'deploy' ? readOutputs(path) : [], plan: null };
+  }
+
+  async function change(run: StackRun, name: 'deploy' | 'destroy'): Promise<ApplyResult> {
+    const script = findScript(run, name);
+    if (script === null) {
+      if (name === 'destroy' && findScript(run, 'deploy') !== null)
+        run.log('There is no destroy script, so nothing is undone.\n');
+      return { outputs: [], plan: nothing };
+    }
+    await start(run, name, name === 'deploy' ? 'apply' : 'destroy', script, [0]);
+    return result(run, name);
+  }
+
+  async function ask(run: StackRun, name: 'plan' | 'drift', script: Script): Promise<PlanResult> {
+    const { code, text } = await start(run, name, 'plan', script, [0, 2]);
+    return { plan: code === 2 ? something : nothing, artifact: null, text, json: null };
+  }
+
+  function unknowable(run: StackRun, name: 'deploy' | 'destroy'): PlanResult {
+    const changes = findScript(run, name) !== null;
+    const text = changes
+      ? `What the ${name} script would change cannot be known${name === 'deploy' ? ': the stack has no plan script' : ''}.\n`
+      : `There is no ${name} script: nothing would be done.\n`;
+    return { plan: changes ? something : nothing, artifact: null, text, json: null };
+  }
+
+  async function recover(run: StackRun, evidence: CrashEvidence): Promise<Recovery> {
+    for (const name of ['plan', 'drift']) {
+      const onNotice = (text: string) => run.log(`The ${name} script of an earlier call: ${text}\n`);
+      await stopRun({
+        directory: directoryOf(run, name),
+        ladder: { interruptMs: 5000, terminateMs: 2000 },
+        onNotice,
+      });
+    }
+    if (!evidence.changes) return { kind: 'clean' };
+    const name: ScriptName = evidence.stage === 'destroy' ? 'destroy' : 'deploy';
+    const directory = directoryOf(run, name);
+    const found = await inspect(directory, run.id);
+    switch (found.kind) {
+      case 'running':
+      case 'exited': {
+        if (found.kind === 'running') run.log('The script still runs; waiting for its end.\n');
+        const { watch, kept } = watcher(run, directory);
+        const startedAtMs = readRecord(directory)?.startedAtMs ?? Date.now();
+        const ended = await adopt({ ...watch, timeoutMs: Math.max(0, startedAtMs + run.timeoutMs - Date.now()) });
+        if (ended.code === null && ended.stopped === null) break;
+        await end(run, name, ended, kept.text, [0]);
+        return { kind: 'finished', result: result(run, name) };
+      }
+      case 'vanished':
+        break;
+      case 'none':
+        if (evidence.sameHost && existsSync(run.workDirectory)) return { kind: 'clean' };
+        return {
+          kind: 'unknown',
+          detail: `the ${name} script ran on another machine and may go on there`,
+          lockId: null,
+        };
+      case 'elsewhere':
+        return { kind: 'unknown', detail: `the ${name} script ran on ${found.host} and may go on there`, lockId: null };
+    }
+    return {
+      kind: 'interrupted',
+      detail: `the ${name} script was killed before it could end; it is run again from its start`,
+      lockId: null,
+    };
+  }
+
+  return {
+    types: ['shell'],
+    async prepare(run) {
+      const names: readonly ScriptName[] = ['deploy', 'destroy', 'plan', 'drift'];
+      const scripts = names.map((name) => findScript(run, name)).filter((script) => script !== null);
+      if (scripts.length > 0) await buildWorkTree(run, { beside: scripts.some((script) => script.kind === 'text') });
+    },
+    async plan(run) {
+      const script = findScript(run, 'plan');
+      return script === null ? unknowable(run, 'deploy') : ask(run, 'plan', script);
+    },
+    planDestroy: async (run) => unknowable(run, 'destroy'),
+    apply: (run) => change(run, 'deploy'),
+    deploy: (run) => change(run, 'deploy'),
+    destroy: (run) => change(run, 'destroy'),
+    async detectDrift(run): Promise<Drift> {
+      const drift = findScript(run, 'drift');
+      const script = drift ?? findScript(run, 'plan');
+      if (script === null) {
+        const text = 'The stack has neither a drift nor a plan script, so drift cannot be seen.\n';
+        return { drifted: false, plan: { plan: nothing, artifact: null, text, json: null } };
+      }
+      const plan = await ask(run, drift === null ? 'plan' : 'drift', script);
+      return { drifted: plan.plan.hasChanges, plan };
+    },
+    recover,
+  };
+}
