@@ -15,7 +15,7 @@ import {
 } from '../store/index.ts';
 import type { Db, RunRow } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
-import { tryEndingLater } from './lifecycle.ts';
+import { postponeDueExpiry } from './lifecycle.ts';
 import { stopOrphans } from './orphans.ts';
 import { auditRefusal, requireCaller } from './refusals.ts';
 import type { Caller } from '../node/index.ts';
@@ -57,7 +57,7 @@ export async function endRun(deps: ActivityDeps, run: RunRow, message: string): 
     // What should have ended the environment has not: it is tried again.
     return {
       cancelled: true,
-      ...(run.trigger === 'ttl' ? { expiresAtMs: await tryEndingLater(tx, run.environment_id) } : {}),
+      ...(run.trigger === 'ttl' ? { expiresAtMs: await postponeDueExpiry(tx, run.environment_id) } : {}),
     };
   });
 }
@@ -76,7 +76,7 @@ function dropQueued(
       case 'requested':
         return cause.requestId !== null && takeRequest(tx, run.id, cause.requestId, caller.callId);
       case 'putOff':
-        return run.trigger === 'ttl' && isPutOff(tx, run.environment_id, caller.nowMs);
+        return run.trigger === 'ttl' && isExpiryPostponed(tx, run.environment_id, caller.nowMs);
       case 'replaced':
         return isReplacedBy(tx, { id: run.id, number: run.number, environmentId: run.environment_id }, cause.by);
     }
@@ -90,7 +90,7 @@ async function takeRequest(tx: Db, deploymentId: string, requestId: string, call
   return settleControlRequest(tx, requestId, { status: 'taken', by: callId });
 }
 
-async function isPutOff(tx: Db, environmentId: string, nowMs: number): Promise<boolean> {
+async function isExpiryPostponed(tx: Db, environmentId: string, nowMs: number): Promise<boolean> {
   const life = await readEnvironmentLife(tx, environmentId);
   return life !== null && (life.expiresAtMs === null || life.expiresAtMs > nowMs);
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { destroyRetryMs } from '../definition/index.ts';
 import type { EnvironmentActivities, EnvironmentLife, ExpiryAnswer, ScheduledActivities } from '../model/index.ts';
 import { environmentLockSchema, isTerminalDeployment, systemActor, WindlassError } from '../model/index.ts';
 import { postponeExpiry, readEnvironmentLife, recordEvent } from '../store/index.ts';
@@ -6,9 +7,6 @@ import type { Db } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
 import { auditRefusal } from './refusals.ts';
 import type { Caller } from '../node/index.ts';
-
-/** A destroy at the end of a time to live that did not succeed is tried again after this long. */
-export const expiryRetryMs = 3600_000;
 
 /** Clocks of machines differ by a little. */
 const clockSlackMs = 60_000;
@@ -74,7 +72,7 @@ export async function requestExpiry(
     // It was asked for before and has ended since, unheard of here.
     return {
       kind: 'moved',
-      expiresAtMs: await tryEndingLater(deps.db.sql, environmentId, { notAfterMs: expiresAtMs }),
+      expiresAtMs: await postponeDueExpiry(deps.db.sql, environmentId, { notAfterMs: expiresAtMs }),
     };
   } catch (error) {
     if (!(error instanceof WindlassError) || error.code === 'unavailable') throw error;
@@ -96,13 +94,13 @@ export async function requestExpiry(
  * Puts an end that has passed off by an hour, and leaves one that somebody has moved since. Answers the end that counts,
  * epoch milliseconds.
  */
-export async function tryEndingLater(
+export async function postponeDueExpiry(
   db: Db,
   environmentId: string,
   { notAfterMs = 0 }: { readonly notAfterMs?: number } = {},
 ): Promise<number | null> {
   const dueBy = new Date(Math.max(Date.now(), notAfterMs));
-  return postponeExpiry(db, environmentId, { dueBy, until: new Date(dueBy.getTime() + expiryRetryMs) });
+  return postponeExpiry(db, environmentId, { dueBy, until: new Date(dueBy.getTime() + destroyRetryMs) });
 }
 
 export async function warnExpiry(

@@ -37,7 +37,7 @@ import type { ActivityDeps } from './deps.ts';
 import { remedyDrift } from './drift-remedy.ts';
 import { borneOutUpdates, endingProblem, statusProblem } from './borne-out.ts';
 import { recordStop } from './control.ts';
-import { tryEndingLater } from './lifecycle.ts';
+import { postponeDueExpiry } from './lifecycle.ts';
 import { refuseCall } from './refusals.ts';
 import type { Caller } from '../node/index.ts';
 
@@ -251,7 +251,7 @@ async function expiry(
 ): Promise<number | null | undefined> {
   if (!mayHaveResources(environment)) return null;
   if (run.type === 'destroy')
-    return run.trigger === 'ttl' && status !== 'succeeded' ? tryEndingLater(tx, run.environment_id) : undefined;
+    return run.trigger === 'ttl' && status !== 'succeeded' ? postponeDueExpiry(tx, run.environment_id) : undefined;
   // What may be there lives from its first deploy on, even if that failed; later ones begin the hours anew when they succeed.
   const begins = (await savedExpiry(tx, run)).expiresAtMs === null;
   if (!begins && (status !== 'succeeded' || !restartsTtl(run))) return undefined;

@@ -36,6 +36,7 @@ export {
 } from './graph.ts';
 export type { GraphNode, LongestPath, TopologicalOrder } from './graph.ts';
 export { canonicalJson, inputHash } from './input-hash.ts';
+export { destroyRetryMs } from './expiry.ts';
 export { interpolate, textsOf } from './interpolation.ts';
 export type { Interpolated } from './interpolation.ts';
 export { matchPattern, patternProblem } from './pattern.ts';

@@ -112,6 +112,12 @@ export const environmentMessages = {
   view: 'view',
 } as const;
 
+/** Empty: the records have changed. Older versions sent the new values along. */
+export interface LifeMessage {
+  readonly expiresAtMs?: number | null;
+  readonly lock?: EnvironmentLock | null;
+}
+
 export interface EnvironmentView {
   readonly queue: readonly QueuedRun[];
   readonly running: readonly QueuedRun[];
