@@ -11,6 +11,7 @@ const longestTest = 1000;
 
 /** A room may import rooms that stand on a lower level, and the ones named below. */
 const levels = {
+  catalogue: -1,
   model: 0,
   host: 1,
   contract: 1,
@@ -21,6 +22,7 @@ const levels = {
   client: 2,
   masking: 1,
   process: 2,
+  provision: 2,
   store: 2,
   access: 2,
   artifacts: 3,
@@ -60,6 +62,9 @@ const files = {
 /** Sideways, by name. Keys and the audit are records, so `access` keeps them in `store`. */
 const sideways = new Set(['access -> store']);
 
+/** What can be said of tools without running them: a room below all others, in the folders of the tools. */
+const catalogue = /^src\/tools\/((catalogue|definition|accounts)|[^/]+\/definition)\.ts$/;
+
 /** Rooms that are used without the rest of the code, and all that they may import. */
 const standsOn = { contract: ['model'], view: ['model'], client: ['contract', 'model'] };
 
@@ -69,7 +74,11 @@ const strangers = new Set(['cli -> api']);
 const closed = { node: new Set(['store', 'access', 'artifacts', 'state']) };
 
 /** What may be imported by file, and by whom: the doors bring zod, which the workflow bundle must not carry. */
-const byFileAllowed = { workflows: /^src\/(model|definition)\/[^/]+\.ts$/, definition: /^src\/model\/[^/]+\.ts$/ };
+const byFileAllowed = {
+  workflows: /^src\/(model|definition)\/[^/]+\.ts$/,
+  definition: /^src\/model\/[^/]+\.ts$/,
+  tools: catalogue,
+};
 
 /** Packages that may be in the workflow bundle. */
 const bundlePackages = new Set(['@temporalio/workflow', '@temporalio/common']);
@@ -154,12 +163,13 @@ function target(file, from) {
 function roomOf(file) {
   const [top, room, ...rest] = file.split('/');
   if (top !== 'src') return null;
+  if (catalogue.test(file)) return { name: 'catalogue', level: levels.catalogue, door: 'src/tools/catalogue.ts' };
   return rest.length === 0
     ? { name: room, level: files[room], door: file }
     : { name: room, level: levels[room], door: `src/${room}/index.ts` };
 }
 
-function checkImport(file, { from, line }) {
+function checkImport(file, { from, line, typeOnly }) {
   const to = target(file, from);
   const here = `${file}:${line}`;
   if (to === null) {
@@ -179,6 +189,8 @@ function checkImport(file, { from, line }) {
   if (other.level === undefined)
     return problems.push(`${here}: ${other.name} has no level in scripts/check-imports.mjs`);
   if (own?.name === other.name) return;
+  // A type is gone when the code runs; a tool from outside comes with its runner.
+  if (own?.name === 'catalogue' && to === 'src/tools/tool.ts' && typeOnly) return;
 
   const byFile = byFileAllowed[own?.name]?.test(to) ?? false;
   // What a room keeps for tests is its second door, for tests alone.

@@ -101,6 +101,7 @@ function progressPrinter() {
 export async function findTools({ chromium }) {
   const { loadConfig } = await import('../dist/src/config.js');
   const embedded = await import('../dist/src/embedded/index.js');
+  const { findProviderMirror } = await import('../dist/src/tools/index.js');
   // A server that happens to run is no place for tests; the rest of the environment counts.
   const config = loadConfig({ ...process.env, TEMPORAL_ADDRESS: '', WINDLASS_MODE: '' });
   const onProgress = progressPrinter();
@@ -110,8 +111,7 @@ export async function findTools({ chromium }) {
     WINDLASS_TEMPORAL: await tools.find('temporal'),
     WINDLASS_TEST_SERVER: await embedded.findTestServer(cache, process.env.WINDLASS_TEST_SERVER || null, onProgress),
     WINDLASS_TOFU: await tools.find('tofu'),
-    WINDLASS_PROVIDER_MIRROR:
-      process.env.WINDLASS_PROVIDER_MIRROR || (await embedded.findProviderMirror(cache, onProgress)),
+    WINDLASS_PROVIDER_MIRROR: process.env.WINDLASS_PROVIDER_MIRROR || (await findProviderMirror(cache, onProgress)),
     WINDLASS_GIT: systemProgram({ program: 'git', packageName: 'git', variable: 'WINDLASS_GIT' }),
     WINDLASS_POSTGRES: systemProgram({ program: 'postgres', packageName: 'postgresql', variable: 'WINDLASS_POSTGRES' }),
     WINDLASS_INITDB: systemProgram({ program: 'initdb', packageName: 'postgresql', variable: 'WINDLASS_INITDB' }),

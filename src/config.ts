@@ -7,6 +7,7 @@ import { path, trustOf, trustVariables } from './config-trust.ts';
 import type { IsolationConfig, SourcesConfig } from './config-trust.ts';
 import { WindlassError, poolNameSchema } from './model/index.ts';
 import type { Problem } from './model/index.ts';
+import { toolPathVariables } from './tools/catalogue.ts';
 
 /**
  * `embedded`: everything in one process. `server`: the API. `worker`: runs workflows and tools. `pool`: runs the tools of a
@@ -69,14 +70,10 @@ export interface Config {
     /** How long a run waits for a source that cannot be reached, before it fails. */
     readonly sourcePatienceSeconds: number;
   };
-  /** Named programs; null means: look for them. */
-  readonly tools: {
-    readonly tofu: string | null;
-    readonly terraform: string | null;
-    readonly temporal: string | null;
-  };
-  /** CLI configuration file handed to OpenTofu and Terraform; null for none, also when the user has one. */
-  readonly tfCliConfig: string | null;
+  /** The Temporal CLI; null means: look for it. */
+  readonly temporalProgram: string | null;
+  /** Programs and files of tools, by the variables that name them; see ToolDefinition. */
+  readonly toolPaths: Readonly<Record<string, string | undefined>>;
   readonly metrics: {
     /** A port of their own for the metrics of this process and of its workers; null for none. */
     readonly port: number | null;
@@ -202,10 +199,7 @@ const variables = z.object({
     .optional(),
   WINDLASS_RUN_SLOTS: wholeNumber(1, 10_000).optional(),
   WINDLASS_SOURCE_PATIENCE_SECONDS: wholeNumber(0, 86_400).optional(),
-  WINDLASS_TOFU: path.optional(),
-  WINDLASS_TERRAFORM: path.optional(),
   WINDLASS_TEMPORAL: path.optional(),
-  WINDLASS_TF_CLI_CONFIG: path.optional(),
   WINDLASS_METRICS_PORT: wholeNumber(0, 65_535).optional(),
   WINDLASS_METRICS_HOST: hostName.optional(),
   WINDLASS_METRICS_TOKEN: z
@@ -224,10 +218,13 @@ const variables = z.object({
 type Variables = z.infer<typeof variables>;
 type VariableName = keyof typeof variables.shape;
 
+/** Names of programs and files of tools. */
+const toolVariables = z.object(Object.fromEntries(toolPathVariables().map((name) => [name, path.optional()])));
+
 /** Only the variables that are read, and an empty one counts as absent, as in shells and compose files. */
-function present(environment: Environment): Record<string, string> {
+function present(environment: Environment, names: readonly string[]): Record<string, string> {
   const found: Record<string, string> = {};
-  for (const name of Object.keys(variables.shape)) {
+  for (const name of names) {
     const value = environment[name]?.trim();
     if (value) found[name] = value;
   }
@@ -251,13 +248,11 @@ function localUrl(host: string, port: number): string {
  * Throws one `invalidInput` error that lists every bad variable with what is expected, and never a value.
  */
 export function loadConfig(environment: Environment, overrides: ConfigOverrides = {}): Config {
-  const parsed = variables.safeParse(present(environment));
-  const problems: Problem[] = [];
-  if (!parsed.success) {
-    for (const issue of parsed.error.issues) {
-      problems.push({ path: String(issue.path[0] ?? ''), message: issue.message });
-    }
-  }
+  const parsed = variables.safeParse(present(environment, Object.keys(variables.shape)));
+  const toolPaths = toolVariables.safeParse(present(environment, Object.keys(toolVariables.shape)));
+  const problems: Problem[] = [parsed, toolPaths].flatMap(({ error }) =>
+    (error?.issues ?? []).map(({ path: [name], message }) => ({ path: String(name ?? ''), message })),
+  );
   const values: Variables = parsed.success ? parsed.data : {};
   const mode = overrides.mode ?? values.WINDLASS_MODE ?? 'embedded';
 
@@ -316,12 +311,8 @@ export function loadConfig(environment: Environment, overrides: ConfigOverrides 
       slots: values.WINDLASS_RUN_SLOTS ?? defaultSlots(),
       sourcePatienceSeconds: values.WINDLASS_SOURCE_PATIENCE_SECONDS ?? 180,
     },
-    tools: {
-      tofu: values.WINDLASS_TOFU ?? null,
-      terraform: values.WINDLASS_TERRAFORM ?? null,
-      temporal: values.WINDLASS_TEMPORAL ?? null,
-    },
-    tfCliConfig: values.WINDLASS_TF_CLI_CONFIG ?? null,
+    temporalProgram: values.WINDLASS_TEMPORAL ?? null,
+    toolPaths: toolPaths.data ?? {},
     metrics: {
       port: values.WINDLASS_METRICS_PORT ?? null,
       host: values.WINDLASS_METRICS_HOST ?? '127.0.0.1',

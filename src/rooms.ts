@@ -8,8 +8,9 @@ import type { Config } from './config.ts';
 import { profilePath } from './config-trust.ts';
 import { addEncryptionKey, openEncryptionKeys } from './key-file.ts';
 import type { IsolationSettings } from './process/index.ts';
-import type { RunnerRegistry, ToolLocator } from './tools/index.ts';
-import { createRunners } from './tools/index.ts';
+import type { ToolLocator } from './provision/index.ts';
+import type { RunnerRegistry } from './tools/index.ts';
+import { createRunners, toolCaches } from './tools/index.ts';
 import type { Sources } from './sources/index.ts';
 import { createSources } from './sources/index.ts';
 import type { StateStore } from './state/index.ts';
@@ -30,7 +31,7 @@ export function isolationSettings(config: Config): IsolationSettings {
     ...config.isolation,
     mayDoWithout: config.mode === 'embedded',
     hidden: ownPaths(config),
-    directories: [workDirectory(config), join(cacheDirectory, 'sources', 'checkouts'), join(cacheDirectory, 'tofu')],
+    directories: [workDirectory(config), join(cacheDirectory, 'sources', 'checkouts'), ...toolCaches(cacheDirectory)],
     environment: process.env,
   };
 }
@@ -67,8 +68,8 @@ export function openToolRooms(config: Config, tools: ToolLocator): Pick<Rooms, '
     }),
     runners: createRunners({
       tools,
-      cacheDirectory: join(config.cacheDirectory, 'tofu'),
-      cliConfig: config.tfCliConfig,
+      cacheDirectory: config.cacheDirectory,
+      paths: config.toolPaths,
     }),
   };
 }

@@ -1,5 +1,7 @@
 /** Custom flow files (`env0.yml`, `env0.yaml`): commands of the user around the steps of a run. */
 import type { Position, Problem } from '../model/index.ts';
+import { flowSteps, toolDefinitions } from '../tools/catalogue.ts';
+import type { FlowStep } from '../tools/catalogue.ts';
 import { makeProblemList } from './problems.ts';
 import type { ProblemList } from './problems.ts';
 import { read } from './read.ts';
@@ -10,8 +12,8 @@ import { quote } from './text.ts';
 import { has, isAbsent, parseYaml, valueAt } from './yaml-tree.ts';
 
 /** Places of a run, whatever the tool calls them. */
-export const hookSteps = ['prepare', 'init', 'plan', 'apply', 'destroy', 'outputs'] as const;
-export type HookStep = (typeof hookSteps)[number];
+export const hookSteps = flowSteps;
+export type HookStep = FlowStep;
 
 export const hookShells = ['sh', 'bash'] as const;
 export type HookShell = (typeof hookShells)[number];
@@ -48,51 +50,17 @@ export type ParsedCustomFlow =
   | { readonly flow: null; readonly problems: readonly Problem[] };
 
 /**
- * Where a tool's step is in a run of ours. The state is stored by Windlass itself, after the outputs are read: hooks around
- * that step come last.
+ * Where a step that a file names is in a run of ours: those of all tools, and two that every run has. The state is stored by
+ * Windlass itself, after the outputs are read: hooks around that step come last.
  */
-const planSteps: Readonly<Record<string, HookStep>> = {
-  setupVariables: 'prepare',
-  terraformInit: 'init',
-  opentofuInit: 'init',
-  terraformPlan: 'plan',
-  opentofuPlan: 'plan',
-  pulumiPreview: 'plan',
-  cfCreateChangeSet: 'plan',
-  k8sDiff: 'plan',
-  helmDiff: 'plan',
-  ansibleGalaxy: 'init',
-  ansibleCheck: 'plan',
-};
-const stepsOf: Readonly<Record<CustomFlow['phase'], Readonly<Record<string, HookStep>>>> = {
-  deploy: {
-    ...planSteps,
-    terraformApply: 'apply',
-    opentofuApply: 'apply',
-    terraformOutput: 'outputs',
-    opentofuOutput: 'outputs',
+function stepsOfAll(phase: CustomFlow['phase']): Readonly<Record<string, HookStep>> {
+  const tools = toolDefinitions().map(({ steps }) => steps);
+  const both: Record<string, HookStep>[] = [{ setupVariables: 'prepare' }, ...tools.map((steps) => steps.both)];
+  return Object.assign({}, ...both, ...tools.map((steps) => steps[phase]), {
     storeState: 'outputs',
-    pulumiUp: 'apply',
-    pulumiOutput: 'outputs',
-    cfDeploy: 'apply',
-    cfOutput: 'outputs',
-    k8sApply: 'apply',
-    helmUpgrade: 'apply',
-    ansiblePlaybook: 'apply',
-  },
-  destroy: {
-    ...planSteps,
-    terraformDestroy: 'destroy',
-    opentofuDestroy: 'destroy',
-    storeState: 'outputs',
-    pulumiDestroy: 'destroy',
-    cfListStackResources: 'plan',
-    cfDeleteStack: 'destroy',
-    k8sDelete: 'destroy',
-    helmUninstall: 'destroy',
-    ansiblePlaybook: 'destroy',
-  },
-};
+  }) as (typeof both)[0];
+}
+const stepsOf = { deploy: stepsOfAll('deploy'), destroy: stepsOfAll('destroy') };
 const longestCommand = 20_000;
 
 const script = plainText.check(
@@ -156,7 +124,7 @@ const dotted: Naming = (key, name) => `${name}.${key}`;
 const none: StepHooks = { before: [], after: [] };
 const noHooks = { prepare: none, init: none, plan: none, apply: none, destroy: none, outputs: none };
 
-/** Several names of one step (terraformInit and opentofuInit) add up, in the order of the file. */
+/** Several names of one step, as of two tools, add up, in the order of the file. */
 function steps(phase: CustomFlow['phase'], command: Piece<HookCommand>): Piece<CustomFlow['hooks']> {
   const after = { after: commands(command).default([]) };
   const both = mapping({ before: commands(command).default([]), ...after }, { naming: dotted });

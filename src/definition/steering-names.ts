@@ -1,3 +1,5 @@
+import { isToolVariable } from '../tools/catalogue.ts';
+
 /** Environment variables that decide which programs run and with which options, instead of telling a stack something. */
 
 const exact = new Set([
@@ -8,15 +10,16 @@ const exact = new Set([
   ...['JAVA_TOOL_OPTIONS', '_JAVA_OPTIONS', 'JDK_JAVA_OPTIONS'],
   ...['GIT_SSH', 'GIT_SSH_COMMAND', 'GIT_ASKPASS', 'GIT_EXEC_PATH', 'GIT_PROXY_COMMAND', 'GIT_EXTERNAL_DIFF'],
   ...['GIT_EDITOR', 'GIT_SEQUENCE_EDITOR', 'GIT_PAGER', 'GIT_TEMPLATE_DIR', 'GIT_DIR', 'GIT_WORK_TREE'],
-  ...['TERRAFORM_CONFIG', 'TF_CLI_CONFIG_FILE', 'TF_REATTACH_PROVIDERS', 'TF_ENCRYPTION', 'TF_APPEND_USER_AGENT'],
 ]);
 
-const beginnings = ['LD_', 'DYLD_', 'PYTHON', 'BASH_FUNC_', 'GIT_CONFIG', 'TF_CLI_ARGS', 'TF_LOG', 'TF_PLUGIN'];
+const beginnings = ['LD_', 'DYLD_', 'PYTHON', 'BASH_FUNC_', 'GIT_CONFIG'];
 
 /**
- * Whether a variable of this name steers tools. It takes `project.manage` to set one: with `TF_CLI_ARGS` a run may be made to
- * skip a refresh or destroy something, `TF_LOG` shows secrets, `PATH` and `LD_PRELOAD` run other programs.
+ * Whether a variable of this name steers tools. It takes `project.manage` to set one: options for a tool may make a run skip a
+ * refresh or destroy something, and `PATH` and `LD_PRELOAD` run other programs.
  */
 export function steersTools(name: string): boolean {
-  return exact.has(name) || beginnings.some((beginning) => name.startsWith(beginning));
+  return (
+    exact.has(name) || beginnings.some((beginning) => name.startsWith(beginning)) || isToolVariable('steering', name)
+  );
 }

@@ -4,6 +4,6 @@ export { startEmbedded } from './start.ts';
 export type { AppParts, EmbeddedOptions, EmbeddedServer, RunningApp } from './start.ts';
 export { startTemporalServer } from './temporal-server.ts';
 export type { TemporalServer, TemporalServerOptions } from './temporal-server.ts';
-export { createToolLocator, findProviderMirror, findTestServer } from './tools/index.ts';
-export type { LocatedTool, OnToolProgress, ToolLocator, ToolPhase, ToolProgress } from './tools/index.ts';
+export { findTestServer } from './test-server.ts';
+export { createToolLocator } from './tool-locator.ts';
 export { dynamicConfig, sqlitePragmas } from './temporal-settings.ts';

@@ -6,8 +6,10 @@ import { prepareDataDirectory } from './data-directory.ts';
 import { lockInstance } from './instance-lock.ts';
 import { choosePort, isPortFree } from './ports.ts';
 import { startTemporalServer } from './temporal-server.ts';
-import { createToolLocator, reportWhile, reporter } from './tools/index.ts';
-import type { OnToolProgress, ToolLocator } from './tools/index.ts';
+import { reportWhile, reporter } from '../provision/index.ts';
+import type { OnToolProgress, ToolLocator } from '../provision/index.ts';
+import { programsAtStart } from '../tools/index.ts';
+import { createToolLocator } from './tool-locator.ts';
 
 /** What the application gets from its surroundings. */
 export interface AppParts {
@@ -74,7 +76,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
     const tools = createToolLocator(config, options.onProgress);
     const [program] = await Promise.all([
       config.temporal.address === null ? tools.find('temporal') : null,
-      tools.find('tofu'),
+      ...programsAtStart().map((program) => tools.find(program)),
     ]);
     const temporal = await showing('Temporal server', options.onProgress, () =>
       provideTemporal({ config, program, onEvent: options.onEvent }),

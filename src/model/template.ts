@@ -1,27 +1,23 @@
 import { z } from 'zod';
+import { toolDefinitions } from '../tools/catalogue.ts';
 import { poolNameSchema } from './pool.ts';
 
-/** Everything a node can be deployed with. Only some have a runner in this release; the others say so before a run. */
-export const templateTypes = [
-  'opentofu',
-  'terraform',
-  'terragrunt',
-  'pulumi',
-  'cloudformation',
-  'kubernetes',
-  'helm',
-  'ansible',
-  'shell',
+/**
+ * What a template deploys with: a type of a tool, a workflow file, or a release. Which tools there are is in the catalogue, so
+ * this is any word to the compiler; the schema refuses what is none of them.
+ */
+export type TemplateType = string;
+export const templateTypes: readonly TemplateType[] = [
+  ...toolDefinitions().flatMap(({ types }) => types),
   'workflow',
   'release',
-] as const;
+];
 export const templateTypeSchema = z.enum(templateTypes);
-export type TemplateType = z.infer<typeof templateTypeSchema>;
 
 /** What a node of a graph can be: what a template makes, or one of those that only a workflow file makes. */
 export const nodeTypes = [...templateTypes, 'approval'] as const;
 export const nodeTypeSchema = z.enum(nodeTypes);
-export type NodeType = z.infer<typeof nodeTypeSchema>;
+export type NodeType = TemplateType;
 
 /** How a node is run: each kind has one performer and one task queue; see docs/architecture.md, "Kinds of nodes". */
 export const nodeKinds = ['stack', 'approval', 'environment', 'release'] as const;
@@ -39,6 +35,9 @@ export function kindOf(type: NodeType): NodeKind {
       return 'stack';
   }
 }
+
+/** Whether a tool runs nodes of this type; all others have nothing but their records. */
+export const needsTool = (type: NodeType): boolean => kindOf(type) === 'stack';
 
 export const gitSourceSchema = z
   .strictObject({
@@ -98,27 +97,24 @@ export const approvalGateSchema = z
   .meta({ id: 'ApprovalGate' });
 export type ApprovalGate = z.infer<typeof approvalGateSchema>;
 
-/** Settings of a template that depend on its type. Unused ones are ignored by the runners of other types. */
-export const templateConfigSchema = z
-  .strictObject({
-    version: z.string().max(50).optional().describe('Wanted tool version; the installed one when absent'),
-    fileName: z.string().max(300).optional().describe('Workflow or CloudFormation file name inside the path'),
-    deployScript: z
-      .string()
-      .max(20_000)
-      .optional()
-      .describe('shell: what deploys; `./deploy.sh` when that file exists'),
-    destroyScript: z.string().max(20_000).optional(),
-    planScript: z.string().max(20_000).optional().describe('shell: exit 0 nothing to do, 2 changes'),
-    driftScript: z.string().max(20_000).optional(),
-    timeoutSeconds: z.number().int().min(1).max(604_800).optional().describe('Ceiling of one try of the tool'),
-    pool: poolNameSchema.optional().describe('Runner pool whose workers run it; ours when absent'),
-    approval: approvalGateSchema.optional().describe('approval: what is asked'),
-    /** Further keys a type may take, kept for its runner. */
-    extra: z.record(z.string(), z.json()).optional(),
-  })
+const commonSettings = {
+  version: z.string().max(50).optional().describe('Wanted tool version; the installed one when absent'),
+  fileName: z.string().max(300).optional().describe('File inside the path, for the types that are read from one'),
+  timeoutSeconds: z.number().int().min(1).max(604_800).optional().describe('Ceiling of one try of the tool'),
+  pool: poolNameSchema.optional().describe('Runner pool whose workers run it; ours when absent'),
+  approval: approvalGateSchema.optional().describe('approval: what is asked'),
+  /** Further keys a type may take, kept for its runner. */
+  extra: z.record(z.string(), z.json()).optional(),
+};
+const toolSettings: z.ZodRawShape = Object.assign({}, ...toolDefinitions().map(({ settings }) => settings));
+
+/** Settings of a template that depend on its type. Those of tools are read by the tool, with its own schema. */
+export type TemplateConfig = z.infer<z.ZodObject<typeof commonSettings>> & Readonly<Record<string, unknown>>;
+
+/** Unused settings are ignored by the runners of other types. */
+export const templateConfigSchema: z.ZodType<TemplateConfig, TemplateConfig> = z
+  .strictObject({ ...toolSettings, ...commonSettings })
   .meta({ id: 'TemplateConfig' });
-export type TemplateConfig = z.infer<typeof templateConfigSchema>;
 
 export const templateInputSchema = z
   .strictObject({

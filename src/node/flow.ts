@@ -114,7 +114,6 @@ function makeFlow(file: CustomFlowFile, { run, action, masker }: NodeFlowOptions
 
   return {
     wrap: (runner) => ({
-      types: runner.types,
       async prepare() {
         await stopLeftHooks(run);
         await changeWorkTree(run, async () => {

@@ -48,7 +48,7 @@ export function validateOperations({ db, secrets }: Context) {
     const parsed = parseWorkflowFile(text, { ...options, ...textsOf(resolveVariables(layers).effective) });
     if (parsed.definition === null) return [...parsed.problems];
     const templateNames = await listTemplateNames(db.sql, scope.id);
-    const problems = checkAgainstProject(parsed.definition, { templateNames, fileName, runnable: runnableTypes });
+    const problems = checkAgainstProject(parsed.definition, { templateNames, fileName, runnable: runnableTypes() });
     if (problems.length > 0) return problems;
     const byName = new Map(templateNames.map((template) => [template.name, template.id]));
     const nodes = parsed.definition.nodes.filter((node) => !node.disabled);

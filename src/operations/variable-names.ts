@@ -2,6 +2,7 @@ import { can } from '../access/index.ts';
 import { steersTools } from '../definition/index.ts';
 import type { Actor, VariableInput } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
+import { isToolVariable } from '../tools/catalogue.ts';
 import { principalOf } from './context.ts';
 
 /** Throws `forbidden` when one of the variables steers tools and the actor may not manage the project. */
@@ -24,9 +25,8 @@ export function requireSteering(
   );
 }
 
-/** Set by Windlass for every tool, so that a variable of this name would not reach it or would break the run. */
-const reservedNames =
-  /^(WINDLASS_.*|TF_HTTP_.*|TF_DATA_DIR|TF_WORKSPACE|TF_INPUT|TF_IN_AUTOMATION|TF_CLI_CONFIG_FILE|TF_PLUGIN_CACHE_DIR|TF_LOG_PATH)$/;
+/** Set by Windlass for tools, so that a variable of this name would not reach one or would break the run. */
+const isReserved = (name: string): boolean => name.startsWith('WINDLASS_') || isToolVariable('reserved', name);
 
 /** Why a variable cannot have this name, kind and type, as a sentence without its name; null when it can. */
 export function variableNameProblem({
@@ -37,7 +37,7 @@ export function variableNameProblem({
   if (kind !== 'environment') return null;
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
     return 'cannot be an environment variable: its name may hold letters, digits and _ only';
-  if (reservedNames.test(name)) return 'cannot be an environment variable: Windlass sets it itself';
+  if (isReserved(name)) return 'cannot be an environment variable: Windlass sets it itself';
   if (type === 'list' || type === 'map')
     return `cannot be an environment variable: a process environment holds no ${type}s; use text, or a tool variable`;
   return null;

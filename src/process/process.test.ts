@@ -207,7 +207,7 @@ describe.each(['off', 'bubblewrap'] as const)('with isolation: %s', (way) => {
     /** A worker of its own that starts a tool and is then killed without a chance to clean up. */
     async function killedWorker(script: string, ready: () => boolean): Promise<string> {
       const directory = join(root, 'run');
-      const home = resolve(__dirname, '../../..');
+      const home = resolve(__dirname, '../..');
       const code = `require(${JSON.stringify(join(home, 'scripts/register-typescript.cjs'))});
       const { launch } = require(${JSON.stringify(join(__dirname, 'index.ts'))});
       const { sandboxIn } = require(${JSON.stringify(join(__dirname, 'sandbox.fixture.ts'))});

@@ -5,11 +5,12 @@ import { mkdir, open, readdir, readlink, realpath, stat, statfs, symlink } from 
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { messageOf, WindlassError } from '../model/index.ts';
+import { isToolCache } from '../tools/catalogue.ts';
 import type { SourceLimits } from './limits.ts';
 import { errorCode, escapes, isInside, linkTarget, tooManyBytes, tooManyFiles } from './tree.ts';
 
 /** Not part of a source: what tools and editors put there themselves. */
-const ignored: ReadonlySet<string> = new Set(['.git', '.terraform', 'node_modules']);
+const isIgnored = (name: string): boolean => name === '.git' || name === 'node_modules' || isToolCache(name);
 
 /** File systems whose files are views of the kernel: reading one may fail, hang, or never end. By their magic numbers. */
 const kernelFileSystems: ReadonlyMap<number, string> = new Map([
@@ -140,7 +141,7 @@ export async function hashDirectory(walk: Walk): Promise<string> {
     entries.sort((a, b) => (a.name < b.name ? -1 : 1));
     for (const entry of entries) {
       const path = join(directory, entry.name);
-      if (ignored.has(entry.name) || walk.skip.includes(path)) continue;
+      if (isIgnored(entry.name) || walk.skip.includes(path)) continue;
       if (++files > limits.maxFiles) throw tooManyFiles(what, limits);
       const name = relative(root, path);
       if (entry.isDirectory()) {

@@ -1,30 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { untilAborted, WindlassError } from '../model/index.ts';
 import { LeftRunningError } from '../process/index.ts';
+import type { ToolLocator } from '../provision/index.ts';
 import { ToolError } from './runner.ts';
 import type { StackRun } from './runner.ts';
-
-/** Programs that runners start. */
-export type ToolName = 'tofu' | 'terraform';
-
-/** Finds the programs that runners start. */
-export interface ToolLocator {
-  /**
-   * Absolute path of an executable of this tool.
-   * @param version Wanted version, as in a template's `version`; any when absent.
-   * @param onProgress Told in words what is done to get one that is not here, such as `building, 2 min 10 s of about 5`.
-   * Throws a WindlassError `toolMissing` that says how to get it.
-   */
-  find(tool: ToolName, version?: string, onProgress?: (text: string) => void): Promise<string>;
-}
 
 /** A tool that is on the machine is found sooner than this, also for a run that is only looked after because it was stopped. */
 const foundWithinMs = 5000;
 
 /** The tool of a run. What has to be got first is told to those who follow, and a stop does not wait for it. */
-export async function findTool(tools: ToolLocator, tool: ToolName, run: StackRun): Promise<string> {
+export async function findTool(tools: ToolLocator, program: string, run: StackRun): Promise<string> {
   let told = false;
-  const search = tools.find(tool, run.config.version, (text) => {
+  const search = tools.find(program, run.config.version, (text) => {
     if (!told) run.log(`${text}\n`);
     told = true;
     run.progress(text);

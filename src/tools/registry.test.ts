@@ -6,8 +6,9 @@ test('types without a runner are refused with the list of those that have one', 
     cacheDirectory: '/nowhere',
   });
   expect(runners.supported()).toEqual(['opentofu', 'terraform', 'shell']);
-  expect(runners.supported()).toEqual(runnableTypes);
-  expect(runners.get('shell').types).toContain('shell');
+  expect(runners.supported()).toEqual(runnableTypes());
+  expect(runners.get('shell')).not.toBe(runners.get('opentofu'));
+  expect(runners.get('terraform')).toBe(runners.get('opentofu'));
   expect(() => runners.get('pulumi')).toThrow(
     expect.objectContaining({
       class: 'definition',

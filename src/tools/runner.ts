@@ -1,5 +1,5 @@
 import type { ErrorClass, Plan, RunError, Stage } from '../model/index.ts';
-import type { NodeSnapshot, NodeType, TemplateType, VariableType, VariableValue } from '../model/index.ts';
+import type { NodeSnapshot, NodeType, VariableType, VariableValue } from '../model/index.ts';
 import type { Isolation } from '../process/index.ts';
 
 /** A tool's way to a state that Windlass keeps. Absent when the stack brings its own backend, or the tool has no state. */
@@ -132,7 +132,6 @@ export class ToolError extends Error {
 
 /** One IaC tool. Runners keep nothing between calls but what lies in the work directory. */
 export interface StackRunner {
-  readonly types: readonly TemplateType[];
   /** Makes the work directory ready: files, backend, providers. Does as little as it can. */
   prepare(run: StackRun): Promise<void>;
   plan(run: StackRun): Promise<PlanResult>;

@@ -144,10 +144,12 @@ export function makeWorkshop(
 ): Workshop {
   const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'windlass-runners-'));
   const runners = createRunners({
-    tools: { find: (tool) => Promise.resolve(options.tool ?? toolPath(tool)) },
+    tools: {
+      find: (program) => Promise.resolve(options.tool ?? toolPath(program === 'terraform' ? 'terraform' : 'tofu')),
+    },
     cacheDirectory: options.cacheDirectory ?? join(directory, 'cache'),
     ladder: options.ladder,
-    cliConfig: options.cliConfig,
+    paths: options.cliConfig === undefined ? {} : { WINDLASS_TF_CLI_CONFIG: options.cliConfig },
   });
   return {
     directory,

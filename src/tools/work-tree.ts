@@ -4,6 +4,7 @@ import { chmod, copyFile, lstat, mkdir, readlink, rename, rm, symlink, writeFile
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { z } from 'zod';
 import { WindlassError } from '../model/index.ts';
+import { isCompletedByTool, isToolCache, isToolState } from './catalogue.ts';
 import { ensureDirectories } from '../process/index.ts';
 
 /** What the last call copied, so that the next one knows what is its own and what the tool made. */
@@ -31,11 +32,7 @@ export interface WorkTreeNeeds {
 }
 
 /** Never copied: version control, what a tool keeps for itself, and states, which a checkout must not replace. */
-function isLeftOut(name: string): boolean {
-  return (
-    name === '.git' || name === '.terraform' || name === 'terraform.tfstate.d' || /\.tfstate(\.backup)?$/.test(name)
-  );
-}
+const isLeftOut = (name: string): boolean => name === '.git' || isToolCache(name) || isToolState(name);
 
 function outside(what: string): WindlassError {
   return new WindlassError('invalidDefinition', `${what} leads out of the source`, {
@@ -77,8 +74,7 @@ function readManifest(workDirectory: string): Manifest | null {
 
 function untouched(directory: string, files: Manifest['files']): boolean {
   return Object.entries(files).every(([file, [size, time]]) => {
-    // `init` completes the lock file.
-    if (file === '.terraform.lock.hcl') return true;
+    if (isCompletedByTool(file)) return true;
     try {
       const stat = lstatSync(join(directory, file));
       return stat.size === size && stat.mtimeMs === time;

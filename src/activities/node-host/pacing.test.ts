@@ -8,7 +8,7 @@ const variable = (name: string, value: string, kind: EffectiveVariable['kind'] =
   return { name, kind, type: 'text', value, sensitive: false, level: 'project', overrides: [] };
 };
 const keyOf = (project: string, variables: EffectiveVariable[], from: Source = source): string =>
-  pacerOf(project, { source: from }, { variables }).key;
+  pacerOf(project, { source: from, type: 'opentofu' }, { variables }).key;
 
 describe('whom calls are counted for', () => {
   it('is the account, whatever the code, when an environment variable names it', () => {
@@ -28,7 +28,7 @@ describe('whom calls are counted for', () => {
     ['OTHER', false, 'the account of its source'],
   ])('is told to people without anything that could be a secret: %s, sensitive %s', (name, sensitive, account) => {
     const variables = [{ ...variable(name, 'of-alice'), sensitive }];
-    expect(pacerOf('p1', { source }, { variables }).account).toBe(account);
+    expect(pacerOf('p1', { source, type: 'opentofu' }, { variables }).account).toBe(account);
   });
 
   it('is the source otherwise; tool variables name no account', () => {

@@ -3,19 +3,8 @@ import type { NodeSnapshot, RunError } from '../../model/index.ts';
 import { readPaces, strikePace } from '../../store/index.ts';
 import type { Database } from '../../store/index.ts';
 import type { NodeValues } from '../../node/index.ts';
+import { toolOfType } from '../../tools/catalogue.ts';
 
-/**
- * Environment variables that say which account a tool works in; the first that is set counts. `shown`: the value is a
- * name, which people may read.
- */
-const accountVariables = [
-  { name: 'AWS_PROFILE', shown: true },
-  { name: 'AWS_ACCESS_KEY_ID', shown: false },
-  { name: 'ARM_SUBSCRIPTION_ID', shown: true },
-  { name: 'GOOGLE_PROJECT', shown: true },
-  { name: 'GOOGLE_CLOUD_PROJECT', shown: true },
-  { name: 'DIGITALOCEAN_TOKEN', shown: false },
-];
 const rule = { firstMs: 5000, longestMs: 600_000, calmMs: 600_000 };
 const mostStrikes = 10;
 /** How long this worker believes what it has read, so that large runs do not ask for each node. */
@@ -32,13 +21,14 @@ export interface Pacer {
 /** The account of a node, or, when nothing names one, all stacks of its source in the project. */
 export function pacerOf(
   projectId: string,
-  snapshot: Pick<NodeSnapshot, 'source'>,
+  snapshot: Pick<NodeSnapshot, 'source' | 'type'>,
   values: Pick<NodeValues, 'variables'>,
 ): Pacer {
   const environment = new Map(
     values.variables.filter(({ kind }) => kind === 'environment').map((variable) => [variable.name, variable]),
   );
-  const named = accountVariables.flatMap(({ name, shown }) => {
+  const accounts = toolOfType(snapshot.type)?.accounts ?? [];
+  const named = accounts.flatMap(({ name, shown }) => {
     const variable = environment.get(name);
     return typeof variable?.value === 'string'
       ? [{ name, value: variable.value, shown: shown && !variable.sensitive }]

@@ -5,6 +5,7 @@ import { WindlassError } from '../../model/index.ts';
 import { takesDown } from '../../node/index.ts';
 import type { NodeValues } from '../../node/index.ts';
 import { loadVariableLayers, outputsOfSiblings, secretContexts } from '../../store/index.ts';
+import { isToolVariable } from '../../tools/catalogue.ts';
 import type { HostDeps } from './records.ts';
 
 /** The variables and inputs that are in force for a node now, decrypted. Throws `definition` errors that name them. */
@@ -127,7 +128,7 @@ function renewCredentials(
 ): EffectiveVariable[] {
   const today = new Map(
     resolveVariables(layers).effective.flatMap((variable) =>
-      variable.kind === 'environment' && variable.sensitive && !variable.name.startsWith('TF_VAR_')
+      variable.kind === 'environment' && variable.sensitive && !isToolVariable('values', variable.name)
         ? [[variable.name, variable] as const]
         : [],
     ),

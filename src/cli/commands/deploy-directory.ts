@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { ApiError, collect } from '../../client/index.ts';
 import { formatProblems, parseWorkflowFile } from '../../definition/index.ts';
 import type { Environment, Template, TemplateInput } from '../../model/index.ts';
+import { exampleOfTools } from '../../tools/catalogue.ts';
 import type { Invocation } from '../cli.ts';
 import { CliError, exitCodes, usageError } from '../exit.ts';
 import type { Session } from '../session.ts';
@@ -195,7 +196,9 @@ function missingTemplates(
   directories: ReadonlyMap<string, DeployableDirectory>,
 ): CliError {
   const absent = missing.filter((name) => !directories.has(name));
-  const commands = absent.map((name) => `windlass template create ${shellQuote(name)} --type opentofu --directory DIR`);
+  const commands = absent.map(
+    (name) => `windlass template create ${shellQuote(name)} --type ${exampleOfTools().type} --directory DIR`,
+  );
   const create =
     directories.size > 0
       ? [

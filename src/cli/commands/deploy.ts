@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { trickleDowns } from '../../model/index.ts';
 import type { PartialRun } from '../../model/index.ts';
+import { exampleOfTools } from '../../tools/catalogue.ts';
 import type { Registry } from '../cli.ts';
 import { usageError } from '../exit.ts';
 import { shellQuote } from '../text/format.ts';
@@ -50,7 +51,10 @@ export function addDeploy({ add }: Registry): void {
       ['windlass deploy shop/eks --from-here', 'one node and everything that depends on it'],
       ["windlass deploy shop/eks --var 'nodes:=3'", 'with a variable changed for this run'],
       ['windlass deploy ./my-stack', 'a directory with a workflow file or one stack'],
-      ['windlass deploy shop --max-changes 10 --types terraform_data', 'plans within these bounds need no approval'],
+      [
+        `windlass deploy shop --max-changes 10 --types ${exampleOfTools().resource}`,
+        'plans within these bounds need no approval',
+      ],
       ['windlass deploy shop --yes', 'also when it destroys something, for scripts'],
       ['windlass deploy shop --detach --json', 'ask for it and go; prints the deployment'],
     ],

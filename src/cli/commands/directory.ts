@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import type { TemplateInput } from '../../model/index.ts';
+import type { TemplateInput, TemplateType } from '../../model/index.ts';
+import { toolDefinitions } from '../../tools/catalogue.ts';
 import { usageError } from '../exit.ts';
 
 /** What a directory can be deployed as. */
@@ -9,13 +10,13 @@ export interface DeployableDirectory {
   readonly directory: string;
   /** Name that an environment of it gets. */
   readonly name: string;
-  readonly type: 'workflow' | 'opentofu' | 'shell';
+  /** A workflow, or the type of a stack. */
+  readonly type: TemplateType;
   /** The workflow file inside; null for one stack. */
   readonly workflowFile: string | null;
 }
 
 const workflowFiles = ['windlass.workflow.yml', 'windlass.workflow.yaml', 'env0.workflow.yml', 'env0.workflow.yaml'];
-const stackFile = /\.(tf|tofu)(\.json)?$/;
 
 /** null when there is nothing at this path, or nothing that can be deployed. */
 export function inspectPath(path: string): DeployableDirectory | null {
@@ -37,17 +38,18 @@ export function inspectPath(path: string): DeployableDirectory | null {
   const workflowFile = workflowFiles.find((file) => names.includes(file)) ?? null;
   const found = { directory: absolute, name: basename(absolute), workflowFile };
   if (workflowFile) return { ...found, type: 'workflow' };
-  if (names.some((name) => stackFile.test(name))) return { ...found, type: 'opentofu' };
-  return names.includes('deploy.sh') ? { ...found, type: 'shell' } : null;
+  const stack = toolDefinitions().find(({ detect }) => detect !== null && names.some((name) => detect.file.test(name)));
+  return stack?.detect ? { ...found, type: stack.detect.type } : null;
 }
 
 export function requireDeployable(path: string): DeployableDirectory {
   const found = inspectPath(path);
   if (found) return found;
   if (!existsSync(resolve(path))) throw usageError(`there is no ${path}`);
+  const stackFiles = toolDefinitions().flatMap(({ detect }) => detect?.hint ?? []);
   throw usageError(
     `${path} holds nothing that can be deployed`,
-    `expected ${workflowFiles[0] ?? ''}, ${workflowFiles[2] ?? ''}, or *.tf or *.tofu files; a starter: windlass init ${path}`,
+    `expected ${workflowFiles[0] ?? ''}, ${workflowFiles[2] ?? ''}, or ${stackFiles.join(', ')}; a starter: windlass init ${path}`,
   );
 }
 

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { collect } from '../../client/index.ts';
 import { templateInputSchema, templateTypes, templateTypeSchema } from '../../model/index.ts';
 import type { Source, Template } from '../../model/index.ts';
+import { exampleOfTools } from '../../tools/catalogue.ts';
 import type { Registry } from '../cli.ts';
 import { noOptions } from '../cli.ts';
 import { usageError } from '../exit.ts';
@@ -102,7 +103,7 @@ export function addTemplates({ add, group }: Registry): void {
             { title: 'changed', value: (item) => ago(call, item.updatedAt) },
             { title: 'id', value: (item) => item.id, keep: true },
           ],
-          'No templates. Make one:  windlass template create NAME --type opentofu --directory DIR',
+          `No templates. Make one:  windlass template create NAME --type ${exampleOfTools().type} --directory DIR`,
         );
       },
     },
@@ -136,7 +137,7 @@ export function addTemplates({ add, group }: Registry): void {
       usage: 'create <name>',
       summary: 'Create a template',
       examples: [
-        ['windlass template create VPC --type opentofu --directory ./stacks/vpc', 'from a directory'],
+        [`windlass template create VPC --type ${exampleOfTools().type} --directory ./stacks/vpc`, 'from a directory'],
         [
           'windlass template create shop --type workflow --repository https://git.example.com/shop.git --path deploy',
           'from git',

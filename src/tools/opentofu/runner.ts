@@ -119,8 +119,6 @@ export function createOpenTofuRunner(options: RunnerOptions): StackRunner {
   }
 
   return {
-    types: ['opentofu', 'terraform'],
-
     async prepare(run) {
       const session = await makeReady(run);
       if (hasLeftState(session.directory)) await rescueOrStop(session);

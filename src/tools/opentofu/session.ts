@@ -6,8 +6,10 @@ import { defaultLadder } from '../../process/index.ts';
 import type { StopLadder } from '../../process/index.ts';
 import type { StackRun } from '../runner.ts';
 import { findTool } from '../find-tool.ts';
-import type { ToolName } from '../find-tool.ts';
 import { stackDirectory } from '../work-tree.ts';
+import { opentofu } from './definition.ts';
+import { programOf } from './programs.ts';
+import type { ToolName } from './programs.ts';
 import { providerCache } from './provider-cache.ts';
 import { readStackFacts } from './stack-facts.ts';
 import type { StackFacts } from './stack-facts.ts';
@@ -48,14 +50,19 @@ const ours = [
   'TERRAFORM_CONFIG',
 ];
 
+/** Providers, and what `init` writes. */
+const cacheOf = ({ cacheDirectory }: RunnerOptions): string => join(cacheDirectory, opentofu.cache ?? '');
+
 function cliConfigFile(options: RunnerOptions): string {
-  if (options.cliConfig) return options.cliConfig;
-  const path = join(options.cacheDirectory, 'cli.tfrc');
+  const named = options.paths?.['WINDLASS_TF_CLI_CONFIG'];
+  if (named !== undefined) return named;
+  const cacheDirectory = cacheOf(options);
+  const path = join(cacheDirectory, 'cli.tfrc');
   const text = 'disable_checkpoint = true\n';
   try {
     if (readFileSync(path, 'utf8') === text) return path;
   } catch {
-    mkdirSync(options.cacheDirectory, { recursive: true, mode: 0o700 });
+    mkdirSync(cacheDirectory, { recursive: true, mode: 0o700 });
   }
   writeFileSync(path, text, { mode: 0o644 });
   return path;
@@ -69,7 +76,7 @@ function mirrorsIn(file: string): string[] {
 
 function shownBy(options: RunnerOptions): string[] {
   const file = cliConfigFile(options);
-  return [file, providerCache(options.cacheDirectory, '').shared, ...mirrorsIn(file)];
+  return [file, providerCache(cacheOf(options), '').shared, ...mirrorsIn(file)];
 }
 
 /** Whether `init` runs code of the stack: a program that encrypts its state and plans. */
@@ -146,7 +153,7 @@ export function calmly(session: Session): Session {
 
 /** Reads what lies in the work directory. `prepare` must have been there. */
 export async function openSession(run: StackRun, options: RunnerOptions): Promise<Session> {
-  const tool: ToolName = run.type === 'terraform' ? 'terraform' : 'tofu';
+  const tool = programOf(run.type);
   const toolPath = await findTool(options.tools, tool, run);
   const directory = stackDirectory(run);
   const facts = ownBackend(readStackFacts(directory, tool, backendFile), run);
@@ -169,7 +176,7 @@ export async function openSession(run: StackRun, options: RunnerOptions): Promis
     facts,
     managed,
     environment: toolEnvironment(run, options, facts, managed),
-    cacheDirectory: options.cacheDirectory,
+    cacheDirectory: cacheOf(options),
     shown: shownBy(options),
     ladder: options.ladder ?? defaultLadder,
   };

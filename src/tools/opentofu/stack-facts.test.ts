@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { ToolName } from '../find-tool.ts';
+import type { ToolName } from './programs.ts';
 import { readStackFacts } from './stack-facts.ts';
 
 let root: string;

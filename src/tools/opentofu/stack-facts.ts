@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 import { readLinkedFile, readPlainFile } from '../../process/index.ts';
-import type { ToolName } from '../find-tool.ts';
+import type { ToolName } from './programs.ts';
 import { literalString, parseHcl } from './hcl.ts';
 import type { HclBody } from './hcl.ts';
 

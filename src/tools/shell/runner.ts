@@ -216,7 +216,6 @@ export function createShellRunner(options: RunnerOptions): StackRunner {
   }
 
   return {
-    types: ['shell'],
     async prepare(run) {
       const names: readonly ScriptName[] = ['deploy', 'destroy', 'plan', 'drift'];
       const scripts = names.map((name) => findScript(run, name)).filter((script) => script !== null);

@@ -1,6 +1,11 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { z } from 'zod';
 import type { StackRun, ToolVariable } from '../runner.ts';
+import { shellSettings } from './definition.ts';
+
+/** What a template says to this tool; the rest is for others. */
+const settings = z.object(shellSettings);
 
 export type ScriptName = 'deploy' | 'destroy' | 'plan' | 'drift';
 
@@ -13,11 +18,11 @@ const configured = {
   destroy: 'destroyScript',
   plan: 'planScript',
   drift: 'driftScript',
-} as const satisfies Record<ScriptName, keyof StackRun['config']>;
+} as const satisfies Record<ScriptName, keyof typeof shellSettings>;
 
 /** The stack's script for this; what the template says wins over the file. Null when there is none. */
 export function findScript(run: StackRun, name: ScriptName): Script | null {
-  const text = run.config[configured[name]];
+  const text = settings.parse(run.config)[configured[name]];
   if (text !== undefined && text.trim() !== '') return { kind: 'text', text };
   try {
     return statSync(join(run.sourceDirectory, run.path, `${name}.sh`)).isFile()

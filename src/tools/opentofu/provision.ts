@@ -2,13 +2,20 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { WindlassError } from '../../model/index.ts';
-import type { ToolRecipe } from './acquire.ts';
-import { downloadText, downloadVerified, megabytes } from './download.ts';
-import { buildInModule } from './go.ts';
-import type { Report } from './progress.ts';
-import { lastLines, runProgram } from './programs.ts';
-import { isAtLeast, isExact, satisfies } from './versions.ts';
-import { extractFile } from './zip.ts';
+import {
+  buildInModule,
+  downloadText,
+  downloadVerified,
+  extractFile,
+  isAtLeast,
+  isExact,
+  lastLines,
+  megabytes,
+  runProgram,
+  satisfies,
+} from '../../provision/index.ts';
+import type { ProgramRecipes, Report, ToolRecipe } from '../../provision/index.ts';
+import type { ToolPaths } from '../tool.ts';
 
 const defaultVersion = '1.12.6';
 /** JSON output of `apply`, on which the runner relies. */
@@ -30,7 +37,7 @@ export async function tofuVersionOf(path: string): Promise<string> {
   throw new WindlassError('unavailable', `version answered: ${lastLines(end.stderr || end.stdout, 3) || 'nothing'}`);
 }
 
-export function refuseTofu(version: string, wanted: string | undefined): string | null {
+function refuseTofu(version: string, wanted: string | undefined): string | null {
   if (wanted !== undefined) return satisfies(version, wanted) ? null : `is version ${version}; ${wanted} is wanted`;
   return isAtLeast(version, oldestVersion) ? null : `is version ${version}; ${oldestVersion} or later is needed`;
 }
@@ -69,7 +76,7 @@ async function downloadRelease(version: string, directory: string, report: Repor
 }
 
 /** OpenTofu in the wanted version, or in the one Windlass is tested with. */
-export function tofuRecipe(named: string | null, wanted?: string): ToolRecipe {
+function tofuRecipe(named: string | null, wanted: string | undefined): ToolRecipe {
   const version = wanted === undefined || satisfies(defaultVersion, wanted) ? defaultVersion : wanted;
   return {
     name: 'OpenTofu',
@@ -117,7 +124,7 @@ export function tofuRecipe(named: string | null, wanted?: string): ToolRecipe {
 }
 
 /** Terraform is only ever found: its licence does not let everybody pass it on. */
-export function terraformRecipe(named: string | null, wanted?: string): ToolRecipe {
+function terraformRecipe(named: string | null, wanted: string | undefined): ToolRecipe {
   return {
     name: 'Terraform',
     wanted,
@@ -130,5 +137,12 @@ export function terraformRecipe(named: string | null, wanted?: string): ToolReci
       wanted === undefined || satisfies(found, wanted) ? null : `is version ${found}; ${wanted} is wanted`,
     sources: [],
     hint: `install Terraform${wanted ? ` ${wanted}` : ''} and put it on PATH, or set WINDLASS_TERRAFORM to it; a template of type opentofu needs neither`,
+  };
+}
+
+export function programRecipes(paths: ToolPaths): ProgramRecipes {
+  return {
+    tofu: (wanted) => tofuRecipe(paths['WINDLASS_TOFU'] ?? null, wanted),
+    terraform: (wanted) => terraformRecipe(paths['WINDLASS_TERRAFORM'] ?? null, wanted),
   };
 }

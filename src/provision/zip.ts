@@ -2,7 +2,7 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { createInflateRaw } from 'node:zlib';
-import { WindlassError } from '../../model/index.ts';
+import { WindlassError } from '../model/index.ts';
 
 interface ZipEntry {
   readonly name: string;

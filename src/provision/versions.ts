@@ -1,4 +1,4 @@
-import { WindlassError } from '../../model/index.ts';
+import { WindlassError } from '../model/index.ts';
 
 /** `1.12.6` -> [1, 12, 6]; what follows a dash or plus is left out. */
 function parts(version: string): number[] {

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { WindlassError } from '../../model/index.ts';
+import { WindlassError } from '../model/index.ts';
 import type { Report } from './progress.ts';
 import { reportWhile } from './progress.ts';
 import { findOnPath, isExecutable, lastLines, runProgram } from './programs.ts';

@@ -1,7 +1,7 @@
 import { chmod, mkdir, readFile, readdir, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { WindlassError, messageOf } from '../../model/index.ts';
+import { WindlassError, messageOf } from '../model/index.ts';
 import { megabytes, sha256Of } from './download.ts';
 import { isExecutable } from './programs.ts';
 

