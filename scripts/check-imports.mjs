@@ -1,8 +1,10 @@
 // Checks what docs/architecture.md promises: imports point down, a room is entered by its door (index.ts) alone, all SQL is
-// in the store, the workflow bundle carries neither zod nor Node, and no file grows past what one can read.
+// in the store, no tool is named outside its folder, the workflow bundle carries neither zod nor Node, and no file grows past
+// what one can read.
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { checkToolNames } from './tool-names.mjs';
 
 const root = process.argv[2] ?? join(dirname(fileURLToPath(import.meta.url)), '..');
 const longestFile = 450;
@@ -143,6 +145,7 @@ function checkQueries(file, text) {
 }
 
 const modules = new Map();
+const texts = new Map();
 for (const file of ['src', 'test', 'bench'].flatMap(sourcesIn)) {
   const text = readFileSync(join(root, file), 'utf8');
   const lines = text.split('\n').length - 1;
@@ -150,6 +153,7 @@ for (const file of ['src', 'test', 'bench'].flatMap(sourcesIn)) {
   if (lines > longest) problems.push(`${file}: ${lines} lines; more than ${longest} is several things in one file`);
   if (!file.endsWith('.ts')) continue;
   modules.set(file, importsOf(text));
+  texts.set(file, text);
   checkQueries(file, text);
 }
 
@@ -239,6 +243,7 @@ function checkWorkflowBundle() {
 }
 
 checkWorkflowBundle();
+problems.push(...checkToolNames(texts, isTest));
 for (const [file, imports] of modules) for (const found of imports) checkImport(file, found);
 
 if (problems.length > 0) {

@@ -57,3 +57,35 @@ it('a room is entered by its door, and imports point down', () => {
   expect(said).toContain('src/store/events.ts:1: store imports operations, which does not stand below it');
   expect(code).toBe(1);
 });
+
+describe('no tool is named outside its folder', () => {
+  const helm = {
+    'src/tools/helm/definition.ts': "export const helm = { name: 'helm', types: ['helm', 'chart'] };\n",
+    'src/tools/shell/definition.ts': "export const shell = { name: 'shell', types: ['shell'] };\n",
+  };
+
+  it.each([
+    ['a text', "export const type = 'helm';\n", 'helm'],
+    ['a word in a text', "export const hint = 'install helm first';\n", 'helm'],
+    ['an identifier', 'export const helmVersion = 3;\n', 'helm'],
+    ['a variable of the environment', "export const variable = 'WINDLASS_HELM';\n", 'helm'],
+    ['a type that is not called as its tool', "export const isChart = (type: string) => type === 'chart';\n", 'chart'],
+    ['a usual word that is a type', "export const isShell = (type: string) => type === 'shell';\n", 'shell'],
+  ])('%s is refused', (_what, text, name) => {
+    const { code, said } = check({ ...helm, 'src/node/kinds/stack.ts': `export const one = 1;\n${text}` });
+    expect(said).toContain(`src/node/kinds/stack.ts:2: names the tool ${name};`);
+    expect(code).toBe(1);
+  });
+
+  it('comments, tests, other meanings of a usual word and its own folder are left alone', () => {
+    const { code, said } = check({
+      ...helm,
+      'src/tools/helm/runner.ts': "export const program = 'helm';\n",
+      'src/tools/catalogue.ts': "import { helm } from './helm/definition.ts';\nexport const tools = [helm];\n",
+      'src/cli/text.ts': "/** As helm does. */\nexport const shellQuote = 'for a shell'; // not helm's\n",
+      'src/cli/text.test.ts': "it('quotes for helm', () => undefined);\n",
+    });
+    expect(said).not.toContain('names the tool');
+    expect(code).toBe(0);
+  });
+});

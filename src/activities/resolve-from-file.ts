@@ -2,7 +2,7 @@
 import { checkAgainstProject, isLast, selectForDeploy, selectForPlan, unknownAliases } from '../definition/index.ts';
 import type { Choice, SelectableNode } from '../definition/index.ts';
 import type { NodeDefinition, NodeSnapshot, PartialRun } from '../model/index.ts';
-import { kindOf, newId, WindlassError } from '../model/index.ts';
+import { needsTool, newId, WindlassError } from '../model/index.ts';
 import { expectNodes, listTemplateNames, loadPastNodes, upsertSubEnvironments } from '../store/index.ts';
 import type { KnownEnvironment, NewNode, RunRow } from '../store/index.ts';
 import { variableProblems } from './check-variables.ts';
@@ -97,10 +97,10 @@ export async function resolveFromFile(
   // One stack alone, or a disabled node that was asked for by its name.
   const toRun = new Set(selection.nodes.flatMap((node) => (node.action === 'keep' ? [] : [node.alias])));
   for (const [alias, { template: own }] of prepared)
-    if (toRun.has(alias) && kindOf(own.type) !== 'approval') deps.runners.get(own.type);
+    if (toRun.has(alias) && needsTool(own.type)) deps.runners.get(own.type);
   const stacks = nodes.flatMap((node): CheckedStack[] => {
     const snapshot = prepared.get(node.alias)?.snapshot;
-    if (snapshot === undefined || kindOf(snapshot.type) !== 'stack') return [];
+    if (snapshot === undefined || !needsTool(snapshot.type)) return [];
     return [{ node, snapshot, runs: toRun.has(node.alias), credentials: read.credentialsFor(snapshot.source) }];
   });
   refuse(

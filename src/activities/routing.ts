@@ -1,8 +1,7 @@
 /** Where each node of a run is done: by our workers, where records are kept, or by a runner pool. */
 import { nearest, quote } from '../definition/index.ts';
 import type { Problem, RunNode } from '../model/index.ts';
-import { kindOf, poolQueue, taskQueues } from '../model/index.ts';
-import { performers } from '../node/index.ts';
+import { needsTool, poolQueue, taskQueues } from '../model/index.ts';
 import { listPoolNames, poolSettings } from '../store/index.ts';
 import type { NewNode, RunRow } from '../store/index.ts';
 import type { ResolveDeps } from './deps.ts';
@@ -31,7 +30,6 @@ function withQueue({ run: known, snapshot }: NewNode, pool: string | undefined):
   const { taskQueue: _before, ...run } = known;
   if (run.action === 'keep') return run;
   // What needs no tool is done where records are kept.
-  if (snapshot !== null && performers[kindOf(snapshot.type)] !== undefined)
-    return { ...run, taskQueue: taskQueues.orchestration };
+  if (snapshot !== null && !needsTool(snapshot.type)) return { ...run, taskQueue: taskQueues.orchestration };
   return pool === undefined ? run : { ...run, taskQueue: poolQueue(pool) };
 }

@@ -1,5 +1,5 @@
 import type { NodeType, Problem, TemplateType, WorkflowDefinition } from '../model/index.ts';
-import { kindOf } from '../model/index.ts';
+import { needsTool } from '../model/index.ts';
 import { positionOf } from './positions.ts';
 import { makeProblemList } from './problems.ts';
 import { listed, nearest, quote } from './text.ts';
@@ -34,7 +34,7 @@ export function checkAgainstProject(
     const of = `sub-environment ${quote(node.alias)}`;
     // What is disabled is left as it is.
     const cannotRun = (type: NodeType): boolean =>
-      !node.disabled && kindOf(type) !== 'approval' && !(options.runnable as readonly NodeType[]).includes(type);
+      !node.disabled && needsTool(type) && !options.runnable.includes(type);
     const runs = `it runs ${listed(options.runnable, 'and')}`;
     if (inline !== undefined && cannotRun(inline.type)) {
       problems.add(

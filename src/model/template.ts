@@ -36,8 +36,17 @@ export function kindOf(type: NodeType): NodeKind {
   }
 }
 
-/** Whether a tool runs nodes of this type; all others have nothing but their records. */
-export const needsTool = (type: NodeType): boolean => kindOf(type) === 'stack';
+/** Kinds that have nothing but their records: no tool runs for them, and each has a performer in node/kinds/. */
+export const kindsWithoutTool = ['approval'] as const satisfies readonly NodeKind[];
+export type KindWithoutTool = (typeof kindsWithoutTool)[number];
+
+/** Whether a tool has to run a node of this type: one that is known, or else the run is refused. */
+export function needsTool(type: NodeType): boolean {
+  return !(kindsWithoutTool as readonly NodeKind[]).includes(kindOf(type));
+}
+
+/** Types of nodes that no tool runs for. */
+export const typesWithoutTool: readonly NodeType[] = nodeTypes.filter((type) => !needsTool(type));
 
 export const gitSourceSchema = z
   .strictObject({

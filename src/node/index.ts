@@ -2,7 +2,6 @@ export { nodeKeyOf, takesDown } from './call.ts';
 export type { NodeDeps } from './call.ts';
 export { callerOf, createRunActivities } from './activity.ts';
 export { forHistory, historyMessage } from './history.ts';
-export { performers } from './kinds/index.ts';
 export type {
   BegunCall,
   BoundsVerdict,

@@ -1,14 +1,13 @@
 import { ApplicationFailure, CompleteAsyncError } from '@temporalio/activity';
 import { Masker } from '../masking/index.ts';
 import type { NodeBegin, NodeOutcome, RunNodeInput } from '../model/index.ts';
-import { kindOf } from '../model/index.ts';
 import { LeftRunningError } from '../process/index.ts';
 import { ToolError } from '../tools/index.ts';
 import { nodeKeyOf } from './call.ts';
 import type { NodeCall, NodeDeps } from './call.ts';
 import { fail } from './ending.ts';
 import type { Caller, NodeHost, NodeRecords } from './host.ts';
-import { performers } from './kinds/index.ts';
+import { performerOf } from './kinds/index.ts';
 import { openLog } from './log-writer.ts';
 import { openCall, tidyUp } from './open-call.ts';
 import type { StartedCall } from './open-call.ts';
@@ -41,7 +40,7 @@ export async function runNode(
     const begun = await host.begin(input, caller);
     if (begun.status === 'over') return begun.outcome;
     const { begin, records } = begun;
-    const perform = begin.snapshot === null ? undefined : performers[kindOf(begin.snapshot.type)];
+    const perform = begin.snapshot === null ? undefined : performerOf(begin.snapshot.type);
     const left = begin.journal?.open === true ? begin.journal : null;
     if (input.mode === 'settle' && left === null) return await settled(records, begin);
     if (perform !== undefined) return await inNodeSpan(input, begin, () => perform({ input, begin, records }));

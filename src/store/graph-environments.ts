@@ -10,10 +10,11 @@ import {
   nodeSnapshotSchema,
   nodeStatuses,
   nodeTypeSchema,
+  typesWithoutTool,
 } from '../model/index.ts';
 import type { Db } from './database.ts';
 import { toJson } from './json.ts';
-import { oneOf } from './lists.ts';
+import { noneOf, oneOf } from './lists.ts';
 
 const liveNodeSchema = z.object({
   id: z.string(),
@@ -101,7 +102,7 @@ export async function tallyNodes(db: Db, parentId: string): Promise<NodeTally> {
       count(*) FILTER (WHERE status = 'inactive')::int AS destroyed,
       count(*) FILTER (WHERE ${oneOf(sql`status`, emptyEnvironmentStatuses)} AND NOT expected)::int AS unwanted
     FROM environments WHERE parent_id = ${parentId} AND NOT detached AND NOT archived
-      AND COALESCE(inline_template ->> 'type', '') <> 'approval'`.execute(db);
+      AND ${noneOf(sql`COALESCE(inline_template ->> 'type', '')`, typesWithoutTool)}`.execute(db);
   return rows[0] ?? { total: 0, active: 0, failed: 0, destroyed: 0, unwanted: 0 };
 }
 

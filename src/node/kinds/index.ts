@@ -1,8 +1,14 @@
-import type { NodeKind } from '../../model/index.ts';
+import type { KindWithoutTool, NodeKind, NodeType } from '../../model/index.ts';
+import { kindOf } from '../../model/index.ts';
 import { performApproval } from './approval.ts';
 import type { PerformNode } from './kind.ts';
 
-/** Kinds of nodes that need no tool. `stack` is run by the runners; the rest cannot be run by this version. */
-export const performers: Readonly<Partial<Record<NodeKind, PerformNode>>> = {
+const performers: Readonly<Record<KindWithoutTool, PerformNode>> = {
   approval: performApproval,
 };
+
+/** Who does what a node of this type does; undefined when a tool does. */
+export function performerOf(type: NodeType): PerformNode | undefined {
+  const listed: Readonly<Partial<Record<NodeKind, PerformNode>>> = performers;
+  return listed[kindOf(type)];
+}
