@@ -1,7 +1,7 @@
 /** The server's side of runner pools: a pool's token opens the records of the nodes that it is given, and nothing else. */
 import { ApplicationFailure } from '@temporalio/activity';
 import express from 'express';
-import type { Request, Response, Router } from 'express';
+import type { Request, RequestHandler, Response, Router } from 'express';
 import { WindlassError } from '../model/index.ts';
 import type { NodeKey } from '../model/index.ts';
 import type { NodeHost, NodeRecords } from '../node/index.ts';
@@ -79,11 +79,26 @@ function withoutKey<T extends { readonly key: NodeKey }>(input: T): Omit<T, 'key
 export function nodeHostRouter(access: PoolAccess): Router {
   const handlers = handlersOf(access);
   const router = express.Router();
-  router.post('/:method', express.json({ limit: largestBodyBytes, type: () => true }), async (request, response) => {
-    const pool = await access.authenticate(tokenOf(request), request.socket.remoteAddress ?? '');
+  /** Before a byte of the body is read: it may be as large as a plan. */
+  const check: RequestHandler<{ method: string }, unknown, unknown, unknown, { pool: string }> = async (
+    request,
+    response,
+    next,
+  ) => {
+    try {
+      response.locals.pool = await access.authenticate(tokenOf(request), request.socket.remoteAddress ?? '');
+    } catch (error) {
+      // What is still to come of the body is not waited for either.
+      response.set('connection', 'close');
+      throw error;
+    }
+    next();
+  };
+  const read = express.json({ limit: largestBodyBytes, type: () => true });
+  router.post('/:method', check, read, async (request, response) => {
     const { method } = request.params;
     if (!isMethod(method)) throw new WindlassError('notFound', `there is no method "${method.slice(0, 100)}" here`);
-    await answer(handlers, { pool, method, body: request.body }, response);
+    await answer(handlers, { pool: response.locals.pool, method, body: request.body }, response);
   });
   return router;
 }
@@ -113,7 +128,7 @@ async function answer<M extends Method>(
   }
 }
 
-function tokenOf(request: Request): string {
+function tokenOf(request: Pick<Request, 'headers'>): string {
   const [scheme, token] = (request.headers.authorization ?? '').split(' ', 2);
   if (scheme?.toLowerCase() === 'bearer' && token) return token;
   throw new WindlassError('unauthenticated', 'the token of a runner pool is missing', {
