@@ -3,10 +3,12 @@ import { join } from 'node:path';
 import type { Deployment, Environment, NewRunnerPool, Page, RunnerPool } from '../src/model/index.ts';
 import { startCluster } from './support/cluster.ts';
 import type { TestCluster } from './support/cluster.ts';
-import { beforeEnd, makeProject, node, nodeAt, unique } from './support/project.ts';
+import { closeGate, gatedStack, isAtGate, openGates } from './support/gates.ts';
+import { beforeEnd, makeEnvironment, makeProject, node, nodeAt, unique } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
 import { buildDist, processesOf, tailOf } from './support/processes.ts';
 import type { TestProcess } from './support/processes.ts';
+import { until } from './support/until.ts';
 import type { TestClient } from './support/windlass.ts';
 
 let cluster: TestCluster;
@@ -166,6 +168,48 @@ it('the token of one pool opens no job, secret or state of another, and a rotate
   expect((await ask('wlp_nothing', 'beat', { id: 'wrk_1' })).status).toBe(401);
   cluster.startPoolWorker({ name: others.name, token: rotated.token }, 'pool-rotated');
   expect((await client().ended(run.id)).status).toBe('succeeded');
+});
+
+it('fails for a broken input as a node on our own worker does', async () => {
+  newProject();
+  const { name, token } = await makePool('same');
+  project.stack('vpc');
+  project.stack('db', { inputs: ['from'] });
+  const definition = {
+    vpc: node('vpc'),
+    db: node('db', { needs: ['vpc'], inputs: { from: '${environments.vpc.outputs.nowhere}' } }),
+  };
+  cluster.startPoolWorker({ name, token });
+  const onPool = await makeEnvironmentOn(name, definition);
+  const onOurs = await makeEnvironment(client(), project);
+  const errorOf = async ({ id }: Environment): Promise<unknown> => {
+    const run = await client().run(id);
+    expect([run.status, await client().statuses(run.id)]).toEqual(['failed', { vpc: 'succeeded', db: 'failed' }]);
+    return (await client().nodes(run.id)).find(({ alias }) => alias === 'db')?.error;
+  };
+  const error = await errorOf(onPool);
+  expect(error).toMatchObject({ class: 'definition', message: expect.stringContaining('nowhere') });
+  expect(error).toEqual(await errorOf(onOurs));
+});
+
+it('goes on when the API is killed while a tool applies, and applies nothing twice', async () => {
+  newProject();
+  const { name, token } = await makePool('api-killed');
+  gatedStack(project, 'slow');
+  project.stack('app');
+  closeGate(project, 'create');
+  const environment = await makeEnvironmentOn(name, { slow: node('slow'), app: node('app', { needs: ['slow'] }) });
+  const worker = cluster.startPoolWorker({ name, token });
+  const run = await client().start(environment.id);
+  await beforeEnd(client(), run, () => isAtGate(project, 'create'));
+  await cluster.api.kill();
+  // The worker has called it in vain before it is there again.
+  await until(() => tailOf(worker.logFile).includes('the server hears nothing of this worker'));
+  await cluster.startApi();
+  openGates(project);
+  const ended = await client().ended(run.id);
+  if (ended.status !== 'succeeded') throw new Error(describe(ended, await client().nodes(run.id), cluster.workers));
+  expect([project.lines('slow'), project.lines('app')]).toEqual([['apply'], ['apply']]);
 });
 
 it('a pool that is not there is named before anything runs, and one that works is not deleted', async () => {

@@ -162,7 +162,8 @@ export function createApi(options: ApiOptions): Express {
     },
     stateRouter(state, { onError: (error) => log.error({ reason: reasonOf(error) }, 'state request failed') }),
   );
-  if (options.pools !== undefined) app.use(nodeHostPath, nodeHostRouter(options.pools));
+  const onError = (error: unknown): void => log.error({ err: error }, 'a request of a runner pool failed');
+  if (options.pools !== undefined) app.use(nodeHostPath, nodeHostRouter(options.pools, { onError }));
   if (options.openPayloads) {
     const origin = temporalUrl === null ? null : new URL(temporalUrl).origin;
     app.use(codecRouter({ open: options.openPayloads, origin, authenticate }));

@@ -1,11 +1,10 @@
 /** The records of nodes behind the API of a server: what a worker without a database works with. */
 import { ApplicationFailure } from '@temporalio/activity';
-import { z } from 'zod';
-import { errorClasses, errorCodes, messageOf, problemSchema, WindlassError } from '../model/index.ts';
-import type { ErrorCode, NodeKey } from '../model/index.ts';
+import { messageOf, WindlassError } from '../model/index.ts';
+import type { NodeKey } from '../model/index.ts';
 import { nodeKeyOf } from '../node/index.ts';
 import type { NodeHost, NodeRecords, WorkerIdentity } from '../node/index.ts';
-import { methods, nodeHostPath } from './protocol.ts';
+import { failureSchema, methods, nodeHostPath } from './protocol.ts';
 import type { Answered, Method, Sent } from './protocol.ts';
 
 export interface HttpHostOptions {
@@ -15,17 +14,7 @@ export interface HttpHostOptions {
   readonly token: string;
 }
 
-/** What the server refuses for good, so that a call is not tried again. */
-export const refusedStatus = 403;
 const timeoutMs = 60_000;
-
-const problemBody = z.object({
-  code: z.string(),
-  title: z.string(),
-  hint: z.string().nullish(),
-  class: z.enum(errorClasses).optional(),
-  problems: z.array(problemSchema).nullish(),
-});
 
 export interface HttpHost extends NodeHost {
   /** Says that a worker of the pool starts, lives, or leaves in good order. */
@@ -41,7 +30,7 @@ export function createHttpHost({ url, token }: HttpHostOptions): HttpHost {
     const text = await response.text().catch((error: unknown) => {
       throw away(error);
     });
-    if (!response.ok) throw problemOf(response.status, text);
+    if (!response.ok) throw errorOf(response.status, text);
     return methods[method].output.parse(JSON.parse(text)) as Answered<M>;
   }
   return {
@@ -103,17 +92,20 @@ function away(error: unknown): WindlassError {
   return new WindlassError('unavailable', `the server cannot be reached: ${messageOf(error)}`, { cause: error });
 }
 
-function problemOf(status: number, text: string): Error {
-  const parsed = problemBody.safeParse(safeJson(text));
-  if (!parsed.success) return away(new Error(`it answered with the status ${status}`));
-  const { code, title, hint, problems } = parsed.data;
-  if (status === refusedStatus && code === 'refused') return ApplicationFailure.nonRetryable(title, 'refused');
-  if (status >= 500 && code !== 'internal') return away(new Error(title));
-  return new WindlassError(Object.hasOwn(errorCodes, code) ? (code as ErrorCode) : 'internal', title, {
-    ...(hint ? { hint } : {}),
-    ...(problems ? { problems } : {}),
-    ...(parsed.data.class === undefined ? {} : { class: parsed.data.class }),
-  });
+function errorOf(status: number, text: string): Error {
+  const parsed = failureSchema.safeParse(safeJson(text));
+  if (!parsed.success) {
+    const reason = `it answered ${status} ${text.slice(0, 300)}`.trim();
+    // As whatever stands in front of a server says it when that is not there.
+    if (status >= 500) return away(new Error(reason));
+    return new WindlassError('internal', `the server does not understand this worker: ${reason}`, {
+      hint: 'a worker has to be of the same version as its server, and reach it without anything that answers for it',
+    });
+  }
+  const { code, message, ...rest } = parsed.data;
+  return code === 'refused'
+    ? ApplicationFailure.nonRetryable(message, 'refused')
+    : new WindlassError(code, message, rest);
 }
 
 function safeJson(text: string): unknown {

@@ -1,7 +1,9 @@
 /** What the workers of a runner pool and the server say to each other: one call with JSON for each method of NodeHost. */
 import { z } from 'zod';
-import type { EffectiveVariable, NodeOutcome } from '../model/index.ts';
+import type { EffectiveVariable, ErrorCode, NodeOutcome } from '../model/index.ts';
 import {
+  errorClasses,
+  errorCodes,
   journalSchema,
   newLogChunkSchema,
   nodeActions,
@@ -9,6 +11,7 @@ import {
   nodeEndingSchema,
   nodeKeySchema,
   planSchema,
+  problemSchema,
   runErrorSchema,
   stages,
   stateUnverifiedSchema,
@@ -146,6 +149,19 @@ export const methods = {
     output: z.object({ lockId: z.string().nullable() }),
   },
 } as const satisfies Record<string, { readonly input: z.ZodType; readonly output: z.ZodType }>;
+
+/** Says that the records do not bear out what was asked; the call is not tried again. */
+export const refusedStatus = 403;
+
+/** Why a call came to nothing, whole, so that a node fails on a pool as it does on a worker of the server's own. */
+export const failureSchema = z.object({
+  code: z.enum(['refused', ...(Object.keys(errorCodes) as ErrorCode[])]),
+  message: z.string(),
+  class: z.enum(errorClasses),
+  hint: z.string().optional(),
+  problems: z.array(problemSchema).optional(),
+});
+export type Failure = z.infer<typeof failureSchema>;
 
 export type Method = keyof typeof methods;
 export type Sent<M extends Method> = z.input<(typeof methods)[M]['input']>;

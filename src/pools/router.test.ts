@@ -1,9 +1,11 @@
 import { request as startRequest } from 'node:http';
 import type { ClientRequest, IncomingMessage, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { ApplicationFailure } from '@temporalio/activity';
 import express from 'express';
-import type { ErrorRequestHandler } from 'express';
+import type { Express } from 'express';
 import { WindlassError } from '../model/index.ts';
+import { createHttpHost } from './http-host.ts';
 import { nodeHostPath } from './protocol.ts';
 import { nodeHostRouter } from './router.ts';
 import type { PoolAccess } from './router.ts';
@@ -28,18 +30,21 @@ const access: PoolAccess = {
   isOf: unused,
 };
 
-/** The router behind the simplest application, which answers errors with their status. */
-async function serve(pools: PoolAccess): Promise<number> {
-  const app = express();
-  app.use(nodeHostPath, nodeHostRouter(pools));
-  const onError: ErrorRequestHandler = (thrown: unknown, _request, response, _next) =>
-    void response.status(thrown instanceof WindlassError ? thrown.status : 500).end();
-  app.use(onError);
+/** What the server has said it did not foresee. */
+const unforeseen: unknown[] = [];
+
+async function listen(app: Express): Promise<number> {
   const server = await new Promise<Server>((resolve) => {
     const started = app.listen(0, '127.0.0.1', () => resolve(started));
   });
   servers.push(server);
   return (server.address() as AddressInfo).port;
+}
+
+function serve(pools: PoolAccess): Promise<number> {
+  const app = express();
+  app.use(nodeHostPath, nodeHostRouter(pools, { onError: (error) => void unforeseen.push(error) }));
+  return listen(app);
 }
 
 afterAll(() => {
@@ -84,4 +89,55 @@ it('reads the body of a pool that it knows', async () => {
   let text = '';
   for await (const part of response) text += String(part);
   expect([response.statusCode, text]).toEqual([200, '{"known":true}']);
+});
+
+const hostAt = (port: number) => createHttpHost({ url: `http://127.0.0.1:${port}`, token: goodToken });
+const failing = (error: Error): Promise<number> => serve({ ...access, beat: () => Promise.reject(error) });
+const heard = async (port: number): Promise<unknown> =>
+  hostAt(port)
+    .beat('wrk_1')
+    .catch((error: unknown) => error);
+
+it('tells a worker why a call came to nothing, whole', async () => {
+  const problems = [{ message: '"db" makes no output "port"', path: 'inputs.port' }];
+  const error = new WindlassError('invalidDefinition', 'an input cannot be read', {
+    class: 'definition',
+    hint: 'check the output',
+    problems,
+  });
+  const { message, code, class: errorClass, hint } = error;
+  const told = await heard(await failing(error));
+  expect(told).toBeInstanceOf(WindlassError);
+  expect(told).toMatchObject({ message, code, class: errorClass, hint, problems });
+  const refused = await heard(await failing(ApplicationFailure.nonRetryable('not of this pool', 'refused')));
+  expect(refused).toMatchObject({ name: 'ApplicationFailure', type: 'refused', message: 'not of this pool' });
+});
+
+it('keeps what nobody foresaw to its own log', async () => {
+  const error = new Error('the password of the database is pass');
+  const told = await heard(await failing(error));
+  expect(told).toMatchObject({ code: 'internal', class: 'internal' });
+  expect(String(told)).not.toContain('pass');
+  expect(unforeseen).toContain(error);
+});
+
+it('takes an answer of something else for a server that is away, unless it says that the worker is wrong', async () => {
+  const answering = (status: number): Promise<number> =>
+    listen(express().use((_request, response) => void response.status(status).send('<html>a gateway</html>')));
+  const away = await answering(502);
+  expect(hostAt(away).isAway(await heard(away))).toBe(true);
+  const wrong = await answering(404);
+  const told = await heard(wrong);
+  expect(told).toMatchObject({ name: 'WindlassError', code: 'internal' });
+  expect(String(told)).toContain('404');
+  expect(hostAt(wrong).isAway(told)).toBe(false);
+  const nobody = hostAt(1);
+  expect(nobody.isAway(await nobody.beat('wrk_1').catch((error: unknown) => error))).toBe(true);
+});
+
+it('says that a body is no JSON instead of failing', async () => {
+  const port = await serve(access);
+  const { call, answer } = begin(port, goodToken, 1);
+  call.end('{');
+  expect((await answer).statusCode).toBe(400);
 });

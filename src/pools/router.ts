@@ -1,13 +1,12 @@
 /** The server's side of runner pools: a pool's token opens the records of the nodes that it is given, and nothing else. */
 import { ApplicationFailure } from '@temporalio/activity';
 import express from 'express';
-import type { Request, RequestHandler, Response, Router } from 'express';
-import { WindlassError } from '../model/index.ts';
+import type { ErrorRequestHandler, Request, RequestHandler, Response, Router } from 'express';
+import { errorCodes, WindlassError } from '../model/index.ts';
 import type { NodeKey } from '../model/index.ts';
 import type { NodeHost, NodeRecords } from '../node/index.ts';
-import { refusedStatus } from './http-host.ts';
-import { isMethod, largestBodyBytes, methods } from './protocol.ts';
-import type { Answered, Method, Received } from './protocol.ts';
+import { isMethod, largestBodyBytes, methods, refusedStatus } from './protocol.ts';
+import type { Answered, Failure, Method, Received } from './protocol.ts';
 
 /** What a server does for the workers of a pool. */
 export interface PoolAccess {
@@ -75,8 +74,13 @@ function withoutKey<T extends { readonly key: NodeKey }>(input: T): Omit<T, 'key
   return rest;
 }
 
-/** Errors are left to the error handler of the application, apart from refusals, which only workers are told. */
-export function nodeHostRouter(access: PoolAccess): Router {
+export interface NodeHostRouterOptions {
+  /** Told what nobody foresaw; the worker hears only that it happened. */
+  readonly onError: (error: unknown) => void;
+}
+
+/** The methods of the protocol. Their errors are answered here, as workers read them. */
+export function nodeHostRouter(access: PoolAccess, { onError }: NodeHostRouterOptions): Router {
   const handlers = handlersOf(access);
   const router = express.Router();
   /** Before a byte of the body is read: it may be as large as a plan. */
@@ -100,7 +104,28 @@ export function nodeHostRouter(access: PoolAccess): Router {
     if (!isMethod(method)) throw new WindlassError('notFound', `there is no method "${method.slice(0, 100)}" here`);
     await answer(handlers, { pool: response.locals.pool, method, body: request.body }, response);
   });
+  const answerFailure: ErrorRequestHandler = (thrown: unknown, _request, response, _next) => {
+    const failure = failureOf(thrown);
+    if (failure.code === 'internal') onError(thrown);
+    response.status(failure.code === 'refused' ? refusedStatus : errorCodes[failure.code].status).json(failure);
+  };
+  router.use(answerFailure);
   return router;
+}
+
+function failureOf(thrown: unknown): Failure {
+  if (thrown instanceof ApplicationFailure && thrown.type === 'refused')
+    return { code: 'refused', message: thrown.message, class: 'internal' };
+  const { code, message, class: errorClass, hint, problems } = toWindlassError(thrown);
+  return { code, message, class: errorClass, hint, ...(problems === undefined ? {} : { problems: [...problems] }) };
+}
+
+function toWindlassError(thrown: unknown): WindlassError {
+  if (thrown instanceof WindlassError) return thrown;
+  // As the reader of bodies throws: the sender's fault.
+  if (thrown instanceof Error && 'status' in thrown && typeof thrown.status === 'number' && thrown.status < 500)
+    return new WindlassError(thrown.status === 413 ? 'tooLarge' : 'invalidInput', `the body: ${thrown.message}`);
+  return new WindlassError('internal', 'the server failed for a reason of its own', { hint: 'its log says which' });
 }
 
 interface HostCall<M extends Method> {
@@ -120,12 +145,7 @@ async function answer<M extends Method>(
       problems: parsed.error.issues.map((issue) => ({ path: issue.path.join('.'), message: issue.message })),
       hint: 'a worker has to be of the same version as its server',
     });
-  try {
-    response.json(await handlers[method](pool, parsed.data as Received<M>));
-  } catch (error) {
-    if (!(error instanceof ApplicationFailure) || error.type !== 'refused') throw error;
-    response.status(refusedStatus).json({ code: 'refused', title: error.message });
-  }
+  response.json(await handlers[method](pool, parsed.data as Received<M>));
 }
 
 function tokenOf(request: Pick<Request, 'headers'>): string {
