@@ -127,5 +127,5 @@ export function createClient(server: Server): Client {
   const groups: Record<string, Record<string, unknown>> = {};
   for (const { group, name, route } of routesOf(contract)) (groups[group] ??= {})[name] = methodOf(server, route);
   // The table and its type are made from the same contract.
-  return { url: server.url, ...groups } as unknown as Client;
+  return { url: server.url, ...groups } as Client;
 }

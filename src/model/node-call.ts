@@ -10,11 +10,9 @@ import {
   resourceActions,
   stages,
 } from './deployment.ts';
-import type { Plan } from './deployment.ts';
-import type { RunError } from './errors.ts';
 import { environmentStatuses, nodeStatuses } from './status.ts';
 import { environmentLockSchema, environmentSettingsSchema } from './environment.ts';
-import { runErrorSchema } from './problem.ts';
+import { problemSchema, runErrorSchema } from './problem.ts';
 
 /** One node of a run, or what undoes it. */
 export const nodeKeySchema = z.strictObject({
@@ -27,7 +25,7 @@ export type NodeKey = z.infer<typeof nodeKeySchema>;
 /** Evidence about the call of a tool, written before the tool starts; see docs/architecture.md, "Recovery". */
 export const journalSchema = z.object({
   open: z.boolean(),
-  stage: z.string(),
+  stage: z.enum(stages),
   changes: z.boolean(),
   workerId: z.string(),
   host: z.string(),
@@ -112,23 +110,26 @@ const resourceChangeSchema = z.object({
   address: z.string().max(2000),
   type: z.string().max(500),
   action: z.enum(resourceActions),
-  before: z.json().optional(),
-  after: z.json().optional(),
-  planned: z.json().optional(),
+  before: z.unknown().optional(),
+  after: z.unknown().optional(),
+  planned: z.unknown().optional(),
 });
 
 /** A plan as it crosses a border. */
 export const planSchema = z.object({
   counts: changeCountsSchema,
   hasChanges: z.boolean(),
-  resources: z.array(resourceChangeSchema).max(100_000),
+  resources: z.array(resourceChangeSchema).max(100_000).readonly(),
   state: z.object({ serial: z.number(), lineage: z.string() }).nullable(),
 });
+
+/** Why a node failed, as it crosses a border. */
+export const nodeErrorSchema = runErrorSchema.extend({ problems: z.array(problemSchema).readonly().optional() });
 
 /** A node's ending, or a wait within its run, with the consequences for its environment. */
 export const nodeEndingSchema = z.object({
   status: z.enum(nodeStatuses),
-  error: runErrorSchema.optional(),
+  error: nodeErrorSchema.optional(),
   reason: z.object({ kind: z.string(), alias: z.string().optional(), message: z.string() }).optional(),
   plan: planSchema.nullish(),
   changedOutputs: z.boolean().optional(),
@@ -150,10 +151,7 @@ export const nodeEndingSchema = z.object({
     })
     .optional(),
 });
-export type NodeEnding = Omit<z.infer<typeof nodeEndingSchema>, 'error' | 'plan'> & {
-  readonly error?: RunError | undefined;
-  readonly plan?: Plan | null | undefined;
-};
+export type NodeEnding = z.infer<typeof nodeEndingSchema>;
 
 export const newLogChunkSchema = z.object({
   stage: z.enum(stages),

@@ -4,17 +4,15 @@
  */
 import type {
   EffectiveVariable,
-  ErrorClass,
   Journal,
   NewLogChunk,
   NodeBegin,
   NodeEnding,
-  NodeKey,
   NodeOutcome,
-  NodeSnapshot,
   Plan,
   RunError,
   RunNodeInput,
+  Stage,
   StateUnverified,
 } from '../model/index.ts';
 import type { EnvelopeAnswer } from '../definition/index.ts';
@@ -139,7 +137,7 @@ export interface NodeRecords {
   /** Resolves the values and makes what the call needs, unless it has nothing to do or has to wait. */
   open(call: { readonly mode: RunNodeInput['mode'] }): Promise<Opening>;
   /** Makes a stage and its evidence durable before the stage's first process starts. */
-  enter(stage: string, journal: Journal): Promise<void>;
+  enter(stage: Stage, journal: Journal): Promise<void>;
   /** Tells followers how far the tool is. `keep` writes it down for those who ask later. */
   progress(text: string, keep: boolean): Promise<void>;
   appendLog(attempt: number, chunks: readonly NewLogChunk[]): Promise<void>;
@@ -165,5 +163,3 @@ export interface NodeRecords {
   /** Ends the power of an earlier call's grant, then frees the lock it may hold; answers that lock. */
   freeLock(grantId: string, because: string): Promise<string | null>;
 }
-
-export type { ErrorClass, NodeKey, NodeSnapshot };

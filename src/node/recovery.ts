@@ -30,7 +30,7 @@ export async function recoverNode(call: NodeCall): Promise<Recovered> {
   // Seen by whoever looks; the evidence of the call that is looked into stays until it is known what became of it.
   if (journal.changes) await run.enter('recover');
   const recovery = await runner.recover(run, {
-    stage: journal.stage as never,
+    stage: journal.stage,
     changes: journal.changes,
     sameHost,
     workerDead,

@@ -52,21 +52,21 @@ function recordsOf(call: Call, key: NodeKey): NodeRecords {
   const bytesOf = (text: string | null): Uint8Array | null => (text === null ? null : Buffer.from(text, 'base64'));
   return {
     open: ({ mode }) => call('open', { key, mode }),
-    enter: async (stage, journal) => void (await call('enter', { key, stage: stage as never, journal })),
+    enter: async (stage, journal) => void (await call('enter', { key, stage, journal })),
     progress: async (text, keep) => void (await call('progress', { key, text, keep })),
-    appendLog: async (attempt, chunks) => void (await call('appendLog', { key, attempt, chunks: [...chunks] })),
+    appendLog: async (attempt, chunks) => void (await call('appendLog', { key, attempt, chunks })),
     stopReason: async () => (await call('stopReason', { key })).reason,
     keep: async (kind, body) => (await call('keep', { key, kind, body: Buffer.from(body).toString('base64') })).id,
     async approved() {
       const { approved } = await call('approved', { key });
       return approved && { plan: bytesOf(approved.plan), exported: bytesOf(approved.exported) };
     },
-    bounds: (question) => call('bounds', { key, ...question, plan: question.plan as never }),
-    ask: (question) => call('ask', { key, ...question, plan: question.plan as never }),
-    end: async (ending) => void (await call('end', { key, ending: ending as never })),
-    succeed: (success) => call('succeed', { key, ...success } as never),
-    foundDrift: async (drift) => void (await call('foundDrift', { key, ...drift } as never)),
-    backOff: async (error) => (await call('backOff', { key, error: error as never })).pace,
+    bounds: (question) => call('bounds', { key, ...question }),
+    ask: (question) => call('ask', { key, ...question }),
+    end: async (ending) => void (await call('end', { key, ending })),
+    succeed: (success) => call('succeed', { key, ...success }),
+    foundDrift: async (drift) => void (await call('foundDrift', { key, ...drift })),
+    backOff: async (error) => (await call('backOff', { key, error })).pace,
     workerSigns: async (workerId) => (await call('workerSigns', { key, workerId })).signs,
     markUnverified: async (mark) => void (await call('markUnverified', { key, mark })),
     freeLock: async (grantId, because) => (await call('freeLock', { key, grantId, because })).lockId,

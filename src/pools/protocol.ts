@@ -9,10 +9,10 @@ import {
   nodeActions,
   nodeBeginSchema,
   nodeEndingSchema,
+  nodeErrorSchema,
   nodeKeySchema,
   planSchema,
   problemSchema,
-  runErrorSchema,
   stages,
   stateUnverifiedSchema,
   variableKindSchema,
@@ -65,7 +65,7 @@ const variable = z.strictObject({
   value: variableValueSchema,
   sensitive: z.boolean(),
   level: z.enum(variableLevels),
-  overrides: z.array(z.enum(variableLevels)),
+  overrides: z.array(z.enum(variableLevels)).readonly(),
 }) satisfies z.ZodType<EffectiveVariable>;
 /** The snapshot that a success leaves behind is the server's to write. */
 const ending = nodeEndingSchema.extend({
@@ -93,7 +93,7 @@ export const methods = {
   enter: { input: ofNode({ stage: z.enum(stages), journal: journalSchema }), output: nothing },
   progress: { input: ofNode({ text: z.string().max(10_000), keep: z.boolean() }), output: nothing },
   appendLog: {
-    input: ofNode({ attempt: z.number().int().positive(), chunks: z.array(newLogChunkSchema).max(10_000) }),
+    input: ofNode({ attempt: z.number().int().positive(), chunks: z.array(newLogChunkSchema).max(10_000).readonly() }),
     output: nothing,
   },
   stopReason: {
@@ -115,10 +115,10 @@ export const methods = {
   end: { input: ofNode({ ending }), output: nothing },
   succeed: {
     input: ofNode({
-      outputs: z.array(output).max(10_000),
+      outputs: z.array(output).max(10_000).readonly(),
       plan: planSchema.nullable(),
       grantId: id,
-      variables: z.array(variable).max(10_000),
+      variables: z.array(variable).max(10_000).readonly(),
       keepUnverified: z.boolean(),
     }),
     output: z.object({ changedOutputs: z.boolean() }),
@@ -132,7 +132,7 @@ export const methods = {
     output: nothing,
   },
   backOff: {
-    input: ofNode({ error: runErrorSchema }),
+    input: ofNode({ error: nodeErrorSchema }),
     output: z.object({
       pace: z.object({ afterMs: z.number(), tooOften: z.boolean(), account: z.string() }).nullable(),
     }),

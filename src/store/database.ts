@@ -95,7 +95,7 @@ function openServer(url: string, poolSize: number): Database {
     // Bounds what a stuck statement or a forgotten transaction can hold up.
     statement_timeout: 60_000,
     idle_in_transaction_session_timeout: 60_000,
-    types: { getTypeParser: columnParser as never },
+    types: { getTypeParser: columnParser },
   });
   // A lost connection is no event: the next query on it fails, and the pool opens another. Idle ones report to the pool,
   // those inside a transaction only to themselves.

@@ -52,7 +52,7 @@ export function openRecords(deps: HostDeps, key: NodeKey, begin: NodeBegin): Nod
         grant: { ...grant, address: `${deps.stateUrl}/${begin.environment_id}` },
       };
     },
-    enter: (stage, journal) => enterStage(db, key, stage as never, journal),
+    enter: (stage, journal) => enterStage(db, key, stage, journal),
     progress: (text, keep) =>
       announceProgress(db, key, { alias: begin.alias, entityId: begin.entity_id }, { text, keep }),
     appendLog: (attempt, chunks) => appendLog(db, { ...key, try: attempt }, chunks),
