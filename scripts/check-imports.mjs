@@ -54,6 +54,7 @@ const files = {
   'failure-converter.ts': 3.2,
   'payload-codec.ts': 3.3,
   'log.ts': 3.4,
+  'undo-stack.ts': 3.4,
   'rooms.ts': 3.5,
   'worker.ts': 5.4,
   'pool-worker.ts': 5.5,

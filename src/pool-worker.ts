@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { Worker } from '@temporalio/worker';
+import type { WorkerOptions } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { readVersion } from './api/index.ts';
 import type { Config } from './config.ts';
@@ -17,6 +18,7 @@ import { isolationSettings, openToolRooms, workDirectory } from './rooms.ts';
 import { chooseIsolation } from './process/index.ts';
 import { temporalConnectionOptions } from './temporal-connection.ts';
 import { startTracing } from './tracing/index.ts';
+import { undoneOnFailure } from './undo-stack.ts';
 import { bootId, connectWorker, heartbeatThrottle, signOfLifeEveryMs, whenThere } from './worker.ts';
 
 /** `windlass worker --pool`: runs the tools of a runner pool's nodes, with neither a database nor an encryption key. */
@@ -31,42 +33,48 @@ export async function runPoolWorker(config: Config): Promise<RunningApp> {
   const identity: WorkerIdentity = { id: newId('wrk'), host: hostname(), bootId: bootId() };
   const host = createHttpHost({ url: pool.serverUrl, token: pool.token });
   const address = temporal.address;
-  const dataConverter = dataConverterOf(temporal.payloadKeys);
-  const stopTracing = await startTracing(process.env, { name: 'windlass-pool-worker', version: readVersion() });
-  const connection = await connectWorker({ address, ...temporalConnectionOptions(temporal) }, log);
-  const rooms = openToolRooms(config, createToolLocator(config));
-  const deps = { ...rooms, worker: identity, log, workDirectory: workDirectory(config), isolation };
-  const worker = await whenThere(log, address, () =>
-    Worker.create({
-      connection,
-      ...(dataConverter ? { dataConverter } : {}),
-      namespace: temporal.namespace,
-      identity: `${identity.id}@${identity.host}`,
-      taskQueue: poolQueue(pool.name),
-      activities: { ...createRunActivities(deps, host) },
-      maxConcurrentActivityTaskExecutions: config.run.slots,
-      maxHeartbeatThrottleInterval: heartbeatThrottle,
-      shutdownGraceTime: config.shutdownGraceSeconds * 1000,
-    }),
-  );
-  const { port } = config.metrics;
-  const metrics =
-    port === null ? null : await serveMetrics({ ...config.metrics, port, looks: { others: temporalMetrics() } });
-  const stopBeating = await keepBeating(host, identity, log);
-  log.info({ pool: pool.name, server: pool.serverUrl }, 'works for a runner pool');
-  const done = worker.run();
-  done.catch((error: unknown) => log.fatal(`the worker failed: ${messageOf(error)}`));
-  return {
-    url: pool.serverUrl,
-    stop: async () => {
+  return undoneOnFailure(log, async (undo) => {
+    undo.push(await startTracing(process.env, { name: 'windlass-pool-worker', version: readVersion() }));
+    const { port } = config.metrics;
+    if (port !== null) {
+      const metrics = await serveMetrics({ ...config.metrics, port, looks: { others: temporalMetrics() } });
+      undo.push(() => metrics.stop());
+    }
+    const connection = await connectWorker({ address, ...temporalConnectionOptions(temporal) }, log);
+    undo.push(() => connection.close());
+    // Before the worker is made: one that never ran would hold its connection open.
+    const stopBeating = await keepBeating(host, identity, log);
+    undo.push(() => host.leave(identity.id).catch(() => undefined));
+    undo.push(stopBeating);
+    const deps = { ...openToolRooms(config, createToolLocator(config)), worker: identity, log, isolation };
+    const worker = await whenThere(log, address, () =>
+      Worker.create({
+        ...workerOptions(config, identity, pool.name),
+        connection,
+        activities: { ...createRunActivities({ ...deps, workDirectory: workDirectory(config) }, host) },
+      }),
+    );
+    log.info({ pool: pool.name, server: pool.serverUrl }, 'works for a runner pool');
+    const done = worker.run();
+    done.catch((error: unknown) => log.fatal(`the worker failed: ${messageOf(error)}`));
+    undo.push(async () => {
       if (worker.getState() === 'RUNNING') worker.shutdown();
       await done.catch(() => undefined);
-      stopBeating();
-      await host.leave(identity.id).catch(() => undefined);
-      await connection.close();
-      await metrics?.stop();
-      await stopTracing();
-    },
+    });
+    return { url: pool.serverUrl, stop: () => undo.undo() };
+  });
+}
+
+function workerOptions(config: Config, { id, host }: WorkerIdentity, pool: string): WorkerOptions {
+  const dataConverter = dataConverterOf(config.temporal.payloadKeys);
+  return {
+    ...(dataConverter ? { dataConverter } : {}),
+    namespace: config.temporal.namespace,
+    identity: `${id}@${host}`,
+    taskQueue: poolQueue(pool),
+    maxConcurrentActivityTaskExecutions: config.run.slots,
+    maxHeartbeatThrottleInterval: heartbeatThrottle,
+    shutdownGraceTime: config.shutdownGraceSeconds * 1000,
   };
 }
 

@@ -24,6 +24,7 @@ import type { Isolation } from './process/index.ts';
 import { readRecordCounts, writeInstallation } from './store/index.ts';
 import { temporalConnectionOptions } from './temporal-connection.ts';
 import { startTracing } from './tracing/index.ts';
+import { undoneOnFailure } from './undo-stack.ts';
 import { connectWorker, startWorkers } from './worker.ts';
 
 /** What a started server tells its caller. */
@@ -125,18 +126,13 @@ async function keyOfOwner(
 }
 
 /** Starts the asked-for parts of one process; what was started is stopped again when a later part fails. */
-async function startProcess(
+function startProcess(
   config: Config,
   parts: ProcessParts,
   log: Logger,
 ): Promise<RunningApp & { readonly rooms: Rooms }> {
-  const undo: (() => Promise<unknown>)[] = [];
   const service = { name: `windlass-${config.mode === 'embedded' ? 'up' : config.mode}`, version: readVersion() };
-  const stop = async (): Promise<void> => {
-    for (let step = undo.pop(); step; step = undo.pop())
-      await step().catch((error: unknown) => log.warn(`while stopping: ${messageOf(error)}`));
-  };
-  try {
+  return undoneOnFailure(log, async (undo) => {
     // Before anything is opened: a worker that cannot keep stacks apart has no business with the database.
     const isolation = parts.worker ? await chooseIsolation(isolationSettings(config)) : withoutIsolation();
     if (isolation.note !== null) log.warn(isolation.note);
@@ -150,7 +146,7 @@ async function startProcess(
     const following = setInterval(() => {
       void followCurrentKey(rooms.db.sql, rooms.secrets).catch(() => undefined);
     }, followKeyEveryMs).unref();
-    undo.push(() => Promise.resolve(clearInterval(following)));
+    undo.push(() => clearInterval(following));
     const { namespace } = config.temporal;
     // Lazy: a Temporal that is away makes requests fail with a reason, not the start.
     const access = config.temporal.address === null ? {} : temporalConnectionOptions(config.temporal);
@@ -217,14 +213,11 @@ async function startProcess(
         .settleArrival()
         .catch((error: unknown) => log.warn(`schedules and ends are told to Temporal later: ${messageOf(error)}`));
       const ended = new AbortController();
-      undo.push(() => Promise.resolve(ended.abort()));
+      undo.push(() => ended.abort());
       if (!(await ensureChores(client, log))) void scheduleLater(client, log, ended.signal);
     }
-    return { url, rooms, stop };
-  } catch (error) {
-    await stop();
-    throw error;
-  }
+    return { url, rooms, stop: () => undo.undo() };
+  });
 }
 
 const scheduleAgainMs = 5000;
