@@ -1,6 +1,6 @@
 export { administratorKeyFile, provideAdministratorKey } from './administrator-key.ts';
 export type { AdministratorKey } from './administrator-key.ts';
-export { authenticate, createKey, listKeys } from './keys.ts';
+export { authenticate, createKey, listKeys, tokenHash } from './keys.ts';
 export type { KeyRecord } from './keys.ts';
 export { checkGrant, readGrant } from './grants.ts';
 export type { Grant } from './grants.ts';

@@ -9,6 +9,8 @@ import {
 import { shortListQuery } from './parameters.ts';
 import { route } from './route.ts';
 
+/** A call that is repeated is not told the token. */
+const toldOnceSchema = newRunnerPoolSchema.extend({ token: z.string().nullable() });
 const nameParams = z.strictObject({ name: poolNameSchema });
 
 export const pools = {
@@ -27,14 +29,14 @@ export const pools = {
       'Workers that are started with this token run the nodes whose template or environment names the pool. They see the values and the state of these nodes alone.',
     body: runnerPoolInputSchema,
     status: 201,
-    response: newRunnerPoolSchema.extend({ token: z.string().nullable() }),
+    response: toldOnceSchema,
   }),
   rotate: route('POST /pools/:name/token', {
     tag: 'Access',
     permission: 'organization.manage',
     summary: 'Give a runner pool a new token; the old one ends at once',
     params: nameParams,
-    response: newRunnerPoolSchema.extend({ token: z.string().nullable() }),
+    response: toldOnceSchema,
   }),
   remove: route('DELETE /pools/:name', {
     tag: 'Access',

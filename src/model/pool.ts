@@ -1,5 +1,8 @@
 import { z } from 'zod';
 
+/** Longer without a sign of life than any worker that lives: it gives one every five seconds. */
+export const workerDeadAfterMs = 20_000;
+
 export const poolNameSchema = z
   .string()
   .min(1)

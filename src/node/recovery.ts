@@ -1,11 +1,10 @@
 import { countTakeover } from '../metrics/index.ts';
+import { workerDeadAfterMs } from '../model/index.ts';
 import type { Journal, NodeOutcome, StateUnverified } from '../model/index.ts';
 import type { ApplyResult } from '../tools/index.ts';
 import { endCall } from './call.ts';
 import type { NodeCall } from './call.ts';
 
-/** Longer without a sign than any worker that lives: it gives one every five seconds. */
-const deadAfterMs = 20_000;
 /** Watched at least this long, longer than between two signs: a database that was away has missed some. */
 const watchAtLeastMs = 7000;
 const lookEveryMs = 1000;
@@ -109,7 +108,7 @@ async function isDead(call: NodeCall, journal: Journal, sameHost: boolean): Prom
   for (let now = first; ; now = (await records.workerSigns(journal.workerId)) ?? first) {
     if (now.stopped) return true;
     if (now.seenAt !== first.seenAt) return false;
-    if (now.silentMs > deadAfterMs && (sameHost || performance.now() - begunMs > watchAtLeastMs)) return true;
+    if (now.silentMs > workerDeadAfterMs && (sameHost || performance.now() - begunMs > watchAtLeastMs)) return true;
     if (sameHost || run.signal.aborted) return false;
     await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
   }

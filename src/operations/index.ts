@@ -18,4 +18,3 @@ export { findStranded } from './stranded.ts';
 export { createTemporalGateway } from './temporal-client.ts';
 export type { TemporalGatewayOptions } from './temporal-client.ts';
 export type { EntityTarget, ScheduleInput, ScheduleView, TemporalGateway } from './temporal-gateway.ts';
-export { poolTokenHash } from './pools.ts';

@@ -1,15 +1,11 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
+import { tokenHash } from '../access/index.ts';
 import { poolQueue, WindlassError } from '../model/index.ts';
 import type { NewRunnerPool, RunnerPool } from '../model/index.ts';
 import { changePoolToken, createRunnerPool, deleteRunnerPool, listRunnerPools } from '../store/index.ts';
 import type { Db, RunnerPoolRecord } from '../store/index.ts';
 import { audit, authorize } from './context.ts';
 import type { Asked, Context } from './context.ts';
-
-/** What a pool's token is kept as. */
-export function poolTokenHash(token: string): string {
-  return createHash('sha256').update(token).digest('hex');
-}
 
 const newToken = (): string => `wlp_${randomBytes(32).toString('base64url')}`;
 
@@ -53,7 +49,7 @@ export function poolOperations(context: Context) {
       authorize(actor, 'organization.manage');
       const token = newToken();
       const record = await db.transaction(async (tx) => {
-        await createRunnerPool(tx, { name, description: description ?? null, tokenHash: poolTokenHash(token) });
+        await createRunnerPool(tx, { name, description: description ?? null, tokenHash: tokenHash(token) });
         await audit(tx, actor, { action: 'pool.create', targetType: 'pool', targetId: name, after: { description } });
         return find(tx, name);
       });
@@ -66,7 +62,7 @@ export function poolOperations(context: Context) {
       const token = newToken();
       const record = await db.transaction(async (tx) => {
         await find(tx, name);
-        await changePoolToken(tx, name, poolTokenHash(token));
+        await changePoolToken(tx, name, tokenHash(token));
         await audit(tx, actor, { action: 'pool.rotate', targetType: 'pool', targetId: name });
         return find(tx, name);
       });

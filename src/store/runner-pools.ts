@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { poolQueue, WindlassError } from '../model/index.ts';
+import { poolQueue, WindlassError, workerDeadAfterMs } from '../model/index.ts';
 import type { NodeKey } from '../model/index.ts';
 import type { Db } from './database.ts';
 import { isUniqueViolation } from './unavailable.ts';
@@ -9,15 +9,12 @@ export interface RunnerPoolRecord {
   readonly description: string | null;
   readonly createdAt: Date;
   readonly tokenChangedAt: Date;
-  /** Workers that have given a sign of life within the last 20 s. */
+  /** Workers that live. */
   readonly workers: number;
   readonly lastSeenAt: Date | null;
   /** Nodes whose tools run on it. */
   readonly running: number;
 }
-
-/** Longer without a sign than any worker that lives. */
-const aliveSeconds = 20;
 
 /** Throws `conflict` when there is one of that name. */
 export async function createRunnerPool(
@@ -59,7 +56,7 @@ export async function listRunnerPools(db: Db): Promise<RunnerPoolRecord[]> {
   const { rows } = await sql<RunnerPoolRecord & { name: string }>`
     SELECT p.name, p.description, p.created_at AS "createdAt", p.token_changed_at AS "tokenChangedAt",
       (SELECT count(*)::int FROM workers w WHERE w.pool = p.name AND w.stopped_at IS NULL
-        AND w.seen_at > now() - make_interval(secs => ${aliveSeconds})) AS workers,
+        AND w.seen_at > now() - make_interval(secs => ${workerDeadAfterMs / 1000})) AS workers,
       (SELECT max(w.seen_at) FROM workers w WHERE w.pool = p.name) AS "lastSeenAt",
       (SELECT count(*)::int FROM node_runs n JOIN deployments d ON d.id = n.deployment_id
         WHERE d.finished_at IS NULL AND n.status = 'running' AND n.engine ->> 'taskQueue' = ${poolQueue('')} || p.name) AS running

@@ -1,5 +1,5 @@
+import { tokenHash } from '../../access/index.ts';
 import { WindlassError } from '../../model/index.ts';
-import { poolTokenHash } from '../../operations/index.ts';
 import type { PoolAccess } from '../../pools/index.ts';
 import {
   findPoolByToken,
@@ -23,7 +23,7 @@ export function createPoolAccess(deps: HostDeps): PoolAccess {
     host: createDirectHost(deps),
     isOf,
     async authenticate(token) {
-      const pool = await findPoolByToken(db, poolTokenHash(token));
+      const pool = await findPoolByToken(db, tokenHash(token));
       if (pool !== null) return pool;
       throw new WindlassError('unauthenticated', 'this token belongs to no runner pool', {
         hint: 'make a new one: windlass pool rotate NAME',

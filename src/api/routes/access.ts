@@ -1,6 +1,5 @@
-import { Reply } from '../route.ts';
 import type { HandlersOf } from '../route.ts';
-import { slice } from './shared.ts';
+import { slice, toldOnce } from './shared.ts';
 import type { RouteDeps } from './shared.ts';
 
 export function keysHandlers({ operations }: RouteDeps): HandlersOf<'keys'> {
@@ -20,13 +19,7 @@ export function keysHandlers({ operations }: RouteDeps): HandlersOf<'keys'> {
     },
     create: async ({ caller, body }) => {
       const { key, token } = await operations.createKey({ actor: caller, input: body });
-      const shown = { ...key, permissions: [...key.permissions] };
-      // What is kept for repeats of the call must not hold the token.
-      const stored = { ...shown, token: null };
-      return new Reply<typeof shown & { token: string | null }>(
-        { ...shown, token },
-        { headers: { 'Cache-Control': 'no-store' }, stored },
-      );
+      return toldOnce({ ...key, permissions: [...key.permissions], token });
     },
     revoke: async ({ caller, params }) => {
       await operations.revokeKey({ actor: caller, ref: params.ref });

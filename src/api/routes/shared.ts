@@ -56,3 +56,13 @@ export function accepted({
   const headers = { Location: `${apiBase}/deployments/${deployment.id}` };
   return new Reply({ ...deployment, ...(warning === null ? {} : { warning }) }, { headers });
 }
+
+/** What is made with a secret. The caller alone is told it: what is kept for repeats of the call must not hold it. */
+export function toldOnce<T extends { readonly token: string }>(
+  made: T,
+): Reply<Omit<T, 'token'> & { token: string | null }> {
+  return new Reply<Omit<T, 'token'> & { token: string | null }>(made, {
+    headers: { 'Cache-Control': 'no-store' },
+    stored: { ...made, token: null },
+  });
+}

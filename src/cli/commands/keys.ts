@@ -3,7 +3,7 @@ import { collect } from '../../client/index.ts';
 import type { Registry } from '../cli.ts';
 import { confirmDelete, limitFlag, limitOption, yesFlag, yesOption } from './options.ts';
 import { addEncryption } from './encryption.ts';
-import { ago, printDone, printList } from './shared.ts';
+import { ago, printDone, printList, printSecretOnce } from './shared.ts';
 
 export function addKeys({ add, group }: Registry): void {
   const key = group('key', 'API keys', ['keys']);
@@ -63,8 +63,7 @@ export function addKeys({ add, group }: Registry): void {
             ...(expiresAt ? { expiresAt } : {}),
           },
         });
-        if (call.printer.format === 'table') call.printer.remark('The key is shown only now:');
-        printDone(call, item.token ?? `${item.name} is there already; its key cannot be shown again`, item);
+        printSecretOnce(call, 'key', item);
       },
     },
     key,

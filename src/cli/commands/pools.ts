@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { collect } from '../../client/index.ts';
 import type { Registry } from '../cli.ts';
 import { confirmDelete, limitFlag, limitOption, yesFlag, yesOption } from './options.ts';
-import { ago, printDone, printList } from './shared.ts';
+import { ago, printDone, printList, printSecretOnce } from './shared.ts';
 
 export function addPools({ add, group }: Registry): void {
   const pool = group('pool', 'Runner pools: workers of yours elsewhere, with a key of their own', ['pools']);
@@ -50,7 +50,7 @@ export function addPools({ add, group }: Registry): void {
         const item = await client.pools.create({
           body: { name: call.argument(0), ...(description ? { description } : {}) },
         });
-        printToken(call, item);
+        printSecretOnce(call, 'token', item);
       },
     },
     pool,
@@ -63,7 +63,7 @@ export function addPools({ add, group }: Registry): void {
       options: z.object({}),
       async run(call) {
         const { client } = await call.connect();
-        printToken(call, await client.pools.rotate({ params: { name: call.argument(0) } }));
+        printSecretOnce(call, 'token', await client.pools.rotate({ params: { name: call.argument(0) } }));
       },
     },
     pool,
@@ -86,12 +86,4 @@ export function addPools({ add, group }: Registry): void {
     },
     pool,
   );
-}
-
-function printToken(
-  call: Parameters<typeof printDone>[0],
-  item: { readonly name: string; readonly token: string | null },
-): void {
-  if (call.printer.format === 'table') call.printer.remark('The token is shown only now:');
-  printDone(call, item.token ?? `${item.name} is there already; its token cannot be shown again`, item);
 }

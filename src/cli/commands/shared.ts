@@ -48,6 +48,16 @@ export function printDone(call: Call, sentence: string, item: unknown): void {
   else printValue(call, item);
 }
 
+/** A secret that the server tells once, with its name for people; a call that was repeated gets none. */
+export function printSecretOnce(
+  call: Call,
+  what: 'key' | 'token',
+  item: { readonly name: string; readonly token: string | null },
+): void {
+  if (call.printer.format === 'table') call.printer.remark(`The ${what} is shown only now:`);
+  printDone(call, item.token ?? `${item.name} is there already; its ${what} cannot be shown again`, item);
+}
+
 export function ago({ io }: Call, iso: string | null): string {
   return formatRelative(iso, io.now());
 }
