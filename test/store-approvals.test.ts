@@ -1,12 +1,12 @@
 import type { Actor } from '../src/model/index.ts';
 import {
-  approvedPlan,
   createApproval,
   decideApproval,
   expireApproval,
   identityOf,
   listGivenBounds,
   getApproval,
+  lastApproval,
   listApprovals,
   supersedeApprovals,
 } from '../src/store/index.ts';
@@ -63,9 +63,9 @@ describe.each(databaseKinds)('approvals on %s', (kind) => {
       approval: { status: 'approved', decisions: [{ by: 'bob', comment: 'fine' }] },
     });
     const node = { deploymentId: place.deployment.id, index: 0, compensation: false };
-    expect(await approvedPlan(db, node)).toBe('plan_1');
+    expect(await lastApproval(db, node)).toEqual({ artifactId: 'plan_1' });
     await ask(place, { planArtifact: 'plan_2' });
-    expect(await approvedPlan(db, node)).toBeNull();
+    expect(await lastApproval(db, node)).toBeNull();
   });
 
   test('wait for as many people as are required; the same person counts once', async () => {

@@ -19,8 +19,8 @@ import {
   listProjects,
   listSubEnvironments,
   listTemplates,
+  recordDriftResult,
   scopeTtlSettings,
-  setEnvironmentDrift,
   setEnvironmentExpiry,
   setEnvironmentLock,
   updateEnvironment,
@@ -31,6 +31,7 @@ import type { Db } from '../src/store/index.ts';
 import {
   databaseKinds,
   defaultProject,
+  makeDeployment,
   makeEnvironment,
   makeTemplate,
   openForTest,
@@ -295,7 +296,15 @@ describe.each(databaseKinds)('the catalogue on %s', (kind) => {
       const [one, two] = made;
       if (!one || !two) throw new Error('unreachable');
       await makeEnvironment(db, { name: `${mark}-node`, parent: { id: one.id, alias: 'node' } });
-      await setEnvironmentDrift(db, two.id, 'drifted', new Date());
+      await recordDriftResult(db, {
+        environmentId: two.id,
+        entityId: two.id,
+        alias: 'two',
+        deploymentId: (await makeDeployment(db, two.id)).id,
+        status: 'drifted',
+        resources: [],
+        message: null,
+      });
       const names = async (filter: Parameters<typeof listEnvironments>[2]): Promise<string[]> =>
         (
           await everyPage((cursor) => listEnvironments(db, 'all', { name: mark, ...filter, limit: 1, cursor }))

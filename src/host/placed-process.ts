@@ -34,10 +34,6 @@ export function identifySelf(): PlacedProcess {
   return cachedSelf;
 }
 
-export function sameProcess(a: PlacedProcess, b: PlacedProcess): boolean {
-  return a.pid === b.pid && a.startTime === b.startTime && a.where === b.where;
-}
-
 export function livenessOf(identity: PlacedProcess): Liveness {
   if (identity.where !== whereAmI()) {
     // After a reboot of this very machine nothing of before is alive; another host or container cannot be judged.

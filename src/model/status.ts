@@ -101,7 +101,6 @@ export const driftStatuses = ['ok', 'drifted', 'error', 'neverRun'] as const;
 export type DriftStatus = (typeof driftStatuses)[number];
 
 export const approvalStatuses = ['pending', 'approved', 'rejected', 'expired', 'superseded'] as const;
-export type ApprovalStatus = (typeof approvalStatuses)[number];
 
 function includes(list: readonly string[], item: string): boolean {
   return list.includes(item);

@@ -348,11 +348,6 @@ function refuse(row: ApprovalRow & { alias: string | null; overdue: boolean }, o
   if (row.status !== 'pending') throw new WindlassError('conflict', `"${row.alias}" is already ${row.status}`);
 }
 
-/** The plan that people have approved for a node, unless it was asked for anew since; null when there is none. */
-export async function approvedPlan(db: Db, node: ApprovalNode): Promise<string | null> {
-  return (await lastApproval(db, node))?.artifactId ?? null;
-}
-
 /** The approval in force for a node; its tool may make plans without an artifact. Null unless the last one asked for is approved. */
 export async function lastApproval(db: Db, node: ApprovalNode): Promise<{ readonly artifactId: string | null } | null> {
   const row = await db

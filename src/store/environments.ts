@@ -256,15 +256,6 @@ export async function setEnvironmentExpiry(db: Db, id: string, expiresAt: Date |
   await change(db, id, { expires_at: expiresAt });
 }
 
-export async function setEnvironmentDrift(
-  db: Db,
-  id: string,
-  status: DriftStatus,
-  checkedAt: Date | null,
-): Promise<void> {
-  await change(db, id, { drift_status: status, drift_checked_at: checkedAt });
-}
-
 /** Hides an environment and its nodes, and frees its name. Whether it may be is for the caller to decide. */
 export async function archiveEnvironment(db: Db, id: string): Promise<void> {
   const { rows } = await sql`

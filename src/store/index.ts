@@ -7,7 +7,7 @@ export { isDatabaseUnavailable, isForeignKeyViolation, isUniqueViolation } from 
 export { inTransaction } from './transactions.ts';
 export { secretContexts } from './secrets.ts';
 export type { Secrets } from './secrets.ts';
-export { fromJson, toJson, toNullableJson, toText } from './json.ts';
+export { fromJson, toJson, toNullableJson } from './json.ts';
 export { ensureDefaults } from './defaults.ts';
 export type { PageRequest } from './paging.ts';
 export { completeUpTo } from './growing-table.ts';

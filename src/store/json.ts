@@ -14,11 +14,6 @@ export function toNullableJson(value: unknown): string | null {
   return value === null || value === undefined ? null : toJson(value);
 }
 
-/** Text for a text column: a NUL becomes U+FFFD. */
-export function toText(text: string): string {
-  return text.replaceAll('\0', '\ufffd');
-}
-
 /** Parses what a JSON column held. What does not fit was written by something else than Windlass. */
 export function fromJson<T extends z.ZodType>(schema: T, value: unknown, place: string): z.infer<T> {
   const parsed = schema.safeParse(value);

@@ -1,5 +1,5 @@
 /** Row types of the catalogue; `migrations/` makes the tables. JSON columns are parsed with zod where they are read. */
-import type { ColumnType, Generated, Insertable, JSONColumnType, Selectable, Updateable } from 'kysely';
+import type { ColumnType, Generated, JSONColumnType, Selectable, Updateable } from 'kysely';
 
 type Timestamp = ColumnType<Date, Date | string | undefined, Date | string>;
 type NullableTimestamp = ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
@@ -376,5 +376,4 @@ export type TemplateRow = Selectable<TemplatesTable>;
 export type VariableRow = Selectable<VariablesTable>;
 export type ApiKeyRow = Selectable<ApiKeysTable>;
 export type ApprovalRow = Selectable<ApprovalsTable>;
-export type NewRow<T extends keyof Schema> = Insertable<Schema[T]>;
 export type RowPatch<T extends keyof Schema> = Updateable<Schema[T]>;
