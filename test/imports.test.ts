@@ -10,14 +10,15 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
-function check(files: Readonly<Record<string, string>>): { status: number | null; found: string[] } {
+/** What the check says of a repository with these files. */
+function check(files: Readonly<Record<string, string>>): { status: number | null; found: string[]; said: string } {
   for (const [file, text] of Object.entries(files)) {
     mkdirSync(dirname(join(root, file)), { recursive: true });
     writeFileSync(join(root, file), text);
   }
   const script = join(__dirname, '..', 'scripts', 'check-imports.mjs');
-  const { status, stderr } = spawnSync(process.execPath, [script, root], { encoding: 'utf8' });
-  return { status, found: stderr.split('\n\n')[0]?.split('\n').filter(Boolean) ?? [] };
+  const { status, stdout, stderr } = spawnSync(process.execPath, [script, root], { encoding: 'utf8' });
+  return { status, found: stderr.split('\n\n')[0]?.split('\n').filter(Boolean) ?? [], said: stdout + stderr };
 }
 
 const door = 'export const x = 1;\n';
@@ -32,7 +33,7 @@ test('imports downwards and through doors pass', () => {
     'src/cli/main.ts': "import { x } from '../client/index.ts';\nimport { y } from '../definition/index.ts';\n",
     'src/api/app.ts': "import { x } from '../contract/index.ts';\nimport { y } from '../store/index.ts';\n",
   };
-  expect(check({ ...doors, ...good })).toEqual({ status: 0, found: [] });
+  expect(check({ ...doors, ...good })).toMatchObject({ status: 0, found: [] });
 });
 
 test.each([
@@ -52,4 +53,73 @@ test.each([
   const { status, found } = check({ ...doors, [file]: `// planted\nimport { x } from '${from}';\n` });
   expect(status).toBe(1);
   expect(found).toContain(`${file}:2: ${problem}`);
+});
+
+describe('all SQL is in the store', () => {
+  test.each([
+    ['an import of the query builder', "import { sql } from 'kysely';\n", 'imports kysely'],
+    ['an import of its types', "import type { Kysely } from 'kysely';\n", 'imports kysely'],
+    [
+      'a statement',
+      'const { rows } = await sql<{ id: string }>`SELECT id FROM events`.execute(db);\n',
+      'asks the database',
+    ],
+    ['a built query', "await db\n  .selectFrom('events').selectAll().execute();\n", 'asks the database'],
+    ['a built change', "await tx.updateTable('events').set({}).execute();\n", 'asks the database'],
+  ])('%s elsewhere is refused', (_what, text, complaint) => {
+    const { status, said } = check({ 'src/operations/firings.ts': `export const one = 1;\n${text}` });
+    expect(said).toContain('src/operations/firings.ts:');
+    expect(said).toContain(complaint);
+    expect(status).toBe(1);
+  });
+
+  test('the store and tests may', () => {
+    const text = "import { sql } from 'kysely';\nexport const one = sql`SELECT 1`;\n";
+    const { status, said } = check({ 'src/store/events.ts': text, 'src/operations/firings.test.ts': text });
+    expect(said).toContain('imports of 2 files are as');
+    expect(status).toBe(0);
+  });
+});
+
+test('a room is entered by its door, and imports point down', () => {
+  const { status, said } = check({
+    'src/store/index.ts': 'export const one = 1;\n',
+    'src/store/events.ts': "import { two } from '../operations/index.ts';\nexport const three = two;\n",
+    'src/operations/index.ts': "import { three } from '../store/events.ts';\nexport const two = three;\n",
+  });
+  expect(said).toContain('src/operations/index.ts:1: reaches into store; import src/store/index.ts');
+  expect(said).toContain('src/store/events.ts:1: store imports operations, which does not stand below it');
+  expect(status).toBe(1);
+});
+
+describe('no tool is named outside its folder', () => {
+  const helm = {
+    'src/tools/helm/definition.ts': "export const helm = { name: 'helm', types: ['helm', 'chart'] };\n",
+    'src/tools/shell/definition.ts': "export const shell = { name: 'shell', types: ['shell'] };\n",
+  };
+
+  test.each([
+    ['a text', "export const type = 'helm';\n", 'helm'],
+    ['a word in a text', "export const hint = 'install helm first';\n", 'helm'],
+    ['an identifier', 'export const helmVersion = 3;\n', 'helm'],
+    ['a variable of the environment', "export const variable = 'WINDLASS_HELM';\n", 'helm'],
+    ['a type that is not called as its tool', "export const isChart = (type: string) => type === 'chart';\n", 'chart'],
+    ['a usual word that is a type', "export const isShell = (type: string) => type === 'shell';\n", 'shell'],
+  ])('%s is refused', (_what, text, name) => {
+    const { status, said } = check({ ...helm, 'src/node/kinds/stack.ts': `export const one = 1;\n${text}` });
+    expect(said).toContain(`src/node/kinds/stack.ts:2: names the tool ${name};`);
+    expect(status).toBe(1);
+  });
+
+  test('comments, tests, other meanings of a usual word and its own folder are left alone', () => {
+    const { status, said } = check({
+      ...helm,
+      'src/tools/helm/runner.ts': "export const program = 'helm';\n",
+      'src/tools/catalogue.ts': "import { helm } from './helm/definition.ts';\nexport const tools = [helm];\n",
+      'src/cli/text.ts': "/** As helm does. */\nexport const shellQuote = 'for a shell'; // not helm's\n",
+      'src/cli/text.test.ts': "it('quotes for helm', () => undefined);\n",
+    });
+    expect(said).not.toContain('names the tool');
+    expect(status).toBe(0);
+  });
 });
