@@ -84,7 +84,7 @@ describe.each(['opentofu', 'terraform'] as const)('%s with providers', (type) =>
     await shop.runners.get(type).prepare(run);
     await shop.runners.get(type).deploy(run);
     expect(readFileSync(join(shop.directory, 'files', 'own'), 'utf8')).toBe('own');
-    expect(existsSync(join(shop.directory, 'cache', 'providers'))).toBe(false);
+    expect(existsSync(join(shop.directory, 'cache', 'tofu', 'providers'))).toBe(false);
     // Nor later, when the same work directory is used without it.
     const plain = shop.source('plain', files(shop.directory, 'plain'));
     const next = shop.run({ type, source: plain, environment: 'own', state: null });
@@ -121,7 +121,7 @@ describe.each(['opentofu', 'terraform'] as const)('%s with providers', (type) =>
       { encoding: 'utf8' },
     );
     expect(copies.trim().split('\n').length).toBe(1);
-    expect(copies).toContain(join(shop.directory, 'cache', 'providers'));
+    expect(copies).toContain(join(shop.directory, 'cache', 'tofu', 'providers'));
 
     // Nothing is installed or even asked for again.
     const again = shop.run({
@@ -206,7 +206,7 @@ describe.each(['opentofu', 'terraform'] as const)('%s with providers', (type) =>
     const run = linked.run({ type, source: shop.source('l', files(shop.directory, 'l')), state: state.url });
     await runner.prepare(run);
     await runner.deploy(run);
-    const home = join(shop.directory, 'cache', 'providers', registries[type], 'hashicorp', 'local');
+    const home = join(shop.directory, 'cache', 'tofu', 'providers', registries[type], 'hashicorp', 'local');
     const version = readdirSync(home).filter((name) => !name.startsWith('.'))[0] ?? '';
     const platform = readdirSync(join(home, version)).filter((name) => !name.endsWith('.lock'))[0] ?? '';
     const entry = join(home, version, platform);

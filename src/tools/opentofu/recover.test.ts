@@ -49,7 +49,7 @@ output "o" { value = terraform_data.slow.output }
   async function killedWorker(fixture: RunFixture): Promise<void> {
     const home = resolve(__dirname, '../../..');
     const code = `require(${JSON.stringify(join(home, 'scripts/register-typescript.cjs'))});
-      const { makeWorkshop } = require(${JSON.stringify(join(home, 'src/runners/tools.fixture.ts'))});
+      const { makeWorkshop } = require(${JSON.stringify(join(home, 'src/tools/tools.fixture.ts'))});
       const shop = makeWorkshop({ directory: ${JSON.stringify(shop.directory)} });
       const run = shop.run(${JSON.stringify(fixture)});
       const runner = shop.runners.get(run.type);
