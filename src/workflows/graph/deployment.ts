@@ -113,12 +113,12 @@ class DeploymentRun {
     if (carried === undefined) await records.setDeploymentStatus({ deploymentId, status: 'rollingBack' });
     const undo = new Map((await records.planCompensation({ deploymentId })).map((node) => [node.index, node.action]));
     const graph = await this.runGraph(resolved, compensationGraph(resolved.nodes, undo), carried);
-    const { failed, cancelled, skipped, total, succeeded } = graph.counts();
-    const undone =
-      failed === 0 && cancelled === 0 && succeeded === [...undo.values()].filter((action) => action !== 'keep').length;
+    const { failed, cancelled, succeeded } = graph.counts();
+    const wanted = [...undo.values()].filter((action) => action !== 'keep').length;
+    const undone = failed === 0 && cancelled === 0 && succeeded === wanted;
     return this.finish(
       undone ? 'rolledBack' : 'rollbackFailed',
-      undone ? undefined : `${total - skipped - succeeded} of ${total - skipped} nodes could not be taken back`,
+      undone ? undefined : `${wanted - succeeded} of ${wanted} nodes could not be taken back`,
     );
   }
 
