@@ -34,6 +34,8 @@ export interface FakeRun {
   /** Requests that the API has written down, by id. */
   readonly requests: Map<string, ControlRequest>;
   stop: StopMode | null;
+  /** A run that changes the environment waits for this one. */
+  otherIsDue: boolean;
   stopsLookedUp: number;
   readonly calls: RunNodeInput[];
   /** Most calls that ran at the same time. */
@@ -60,6 +62,7 @@ export function makeRun(
     resolving,
     requests: new Map(),
     stop: null,
+    otherIsDue: false,
     stopsLookedUp: 0,
     calls: [],
     mostAtOnce: 0,
@@ -132,8 +135,9 @@ export function createFakeActivities(
       return { kind: 'taken', request };
     },
     makeWay: async ({ deploymentId }) => {
-      find(deploymentId).stop = 'cancel';
-      return { stop: true };
+      const run = find(deploymentId);
+      if (run.otherIsDue) run.stop = 'cancel';
+      return { stop: run.otherIsDue };
     },
     async recordedStop({ deploymentId }) {
       const run = find(deploymentId);
@@ -155,14 +159,14 @@ export function createFakeActivities(
       find(deploymentId).ending = { status, message };
       return { status };
     },
-    async watchNodes({ deploymentId, indexes }) {
+    async watchNodes({ deploymentId, indexes, compensation = false }) {
       const { nodes } = find(deploymentId).resolved;
       const context = Context.current();
       const beating = setInterval(() => context.heartbeat(), heartbeatEveryMs);
       try {
         return await Promise.race(
           indexes.map(async (index) => {
-            const id = workflowIds.node(deploymentId, nodes[index]?.alias ?? '');
+            const id = workflowIds.node(deploymentId, nodes[index]?.alias ?? '', compensation);
             return [{ index, result: await watchedResult(client, id) }];
           }),
         );

@@ -309,6 +309,21 @@ describe('a stop', () => {
     expect([run.records.stop, run.records.statuses]).toEqual(['abort', ['stopping']]);
   });
 
+  it('makes way for a run that changes something, once the records say that one is due', async () => {
+    const gate = makeGate();
+    const plan = nodesOf({ vpc: [], db: ['vpc'] }, { vpc: { action: 'plan' }, db: { action: 'plan' } });
+    const run = await startRun(workflows, plan, { perform: { vpc: interrupted(gate) } });
+    await gate.reached;
+    await run.handle.signal(deploymentMessages.makeWay);
+    // An update is answered after the signals that came before it.
+    expect(await run.ask({ kind: 'pause' })).toBeNull();
+    expect(await run.ask({ kind: 'continue' })).toBeNull();
+    run.records.otherIsDue = true;
+    await run.handle.signal(deploymentMessages.makeWay);
+    expect(await run.ended()).toEqual({ status: 'cancelled' });
+    expect([run.called(), run.updateOf('db')]).toEqual([['vpc'], 'cancelled']);
+  });
+
   it('reaches a node that waits', async () => {
     const run = await startRun(workflows, chain, { perform: { vpc: () => asks } });
     await until(() => run.called().length === 1);

@@ -77,6 +77,25 @@ it('knows of a failure before it, and takes back what was begun', async () => {
   expect(taken.at(-1)).toBe('-vpc');
 });
 
+it('goes on with taking back what it has begun to take back', async () => {
+  const gate = makeGate();
+  const db: Perform = async ({ compensation }) => {
+    if (compensation === true) await gate.pass();
+    return succeeded;
+  };
+  const app: Perform = ({ compensation }) => (compensation === true ? succeeded : failed);
+  const run = await startRun(workflows, nodesOf({ vpc: [], db: ['vpc'], app: ['db'] }), {
+    perform: { db, app },
+    onFailure: 'rollback',
+  });
+  await gate.reached;
+  await makeLong(run);
+  gate.open();
+  expect(await run.ended()).toEqual({ status: 'rolledBack' });
+  expect(run.called()).toEqual(['vpc', 'db', 'app', '-app', '-db', '-vpc']);
+  expect(run.records.statuses).toEqual(['rollingBack']);
+});
+
 it('does not forget that it is being stopped', async () => {
   const gate = makeGate();
   const run = await startRun(workflows, nodes, { perform: { db: behind(gate) } });
