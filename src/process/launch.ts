@@ -1,7 +1,5 @@
-import { spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { setPriority } from 'node:os';
 import { WindlassError } from '../model/index.ts';
 import type { ConfinedCall, Isolation, View } from './isolation/index.ts';
 import type { StopReason } from './ladder.ts';
@@ -9,6 +7,7 @@ import { inspect, processesRun } from './inspect.ts';
 import { climb } from './ladder.ts';
 import type { SignalScope, StopLadder } from './ladder.ts';
 import { createRunDirectory, readExitCode, readHandled, runFiles } from './run-directory.ts';
+import { startTool, StartUnknownError } from './starter.ts';
 import { openTail } from './tail.ts';
 import { wrapperArguments } from './wrapper.ts';
 
@@ -54,7 +53,7 @@ export interface ProcessEnd {
   readonly stderrPath: string;
 }
 
-/** Thrown when the worker leaves and the tool goes on; another try adopts it. */
+/** Thrown when the worker leaves and the tool goes on, or may do so; another try adopts it. */
 export class LeftRunningError extends Error {
   readonly directory: string;
 
@@ -157,33 +156,21 @@ export async function launch(options: LaunchOptions): Promise<ProcessEnd> {
   const { token } = createRunDirectory(directory, options.id, way);
   const files = runFiles(directory);
   const confined = await confine(options);
-  const out = openSync(files.stdout, 'ax', 0o600);
-  const err = openSync(files.stderr, 'ax', 0o600);
-  let over: Promise<unknown>;
-  try {
-    const child = spawn('/bin/sh', wrapperArguments({ ...confined, directory, token, way }), {
-      cwd,
-      env: confined.env,
-      detached: true,
-      stdio: ['ignore', out, err],
-    });
-    over = new Promise<void>((resolve, reject) => {
-      child.once('exit', () => resolve());
-      child.once('error', reject);
-    });
-    child.unref();
-    yieldTo(child.pid);
-  } finally {
-    closeSync(out);
-    closeSync(err);
-  }
-  const started = over.catch((error: unknown) => {
-    throw cannotStart(argv, error);
+  const { over } = await startTool({
+    command: '/bin/sh',
+    args: wrapperArguments({ ...confined, directory, token, way }),
+    cwd,
+    env: confined.env,
+    stdout: files.stdout,
+    stderr: files.stderr,
+  }).catch((error: unknown) => {
+    // If it runs after all, another try finds it by its run directory.
+    throw error instanceof StartUnknownError ? new LeftRunningError(directory) : cannotStart(argv, error);
   });
   // The shell may be killed before the tool, and a killed sandbox takes a moment to end.
   return watch(
     options,
-    started.then(() => untilOver(directory, 20)),
+    over.then(() => untilOver(directory, 20)),
   );
 }
 
@@ -195,17 +182,6 @@ async function confine({ directory, argv, cwd, env, sandbox }: LaunchOptions): P
   if (sandbox === undefined) return { argv, env, user: null };
   const { temporary, environment } = runFiles(directory);
   return sandbox.isolation.confine({ argv, cwd, env, temporary, environmentFile: environment }, sandbox.view);
-}
-
-const toolPriority = 5;
-
-/** Lets the API, the database and the workflows go first while tools make the machine busy. */
-function yieldTo(pid: number | undefined): void {
-  try {
-    if (pid !== undefined) setPriority(pid, toolPriority);
-  } catch {
-    // It is over already, or has a lower one.
-  }
 }
 
 function cannotStart(argv: readonly string[], cause: unknown): WindlassError {
