@@ -103,6 +103,27 @@ describe('kill -9 of everything in one process', () => {
     expect(linesOfAll()).toEqual(once);
   });
 
+  it('while a tool runs in a workflow of the graph: the rest of it and what needs it follow, and nothing is applied twice', async () => {
+    project = makeProject('crash-nested');
+    projects.push(project);
+    project.stack('quick');
+    project.stack('slow', { sleepSeconds: 6 });
+    project.stack('after');
+    const path = (name: string) => ({ vcs: { type: 'opentofu', path: `../stacks/${name}` } });
+    const inner = { quick: path('quick'), slow: { ...path('slow'), needs: ['quick'] } };
+    project.write('net/windlass.workflow.yml', JSON.stringify({ environments: inner }));
+    project.workflow({
+      environments: { net: { vcs: { type: 'workflow', path: 'net' } }, after: node('after', { needs: ['net'] }) },
+    });
+    environment = await makeEnvironment(up.client, project);
+    const run = await inSlow();
+    await up.kill();
+    await start();
+    expect((await up.client.ended(run.id)).status).toBe('succeeded');
+    expect(['quick', 'slow', 'after'].map((name) => project.lines(name))).toEqual([['apply'], ['apply'], ['apply']]);
+    expect((await up.client.environment(`${environment.name}/net`)).status).toBe('active');
+  });
+
   it('while a tool runs that is done before the next start: its state is taken, nothing is applied twice', async () => {
     await shop(2);
     const run = await inSlow();

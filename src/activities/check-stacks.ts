@@ -1,7 +1,7 @@
 /** What can be told of stacks from their code, before any of them runs. */
 import { readdir } from 'node:fs/promises';
 import { join, posix } from 'node:path';
-import { didYouMean, listed, quote } from '../definition/index.ts';
+import { didYouMean, isMeant, listed, quote } from '../definition/index.ts';
 import type { DeploymentRequest, NodeDefinition, NodeSnapshot, Problem } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
 import { declaredVariables } from '../tools/index.ts';
@@ -11,6 +11,9 @@ import type { ResolveDeps } from './deps.ts';
 /** A node with the code that it is run with. */
 export interface CheckedStack {
   readonly node: NodeDefinition;
+  /** Of the file it stands in; empty without one. */
+  readonly fileName: string;
+  readonly within: readonly string[];
   readonly snapshot: NodeSnapshot;
   /** The run does something to it. */
   readonly runs: boolean;
@@ -31,17 +34,14 @@ function rootsOf(deps: ResolveDeps): (stack: CheckedStack) => Promise<string | n
 }
 
 /** Nodes whose directory is not in their source: all of them in one answer. */
-export async function missingDirectories(
-  deps: ResolveDeps,
-  stacks: readonly CheckedStack[],
-  fileName: string,
-): Promise<Problem[]> {
+export async function missingDirectories(deps: ResolveDeps, stacks: readonly CheckedStack[]): Promise<Problem[]> {
   const rootOf = rootsOf(deps);
   const found = await Promise.all(
     stacks.map(async (stack): Promise<Problem[]> => {
       const root = stack.runs ? await rootOf(stack) : null;
       const why = root === null ? null : await directoryProblem(deps, root, stack.snapshot.source.path);
       if (why === null) return [];
+      const { fileName } = stack;
       const { alias, position } = stack.node;
       const message = fileName === '' ? why : `sub-environment ${quote(alias)}: ${why}`;
       const place = fileName === '' ? {} : { file: fileName, line: position?.line, column: position?.column };
@@ -85,10 +85,12 @@ export async function undeclaredVariables(
     declared.set(stack.node.alias, root === null ? null : declaredVariables(stack.snapshot.type, join(root, path)));
   }
   const running = stacks.filter(({ runs }) => runs).map(({ node }) => node.alias);
+  const meantBy = (name: string): string[] =>
+    stacks.flatMap(({ node: { alias }, within }) => (isMeant({ alias, within }, name) ? [alias] : []));
   return request.variables.flatMap(({ name, kind, alias }, index): Problem[] => {
     if (kind !== 'tool') return [];
     const names = new Set<string>();
-    for (const meant of alias === undefined ? running : [alias]) {
+    for (const meant of alias === undefined ? running : meantBy(alias)) {
       const known = declared.get(meant);
       if (known === null || known === undefined) return [];
       for (const each of known) names.add(each);

@@ -1,11 +1,14 @@
-import type { Source } from '../model/index.ts';
-import type { Outlook, OutlookAsk, OutlookNode, RunResolver, SourceChange } from '../operations/index.ts';
-import { imagineRun, loadPastNodes, loadRevisions, loadRun, sealRequest } from '../store/index.ts';
+import type { Actor, Problem, Source, Template } from '../model/index.ts';
+import { deploymentRequestSchema, environmentSettingsSchema, WindlassError } from '../model/index.ts';
+import type { Outlook, OutlookAsk, OutlookNode, RunResolver, SourceChange, WorkflowsAsk } from '../operations/index.ts';
+import { imagineRun, listTemplateNames, loadPastNodes, loadRevisions, loadRun, sealRequest } from '../store/index.ts';
 import type { RunRow } from '../store/index.ts';
 import type { ResolveDeps } from './deps.ts';
 import { resolve } from './resolve-deployment.ts';
 import type { Resolution } from './resolution.ts';
-import { sourceCredentials, templateOfNode } from './read-definition.ts';
+import { templateOfEnvironment } from './node-templates.ts';
+import { sourceCredentials } from './read-definition.ts';
+import { readGraph } from './read-graph.ts';
 
 /** A request waits for its answer: what takes longer to read is left to the run itself. */
 const withinMs = 5_000;
@@ -20,6 +23,7 @@ export function createRunResolver(deps: ResolveDeps): RunResolver {
       const run = await imagined(deps, ask);
       return outlookOf(await resolve(limited, run, { dry: true, pending: ask.pending }));
     },
+    checkWorkflows: (ask) => checkWorkflows(inTime(deps), ask),
     changedSince: (deploymentId) => changedSince(inTime(deps), deploymentId),
   };
 }
@@ -74,6 +78,41 @@ function outlookOf({ nodes, commit, basedOn, letGo = [] }: Resolution): Outlook 
   };
 }
 
+async function checkWorkflows(deps: ResolveDeps, { project, templates, fileName }: WorkflowsAsk): Promise<Problem[]> {
+  const stored = new Map((await listTemplateNames(deps.db.sql, project.id)).map((each) => [each.name, each]));
+  const beneath = [{ name: fileName, path: '', keys: [] }];
+  const found: Problem[][] = [];
+  for (const template of templates) {
+    const run = { ...imaginedFor(project, template), groups: [] };
+    found.push(
+      await readGraph(deps, run, { template, stored, isLive: () => false, beneath }).then(
+        () => [],
+        (thrown: unknown) => {
+          if (!(thrown instanceof WindlassError)) throw thrown;
+          if (thrown.code === 'sourceUnavailable') return [];
+          return [...(thrown.problems ?? [{ message: `template "${template.name}": ${thrown.message}` }])];
+        },
+      ),
+    );
+  }
+  return found.flat();
+}
+
+/** A plan of a template before there is an environment of it. */
+function imaginedFor(project: WorkflowsAsk['project'], template: Template): RunRow {
+  const actor: Actor = { kind: 'system', id: nobody, name: nobody, from: null };
+  return {
+    ...{ id: nobody, number: 0, type: 'plan', status: 'queued', over: false, begun: false, stop_mode: null },
+    ...{ trigger: 'api', requested_by: actor, may_waive_approval: false, definition: null, source_commit: null },
+    request: deploymentRequestSchema.parse({ type: 'plan' }),
+    ...{ environment_id: nobody, environment_name: template.name, environment_status: 'neverDeployed' },
+    ...{ template_id: template.id, inline_template: null, workspace: null, revision: null, limits: [] },
+    settings: environmentSettingsSchema.parse({}),
+    project_id: project.id,
+    organization_id: project.organizationId,
+  };
+}
+
 async function changedSince(deps: ResolveDeps, deploymentId: string): Promise<SourceChange[]> {
   const run = await loadRun(deps.db.sql, deploymentId);
   if (run === null) return [];
@@ -98,7 +137,7 @@ async function changedSince(deps: ResolveDeps, deploymentId: string): Promise<So
     if (is !== null && is !== was) changes.set(`${was} ${is}`, { what, was, now: is });
   };
   if (run.source_commit !== null) {
-    const { source } = await templateOfNode(deps, run);
+    const { source } = await templateOfEnvironment(deps, run);
     const what = source.kind === 'local' ? source.directory : source.repository;
     note(what, run.source_commit, await now(source, run.request.revision ?? run.revision));
   }

@@ -1,98 +1,62 @@
+/** Reading one workflow file at its commit, with the variables that are in force for it. */
 import { posix } from 'node:path';
 import { parseWorkflowFile, resolveVariables, textsOf } from '../definition/index.ts';
+import type { ParsedWorkflowFile, VariableLayer } from '../definition/index.ts';
 import type { GitCredentials } from '../sources/index.ts';
 import { credentialsOf, readTextFile, resolvePath } from '../sources/index.ts';
-import type { EffectiveVariable, Source, VariableInput, VariableValue, WorkflowDefinition } from '../model/index.ts';
-import { inlineTemplateSchema, WindlassError } from '../model/index.ts';
-import { findTemplateById, loadVariableLayers, secretContexts } from '../store/index.ts';
-import type { RunRow } from '../store/index.ts';
+import type { EffectiveVariable, NodeDefinition, Source, VariableInput, VariableValue } from '../model/index.ts';
+import { WindlassError } from '../model/index.ts';
+import { loadVariableLayers, secretContexts } from '../store/index.ts';
+import type { EnclosingWorkflow, RunRow } from '../store/index.ts';
 import type { ResolveDeps } from './deps.ts';
-import type { FileSource, NodeTemplate } from './snapshots.ts';
+import type { FileSource, NodeTemplate } from './node-templates.ts';
 
 /** File names that are looked for, in this order, when the template does not name one. */
 const fileNames = ['windlass.workflow.yml', 'windlass.workflow.yaml', 'env0.workflow.yml', 'env0.workflow.yaml'];
 const maximumFileBytes = 1024 * 1024;
 
-export interface DefinitionAtCommit {
-  readonly definition: WorkflowDefinition;
+/** Where nodes stand, and what opens the sources they name. */
+export interface WorkflowFile extends FileSource {
+  /** For people: its name, after its directory when it is one of several. */
   readonly fileName: string;
-  readonly file: FileSource;
-  /** Set when the environment is one stack without a workflow file. */
-  readonly single: NodeTemplate | null;
-  readonly credentialsFor: (source: Source) => GitCredentials | undefined;
+  readonly credentialsFor: CredentialsFor;
+}
+export type CredentialsFor = (source: Source) => GitCredentials | undefined;
+
+/** What lies around the nodes of an inner file. */
+export interface Surroundings {
+  /** The workflows of the graph that they are in, outermost first. */
+  readonly workflows: readonly EnclosingWorkflow[];
+  /** What the files around give the node that stands for the file. */
+  readonly variables: NodeDefinition['variables'];
 }
 
-/** The template of an environment: stored, or written in the file that made it. */
-export async function templateOfNode(
+/** Reads the file of a workflow template. Its problems are answered, those of its source are thrown. */
+export async function readWorkflowFile(
   deps: ResolveDeps,
-  environment: {
-    readonly template_id: string | null;
-    readonly inline_template: unknown;
-    readonly environment_name: string;
+  at: {
+    readonly template: NodeTemplate;
+    readonly commit: string;
+    /** Environment variables in force for the file. */
+    readonly variables: readonly EffectiveVariable[];
+    /** Opens the source of the template. */
+    readonly credentials: GitCredentials | undefined;
+    /** What stands before the name of a file that is not the only one. */
+    readonly under?: string | undefined;
   },
-): Promise<NodeTemplate> {
-  if (environment.template_id !== null) {
-    const template = await findTemplateById(deps.db.sql, environment.template_id);
-    return {
-      id: template.id,
-      name: template.name,
-      type: template.type,
-      source: template.source,
-      config: template.config,
-      retryOnDeploy: template.retryOnDeploy,
-      retryOnDestroy: template.retryOnDestroy,
-    };
-  }
-  const inline = inlineTemplateSchema.parse(environment.inline_template);
-  return { id: null, name: environment.environment_name, ...inline, retryOnDeploy: null, retryOnDestroy: null };
-}
-
-/** Reads and checks the workflow file at the commit of this run; for a single stack, makes a graph of one node. */
-export async function readDefinition(
-  deps: ResolveDeps,
-  run: RunRow,
-  template: NodeTemplate,
-): Promise<DefinitionAtCommit> {
-  const variables = await environmentVariables(deps, run);
-  const credentialsFor = (source: Source): GitCredentials | undefined => credentialsOf(source, variables);
-  const revision = run.request.revision ?? run.revision;
-  const { commit } = await deps.sources.resolve(template.source, {
-    revision,
-    credentials: credentialsFor(template.source),
-  });
-  if (template.type !== 'workflow') {
-    const definition = singleNode(run, template);
-    const file = { source: template.source, commit };
-    return {
-      definition,
-      fileName: '',
-      file,
-      single: template,
-      credentialsFor,
-    };
-  }
-  const root = await deps.sources.checkout(template.source, commit, { credentials: credentialsFor(template.source) });
+): Promise<{ readonly file: WorkflowFile; readonly parsed: ParsedWorkflowFile }> {
+  const { template, commit, variables, credentials } = at;
+  const root = await deps.sources.checkout(template.source, commit, { credentials });
   const { fileName, directory, text } = await findFile(root, template);
-  const parsed = parseWorkflowFile(text, { fileName, directory, ...textsOf(variables) });
-  if (parsed.definition === null) {
-    const first = parsed.problems[0]?.message ?? 'it is not a workflow file';
-    throw new WindlassError(
-      'invalidDefinition',
-      `${fileName} has ${parsed.problems.length === 1 ? 'a problem' : `${parsed.problems.length} problems`}: ${first}`,
-      {
-        class: 'definition',
-        problems: parsed.problems,
-        hint: 'correct the file and deploy again; nothing was run',
-      },
-    );
-  }
-  const file = { source: { ...template.source, path: directory }, commit };
+  const shown = at.under === undefined ? fileName : posix.join(at.under, fileName);
   return {
-    definition: parsed.definition,
-    fileName,
-    file,
-    single: null,
-    credentialsFor,
+    file: {
+      fileName: shown,
+      source: { ...template.source, path: directory },
+      commit,
+      credentialsFor: (source) => credentialsOf(source, variables),
+    },
+    parsed: parseWorkflowFile(text, { fileName: shown, directory, ...textsOf(variables) }),
   };
 }
 
@@ -126,51 +90,30 @@ async function findFile(
   );
 }
 
-function singleNode(run: RunRow, template: NodeTemplate): WorkflowDefinition {
-  return {
-    settings: {
-      environmentRemovalStrategy: 'detach',
-      onFailure: 'continue',
-      maxParallel: undefined,
-      schedule: undefined,
-      drift: undefined,
-    },
-    nodes: [
-      {
-        alias: 'main',
-        name: run.environment_name,
-        templateName: undefined,
-        inline: { type: template.type, source: template.source, config: template.config },
-        needs: [],
-        revision: undefined,
-        workspace: run.workspace ?? undefined,
-        requiresApproval: undefined,
-        disabled: false,
-        variables: [],
-        inputs: [],
-        redeploy: 'always',
-        timeoutSeconds: undefined,
-        retry: undefined,
-        ttlSeconds: undefined,
-        barriers: [],
-        position: undefined,
-      },
-    ],
-  };
-}
-
-/** Environment variables in force for the whole workflow when the run starts. */
-async function environmentVariables(deps: ResolveDeps, run: RunRow): Promise<EffectiveVariable[]> {
+/**
+ * Environment variables in force for a whole file when its run starts: for the outermost one, or for that of a workflow in
+ * the graph, which also has what the file around gives its node.
+ */
+export async function environmentVariables(
+  deps: ResolveDeps,
+  run: RunRow,
+  around: Surroundings | null = null,
+): Promise<EffectiveVariable[]> {
+  const workflows = around?.workflows ?? [];
   const stored = await loadVariableLayers(deps.db.sql, deps.secrets, {
     organizationId: run.organization_id,
     projectId: run.project_id,
     templateId: run.template_id,
+    workflowTemplateId: run.template_id,
     workflowEnvironmentId: run.environment_id,
     nodeEnvironmentId: null,
     alias: null,
+    groups: workflows,
   });
-  const requested = openedRequest(deps, run).filter((variable) => variable.alias === undefined);
-  const { effective } = resolveVariables([...stored, { level: 'deployment', variables: requested }]);
+  const given: VariableLayer[] = around === null ? [] : [{ level: 'workflow', variables: around.variables }];
+  const paths = workflows.map(({ alias }) => alias);
+  const requested = openedRequest(deps, run).filter(({ alias }) => alias === undefined || paths.includes(alias));
+  const { effective } = resolveVariables([...stored, ...given, { level: 'deployment', variables: requested }]);
   return effective.filter((variable) => variable.kind === 'environment');
 }
 
@@ -185,10 +128,7 @@ export function openedRequest(deps: ResolveDeps, run: RunRow): VariableInput[] {
 }
 
 /** What opens each source, with the variables that are in force now. */
-export async function sourceCredentials(
-  deps: ResolveDeps,
-  run: RunRow,
-): Promise<(source: Source) => GitCredentials | undefined> {
+export async function sourceCredentials(deps: ResolveDeps, run: RunRow): Promise<CredentialsFor> {
   const variables = await environmentVariables(deps, run);
   return (source) => credentialsOf(source, variables);
 }

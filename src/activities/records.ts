@@ -11,6 +11,7 @@ import { expiryAfterDeploy, listed, quote, restartsTtl, workflowStatus } from '.
 import {
   changeNodeStatuses,
   closeNodes,
+  archiveEmptyGroups,
   detachNodes,
   expireOverdueApprovals,
   findLastNode,
@@ -192,7 +193,7 @@ async function recordEnding(
           : given.message,
     });
     if (isReadOnly(run.type)) return { status: input.status };
-    if (input.status === 'succeeded') await detachNodes(tx, run.environment_name, run.definition?.detach ?? []);
+    if (input.status === 'succeeded') await letGo(tx, run);
     await forgetDrift(tx, run.environment_id);
     const status = await environmentStatus(tx, run, input.status);
     await setEnvironmentStatus(tx, run.environment_id, status, run.id);
@@ -205,6 +206,14 @@ async function recordEnding(
     }
     return { status: input.status, ...(expiresAtMs === undefined ? {} : { expiresAtMs }) };
   });
+}
+
+/** What the file does not list any more lives on by itself; a workflow without nodes is nothing. */
+async function letGo(tx: Db, run: RunRow): Promise<void> {
+  const ids = run.definition?.detach ?? [];
+  if (ids.length === 0) return;
+  await detachNodes(tx, run.environment_name, ids);
+  await archiveEmptyGroups(tx, run.environment_id);
 }
 
 /**

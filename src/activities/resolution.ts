@@ -1,14 +1,17 @@
 /** What every way of resolving a run shares: how records are read, and what comes out. */
-import { approvalNeeded, approvalSettings, waiverRefusal } from '../definition/index.ts';
-import type { Choice, SelectableNode } from '../definition/index.ts';
+import { approvalInRequest, approvalNeeded, approvalSettingsWithin, waiverRefusal } from '../definition/index.ts';
+import type { SelectableNode } from '../definition/index.ts';
 import type { NodeSnapshot, Problem, RunNode } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
-import { findRun } from '../store/index.ts';
-import type { FoundRun, KnownEnvironment, NewNode, PastNode, RunDefinition, RunRow } from '../store/index.ts';
-import type { ResolveDeps } from './deps.ts';
+import type { KnownEnvironment, KnownGroup, NewNode, RunDefinition, RunRow } from '../store/index.ts';
 
 /** Nodes at once when neither the file, the environment nor the project says how many. */
 const defaultMaxParallel = 200;
+
+/** A run with the nodes of its graph on record that are workflows themselves. */
+export interface ResolvingRun extends RunRow {
+  readonly groups: readonly KnownGroup[];
+}
 
 export interface Resolution {
   readonly nodes: readonly NewNode[];
@@ -35,10 +38,15 @@ export function selectableFromRecords(known: readonly KnownEnvironment[]): Selec
     needs: lastSnapshot(node)?.needs ?? [],
     disabled: false,
     live: isLive(node),
+    within: lastSnapshot(node)?.within,
   }));
 }
 
-export function fromRecords(run: RunRow, known: readonly KnownEnvironment[], nodes: readonly RunNode[]): NewNode[] {
+export function fromRecords(
+  run: ResolvingRun,
+  known: readonly KnownEnvironment[],
+  nodes: readonly RunNode[],
+): NewNode[] {
   const byAlias = new Map(known.map((node) => [aliasOf(node), node]));
   return nodes.flatMap((node) => {
     const record = byAlias.get(node.alias);
@@ -56,9 +64,10 @@ export function fromRecords(run: RunRow, known: readonly KnownEnvironment[], nod
 }
 
 /** Whether a node needs a person is decided anew: the deploy that made the snapshot may have waived it for itself alone. */
-export function withApproval(run: RunRow, record: KnownEnvironment, snapshot: NodeSnapshot): NodeSnapshot {
+export function withApproval(run: ResolvingRun, record: KnownEnvironment, snapshot: NodeSnapshot): NodeSnapshot {
   const file = snapshot.approvalInFile ?? undefined;
-  return { ...snapshot, requiresApproval: weighApproval(run, { alias: aliasOf(record), record, file }) };
+  const { within } = snapshot;
+  return { ...snapshot, requiresApproval: weighApproval(run, { alias: aliasOf(record), within, record, file }) };
 }
 
 /**
@@ -66,36 +75,37 @@ export function withApproval(run: RunRow, record: KnownEnvironment, snapshot: No
  * too: where it may not waive, the file there cannot weaken what is saved or what the file said when the node was deployed.
  */
 export function weighApproval(
-  run: RunRow,
+  run: ResolvingRun,
   node: {
     readonly alias: string;
+    readonly within: readonly string[];
     readonly file: boolean | undefined;
     readonly record: Pick<KnownEnvironment, 'settings' | 'deployed_snapshot'> | undefined;
   },
 ): boolean {
-  const { alias, record } = node;
-  const settings = approvalSettings(record?.settings ?? run.settings, run.settings);
+  const { record } = node;
+  const around = run.groups.filter((group) => node.within.includes(group.alias));
+  const settings = approvalSettingsWithin(record?.settings ?? run.settings, around, run.settings);
   const saved = settings.requiresApproval;
   const mayWaive = waiverRefusal(run.may_waive_approval, settings) === null;
   const before = saved === true || record?.deployed_snapshot?.approvalInFile === true;
   const file = run.request.revision !== undefined && !mayWaive && before ? true : node.file;
-  const request = run.request.nodeApprovals?.[alias] ?? run.request.requiresApproval;
-  return approvalNeeded({ request, mayWaive, file, saved }).needed;
+  return approvalNeeded({ request: approvalInRequest(run.request, node), mayWaive, file, saved }).needed;
 }
 
 /** The smallest of what is said about nodes at once: by the file or the check itself, the environment, the project, the organization. */
-export function parallelOf(run: RunRow, wanted?: number): number {
+export function parallelOf(run: ResolvingRun, wanted?: number): number {
   const said = [wanted, run.settings.maxParallel, ...run.limits].filter((limit) => typeof limit === 'number');
   return said.length === 0 ? defaultMaxParallel : Math.min(...said);
 }
 
 /** What a node that the file does not list any more is run with. */
-export function fromLastRun(run: RunRow, record: KnownEnvironment): NodeSnapshot | null {
+export function fromLastRun(run: ResolvingRun, record: KnownEnvironment): NodeSnapshot | null {
   const snapshot = lastSnapshot(record);
   return snapshot === null ? null : withApproval(run, record, snapshot);
 }
 
-export function definitionOf(run: RunRow, over: Partial<RunDefinition> = {}): RunDefinition {
+export function definitionOf(run: ResolvingRun, over: Partial<RunDefinition> = {}): RunDefinition {
   const verb = { deploy: 'Deploy', destroy: 'Destroy', plan: 'Plan', drift: 'Check drift of', rollback: 'Roll back' }[
     run.type
   ];
@@ -106,26 +116,6 @@ export function definitionOf(run: RunRow, over: Partial<RunDefinition> = {}): Ru
     detach: [],
     ...over,
   };
-}
-
-/** The deployment of this environment that a run goes on from. Throws when it is none of its own. */
-export async function baseOf(deps: ResolveDeps, run: RunRow, reference: string): Promise<FoundRun> {
-  const base = await findRun(deps.db.sql, run.environment_id, reference);
-  if (base === null)
-    throw new WindlassError('notFound', `deployment ${reference} is not one of "${run.environment_name}"`, {
-      class: 'definition',
-    });
-  return base;
-}
-
-/** What becomes of a node in a run that goes on from the one it is a record of. */
-export function resumedChoice(node: PastNode, all: readonly PastNode[]): Choice {
-  if (node.status === 'succeeded' || node.action === 'keep') return 'keep';
-  if (node.engine.onlyOnChange !== true) return 'run';
-  // Left out because nothing it reads had changed: so it stays, unless that was never found out.
-  if (node.status === 'skipped' && node.reason?.kind === 'notSelected') return 'keep';
-  const changed = [...node.needs, ...(node.engine.reads ?? [])].some((index) => all[index]?.changed_outputs === true);
-  return changed ? 'run' : 'onChange';
 }
 
 export function refuse(problems: readonly Problem[], consequence: string, hint?: string): void {

@@ -7,6 +7,7 @@ import {
   insertNodes,
   isDatabaseUnavailable,
   loadEngineNodes,
+  loadGroups,
   loadKnown,
   loadNodeMarks,
   loadRun,
@@ -20,23 +21,23 @@ import {
 } from '../store/index.ts';
 import type { ActivityDeps, ResolveDeps } from './deps.ts';
 import { stateProblem } from './carried-state.ts';
-import { templateOfNode } from './read-definition.ts';
+import { templateOfEnvironment } from './node-templates.ts';
 import { refuseCall } from './refusals.ts';
 import type { Caller } from '../node/index.ts';
 import { afterFailedTry } from './resolve-tries.ts';
 import { elapsed, watchedSources } from '../sources/index.ts';
 import { refuse } from './resolution.ts';
 import { routeNodes } from './routing.ts';
-import type { Resolution } from './resolution.ts';
+import type { Resolution, ResolvingRun } from './resolution.ts';
 import { resolveFromFile } from './resolve-from-file.ts';
 import {
   resolveDestroy,
   resolveDrift,
   resolveRestore,
-  resolveResume,
   resolveRollback,
   resolveSingleDestroy,
 } from './resolve-from-records.ts';
+import { resolveResume } from './resolve-resume.ts';
 
 /** Reading files takes minutes at most; what takes longer hangs, such as a network file system that is away. */
 const longestTryMs = 20 * 60_000;
@@ -221,8 +222,9 @@ export async function resolve(
   run: RunRow,
   options: ResolveOptions = { dry: false, pending: false },
 ): Promise<Resolution> {
-  const resolution = await resolveByType(deps, run, options);
-  return { ...resolution, nodes: await routeNodes(deps, run, resolution.nodes) };
+  const resolving = { ...run, groups: await loadGroups(deps.db.sql, run.environment_id) };
+  const resolution = await resolveByType(deps, resolving, options);
+  return { ...resolution, nodes: await routeNodes(deps, resolving, resolution.nodes) };
 }
 
 interface ResolveOptions {
@@ -231,8 +233,8 @@ interface ResolveOptions {
   readonly pending: boolean;
 }
 
-async function resolveByType(deps: ResolveDeps, run: RunRow, options: ResolveOptions): Promise<Resolution> {
-  const template = await templateOfNode(deps, run);
+async function resolveByType(deps: ResolveDeps, run: ResolvingRun, options: ResolveOptions): Promise<Resolution> {
+  const template = await templateOfEnvironment(deps, run);
   const workflow = template.type === 'workflow';
   const known = await loadKnown(deps.db.sql, run.environment_id, workflow);
   const { resume } = run.request;

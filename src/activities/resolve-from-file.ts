@@ -1,110 +1,186 @@
 /** Runs whose graph comes from the workflow file at its commit. */
-import { checkAgainstProject, isLast, selectForDeploy, selectForPlan, unknownAliases } from '../definition/index.ts';
-import type { Choice, SelectableNode } from '../definition/index.ts';
-import type { NodeDefinition, NodeSnapshot, PartialRun } from '../model/index.ts';
-import { needsTool, newId, WindlassError } from '../model/index.ts';
-import { expectNodes, listTemplateNames, loadPastNodes, upsertSubEnvironments } from '../store/index.ts';
-import type { KnownEnvironment, NewNode, RunRow } from '../store/index.ts';
+import { quote, selectForDeploy, selectForPlan, unknownAliases } from '../definition/index.ts';
+import type { FlatNode, SelectableNode, Selection } from '../definition/index.ts';
+import type { RunNode } from '../model/index.ts';
+import { needsTool } from '../model/index.ts';
+import { listTemplateNames } from '../store/index.ts';
+import type { EnclosingWorkflow, KnownEnvironment, NewNode } from '../store/index.ts';
 import { variableProblems } from './check-variables.ts';
+import type { CheckedNode } from './check-variables.ts';
 import { missingDirectories, undeclaredVariables } from './check-stacks.ts';
 import type { CheckedStack } from './check-stacks.ts';
-import type { CheckedNode } from './check-variables.ts';
 import type { ResolveDeps } from './deps.ts';
-import { applyMoves, detectMoves, withMoves } from './moves.ts';
-import type { Moves } from './moves.ts';
-import { readDefinition } from './read-definition.ts';
-import type { DefinitionAtCommit } from './read-definition.ts';
+import { followFile } from './follow-file.ts';
+import { detectMoves, requestedMoves, withMoves } from './moves.ts';
+import type { NodeTemplate } from './node-templates.ts';
+import { prepareNodes } from './prepare-nodes.ts';
+import type { PreparedNode } from './prepare-nodes.ts';
+import { readGraph } from './read-graph.ts';
+import type { ReadGraph } from './read-graph.ts';
+import type { WorkflowFile } from './read-definition.ts';
+import { findRemoved } from './removed-nodes.ts';
+import type { RemovedNodes } from './removed-nodes.ts';
 import {
   aliasOf,
-  baseOf,
   definitionOf,
   fromLastRun,
   isLive,
   mayExist,
   parallelOf,
   refuse,
-  resumedChoice,
   selectableFromRecords,
-  weighApproval,
 } from './resolution.ts';
-import type { Resolution } from './resolution.ts';
-import { besideFile, makeSnapshot } from './snapshots.ts';
-import type { NodeTemplate } from './snapshots.ts';
+import type { Resolution, ResolvingRun } from './resolution.ts';
+import { resumeWithFile } from './resolve-resume.ts';
+import type { Resume } from './resolve-resume.ts';
+
+/** What the files say, beside what the records know. */
+interface Sight {
+  readonly deps: ResolveDeps;
+  readonly run: ResolvingRun;
+  readonly graph: ReadGraph;
+  /** Nodes of the graph by alias, as they will be run. */
+  readonly prepared: ReadonlyMap<string, PreparedNode>;
+  /** What is on record, by the alias that it has after this run. */
+  readonly known: ReadonlyMap<string, KnownEnvironment>;
+  readonly removed: RemovedNodes;
+}
 
 export async function resolveFromFile(
   deps: ResolveDeps,
-  run: RunRow,
+  run: ResolvingRun,
   template: NodeTemplate,
   knownBefore: readonly KnownEnvironment[],
   options: { readonly dry: boolean } = { dry: false },
 ): Promise<Resolution> {
-  const read = await readDefinition(deps, run, template);
-  const templates = await listTemplateNames(deps.db.sql, run.project_id);
-  const runnable = deps.runners.supported();
-  if (template.type === 'workflow')
-    refuse(
-      checkAgainstProject(read.definition, { templateNames: templates, fileName: read.fileName, runnable }),
-      'nothing was run',
-      'correct the file, or make the template it names (windlass template create), then deploy again; nothing was run',
-    );
+  const stored = new Map((await listTemplateNames(deps.db.sql, run.project_id)).map((each) => [each.name, each]));
+  const requested = requestedMoves(run, knownBefore);
+  const wanted = byAlias(withMoves(requested, knownBefore));
+  const graph = await readGraph(deps, run, { template, stored, isLive: (path) => isLive(wanted.get(path)) });
+  refuseUnknown(run, graph);
+  const { wouldGo } = findRemoved(graph, []);
+  const moves = detectMoves(run, { graph, requested, known: knownBefore, wouldGo });
+  const known = byAlias(withMoves(moves, knownBefore));
+  refuseReplaced(graph, known);
+  const prepared = await prepareNodes(deps, run, graph, { stored, known });
+  const { resume: resumed } = run.request;
+  const resume = resumed ? await resumeWithFile(deps, run, resumed.deployment) : undefined;
+  const keepsAll = run.request.partial !== undefined || resume?.whole === false || graph.single !== null;
+  const removed = findRemoved(graph, keepsAll ? [] : [...known.values()]);
+  const sight: Sight = { deps, run, graph, prepared, known, removed };
+  const selection = select(sight, resume);
+  refuse(selection.problems, 'nothing was run', `the nodes there are: windlass graph ${run.environment_name}`);
+  await check(sight, selection.nodes);
+  // Nothing is refused from here on, so the records may follow the file.
+  const ids = options.dry ? new Map<string, string>() : await followFile(deps, run, { graph, prepared, moves, known });
+  return resolutionOf(sight, selection.nodes, ids);
+}
+
+function byAlias(known: readonly KnownEnvironment[]): Map<string, KnownEnvironment> {
+  return new Map(known.map((node) => [aliasOf(node), node]));
+}
+
+function refuseUnknown(run: ResolvingRun, { nodes, groups }: ReadGraph): void {
+  const known = [...groups.map(({ alias }) => alias), ...nodes.map(({ definition }) => definition.alias)];
   refuse(
-    unknownAliases(run.request, { known: read.definition.nodes.map((node) => node.alias), of: run.environment_name }),
+    unknownAliases(run.request, { known, of: run.environment_name }),
     'nothing was run',
     `the nodes there are: windlass graph ${run.environment_name}`,
   );
-  const moves = detectMoves(run, read.definition, knownBefore);
-  const known = withMoves(moves, knownBefore);
-  const byAlias = new Map(known.map((node) => [aliasOf(node), node]));
-  const nodes = read.definition.nodes;
-  const listed = new Map(nodes.map((node) => [node.alias, node]));
-  const prepared = await prepareNodes(deps, run, read, templates, byAlias);
+}
 
-  const selectable = nodes.map((node): SelectableNode => {
-    return {
-      alias: node.alias,
-      needs: node.needs,
-      disabled: node.disabled,
-      live: isLive(byAlias.get(node.alias)),
-      reads: node.inputs.flatMap((input) => input.references.map((reference) => reference.alias)),
-      timeoutSeconds: node.timeoutSeconds,
-    };
-  });
-  const resume = run.request.resume ? await resumeOf(deps, run, run.request.resume.deployment) : undefined;
-  const removedKnown =
-    run.request.partial || resume?.whole === false || template.type !== 'workflow'
-      ? []
-      : known.filter((node) => !listed.has(aliasOf(node)));
-  const settings = read.definition.settings;
-  const destroyRemoved = settings.environmentRemovalStrategy === 'destroy';
-  const removed = destroyRemoved ? removedKnown.filter(mayExist) : [];
-  const selection =
-    run.type === 'plan'
-      ? {
-          nodes: selectForPlan(selectable, {
-            only: run.request.partial?.node,
-            removed: selectableFromRecords(removed).toReversed(),
-            detached: destroyRemoved ? [] : selectableFromRecords(removedKnown.filter(mayExist)).toReversed(),
-          }),
-          problems: [],
-        }
-      : selectForDeploy(selectable, {
-          partial: run.request.partial ?? resume?.partial,
-          choose: resume?.choose,
-          removed: selectableFromRecords(removed),
-          others: removed.length > 0 ? selectableFromRecords(known) : [],
-        });
-  refuse(selection.problems, 'nothing was run', `the nodes there are: windlass graph ${run.environment_name}`);
-  // One stack alone, or a disabled node that was asked for by its name.
-  const toRun = new Set(selection.nodes.flatMap((node) => (node.action === 'keep' ? [] : [node.alias])));
-  for (const [alias, { template: own }] of prepared)
-    if (toRun.has(alias) && needsTool(own.type)) deps.runners.get(own.type);
-  const stacks = nodes.flatMap((node): CheckedStack[] => {
-    const snapshot = prepared.get(node.alias)?.snapshot;
-    if (snapshot === undefined || !needsTool(snapshot.type)) return [];
-    return [{ node, snapshot, runs: toRun.has(node.alias), credentials: read.credentialsFor(snapshot.source) }];
+/** What a stack has made would have no code any more once its alias means a workflow. */
+function refuseReplaced({ groups }: ReadGraph, known: ReadonlyMap<string, KnownEnvironment>): void {
+  const replaced = groups.filter(({ alias }) => {
+    const before = known.get(alias);
+    return before !== undefined && mayExist(before);
   });
   refuse(
-    await missingDirectories(deps, stacks, read.fileName),
+    replaced.map(({ alias, definition: { position } }) => ({
+      message: `${quote(alias)} is deployed as a stack and cannot become a workflow`,
+      line: position?.line,
+      column: position?.column,
+    })),
+    'nothing was run',
+    'give the workflow another alias; a stack that lives on in it is moved with --moved OLD=WORKFLOW/NEW',
+  );
+}
+
+/** What the run does to each node of the graph, and to those that are no longer in it. */
+function select({ run, graph, known, removed }: Sight, resume: Resume | undefined): Selection {
+  const { partial = resume?.partial } = run.request;
+  // What runs only when something has changed has to know all that it depends on.
+  const members = partial === undefined && resume === undefined ? new Map<string, string[]>() : membersOf(graph);
+  const selectable = graph.nodes.map((node) => selectableFromFile(node, members, known));
+  if (run.type === 'plan') {
+    const nodes = selectForPlan(selectable, {
+      only: run.request.partial?.node,
+      removed: selectableFromRecords(removed.destroyed).toReversed(),
+      detached: selectableFromRecords(removed.detached.filter(mayExist)).toReversed(),
+    });
+    return { nodes, problems: [] };
+  }
+  return selectForDeploy(selectable, {
+    partial,
+    choose: resume?.choose,
+    removed: selectableFromRecords(removed.destroyed),
+    others: removed.destroyed.length > 0 ? selectableFromRecords([...known.values()]) : [],
+  });
+}
+
+/** Aliases of the nodes in each workflow of the graph. */
+function membersOf({ nodes }: ReadGraph): Map<string, string[]> {
+  const members = new Map<string, string[]>();
+  for (const { definition, within } of nodes)
+    for (const path of within) {
+      const list = members.get(path);
+      if (list === undefined) members.set(path, [definition.alias]);
+      else list.push(definition.alias);
+    }
+  return members;
+}
+
+function selectableFromFile(
+  { definition, within, follows }: FlatNode<WorkflowFile>,
+  members: ReadonlyMap<string, readonly string[]>,
+  known: ReadonlyMap<string, KnownEnvironment>,
+): SelectableNode {
+  const { alias, needs, disabled, inputs, timeoutSeconds } = definition;
+  return {
+    ...{ alias, within, needs, disabled, timeoutSeconds },
+    live: isLive(known.get(alias)),
+    // A change anywhere in a workflow is one for whatever needs the workflow.
+    reads: [
+      ...inputs.flatMap((input) => input.references.map((reference) => reference.alias)),
+      ...follows.flatMap((path) => members.get(path) ?? []),
+    ],
+  };
+}
+
+/** Refuses what can be seen to fail before anything runs. */
+async function check(sight: Sight, selected: readonly RunNode[]): Promise<void> {
+  const { deps, run, graph, prepared } = sight;
+  const toRun = new Set(selected.flatMap((node) => (node.action === 'keep' ? [] : [node.alias])));
+  // One stack alone, or a disabled node that was asked for by its name.
+  for (const [alias, { template: own }] of prepared)
+    if (toRun.has(alias) && needsTool(own.type)) deps.runners.get(own.type);
+  const stacks = graph.nodes.flatMap(({ definition: node, file, within }): CheckedStack[] => {
+    const snapshot = prepared.get(node.alias)?.snapshot;
+    if (snapshot === undefined || !needsTool(snapshot.type)) return [];
+    const { fileName } = file;
+    return [
+      {
+        node,
+        fileName,
+        within,
+        snapshot,
+        runs: toRun.has(node.alias),
+        credentials: file.credentialsFor(snapshot.source),
+      },
+    ];
+  });
+  refuse(
+    await missingDirectories(deps, stacks),
     'nothing was run',
     'correct the path, or push the directory to the revision that is used; nothing was run',
   );
@@ -113,28 +189,46 @@ export async function resolveFromFile(
     'nothing was run',
     'give the name that the code declares',
   );
-
-  const toCheck = selection.nodes.flatMap(({ alias, action }): CheckedNode[] => {
-    const node = listed.get(alias);
-    if (node === undefined || action === 'keep') return [];
-    const templateId = prepared.get(alias)?.template.id ?? null;
-    return [{ node, templateId, environmentId: byAlias.get(alias)?.id ?? null }];
-  });
-  const { fileName } = read;
+  const nodes = graph.nodes.filter(({ definition }) => toRun.has(definition.alias));
   refuse(
-    await variableProblems(deps, run, toCheck, { fileName, workflow: template.type === 'workflow' }),
+    await variableProblems(
+      deps,
+      run,
+      nodes.map((node) => checkedNode(sight, node)),
+      { workflow: graph.single === null },
+    ),
     'nothing was run',
     `see where each value comes from: windlass variable list --environment ${run.environment_id} --effective`,
   );
+}
 
-  // Nothing is refused from here on, so the records may follow the file.
-  const ids = options.dry
-    ? new Map<string, string>()
-    : await followFile(deps, run, { template, nodes, prepared, moves, byAlias });
-  const allKnown = new Map([...byAlias, ...removedKnown.map((node) => [aliasOf(node), node] as const)]);
+function checkedNode({ run, graph, prepared, known }: Sight, flat: FlatNode<WorkflowFile>): CheckedNode {
+  const { definition: node, file, within } = flat;
+  const groups = graph.groups
+    .filter(({ alias }) => within.includes(alias))
+    .map(({ alias, template }): EnclosingWorkflow => {
+      const environmentId = run.groups.find((group) => group.alias === alias)?.id ?? null;
+      return { alias, templateId: template.id, environmentId };
+    });
   return {
-    nodes: selection.nodes.map((node): NewNode => {
-      const record = allKnown.get(node.alias);
+    ...{ node, within, groups, fileName: file.fileName },
+    templateId: prepared.get(node.alias)?.template.id ?? null,
+    environmentId: known.get(node.alias)?.id ?? null,
+  };
+}
+
+function resolutionOf(
+  { run, graph, prepared, known, removed }: Sight,
+  selected: readonly RunNode[],
+  ids: ReadonlyMap<string, string>,
+): Resolution {
+  const { settings, file, single } = graph;
+  const listed = new Map(graph.nodes.map(({ definition }) => [definition.alias, definition]));
+  const whole = run.type !== 'plan' && run.request.partial === undefined && single === null;
+  const letGo = run.type === 'plan' ? [] : removed.detached;
+  return {
+    nodes: selected.map((node): NewNode => {
+      const record = known.get(node.alias);
       return {
         name: listed.get(node.alias)?.name ?? record?.name ?? node.alias,
         environmentId: ids.get(node.alias) ?? record?.id ?? run.environment_id,
@@ -146,187 +240,10 @@ export async function resolveFromFile(
     definition: definitionOf(run, {
       onFailure: run.request.onFailure ?? settings.onFailure,
       maxParallel: parallelOf(run, settings.maxParallel),
-      detach: destroyRemoved || run.type === 'plan' ? [] : removedKnown.map((node) => node.id),
-      ...(run.type === 'plan' || run.request.partial || template.type !== 'workflow'
-        ? {}
-        : { life: { schedule: settings.schedule, drift: settings.drift } }),
+      detach: letGo.map((node) => node.id),
+      ...(whole ? { life: { schedule: settings.schedule, drift: settings.drift } } : {}),
     }),
-    commit: read.file.commit,
-    letGo: destroyRemoved || run.type === 'plan' ? [] : removedKnown.filter(mayExist),
+    commit: file.commit,
+    letGo: letGo.filter(mayExist),
   };
-}
-
-interface Resume {
-  /** The run that is resumed was for the whole graph. One for a part of it stays within that part. */
-  readonly whole: boolean;
-  /** The part it was for. */
-  readonly partial: PartialRun | undefined;
-  /** undefined when that run never knew its nodes: then everything it was for is run. */
-  readonly choose: ((alias: string) => Choice) | undefined;
-}
-
-/** What a resume does to each node of the refreshed file. */
-async function resumeOf(deps: ResolveDeps, run: RunRow, reference: string): Promise<Resume> {
-  let base = await baseOf(deps, run, reference);
-  let past = await loadPastNodes(deps.db.sql, base.id);
-  while (past.length === 0 && base.request.resume !== undefined) {
-    base = await baseOf(deps, run, base.request.resume.deployment);
-    past = await loadPastNodes(deps.db.sql, base.id);
-  }
-  let first = base;
-  while (first.request.resume !== undefined) first = await baseOf(deps, run, first.request.resume.deployment);
-  const { partial, restoreNodes } = first.request;
-  const destroys = past.some((node) => node.action === 'destroy' && !isLast(node.engine));
-  if (destroys || partial?.operation === 'single-node-destroy' || restoreNodes !== undefined) {
-    throw new WindlassError('conflict', `deployment ${base.number} does not deploy what the file says`, {
-      class: 'definition',
-      hint: 'resume it without the refreshed file',
-    });
-  }
-  const whole = partial === undefined;
-  if (past.length === 0) return { whole, partial, choose: undefined };
-  const byAlias = new Map(past.map((node) => [node.alias, node]));
-  const choose = (alias: string): Choice => {
-    const node = byAlias.get(alias);
-    if (node === undefined) return whole ? 'run' : 'keep';
-    // The file may have it enabled by now.
-    if (node.action === 'keep') return whole && node.reason?.kind === 'disabled' ? 'run' : 'keep';
-    return resumedChoice(node, past);
-  };
-  return { whole, partial, choose };
-}
-
-interface PreparedNode {
-  readonly template: NodeTemplate;
-  readonly snapshot: NodeSnapshot;
-}
-
-/** Finds each node's code at its commit; every distinct source is asked once. */
-async function prepareNodes(
-  deps: ResolveDeps,
-  run: RunRow,
-  read: DefinitionAtCommit,
-  templates: Awaited<ReturnType<typeof listTemplateNames>>,
-  known: ReadonlyMap<string, KnownEnvironment>,
-): Promise<Map<string, PreparedNode>> {
-  const byName = new Map(templates.map((template) => [template.name, template]));
-  const commits = new Map<string, Promise<{ commit: string }>>();
-  const commitOf = (source: NodeTemplate['source'], revision: string | null): Promise<{ commit: string }> => {
-    const key = JSON.stringify([{ ...source, path: '' }, revision]);
-    let asked = commits.get(key);
-    if (asked === undefined)
-      commits.set(key, (asked = deps.sources.resolve(source, { revision, credentials: read.credentialsFor(source) })));
-    return asked;
-  };
-  const entries = await Promise.all(
-    read.definition.nodes.map(async (node): Promise<[string, PreparedNode]> => {
-      const { template, own } = nodeTemplate(node, read, byName);
-      const { commit } =
-        own && node.revision === undefined ? read.file : await commitOf(template.source, node.revision ?? null);
-      const snapshot = makeSnapshot({ deploymentId: run.id, projectId: run.project_id }, deps.secrets, {
-        node,
-        template,
-        commit,
-        workspace: node.workspace ?? run.workspace,
-        request: run.request,
-        requiresApproval: weighApproval(run, {
-          alias: node.alias,
-          file: node.requiresApproval,
-          record: known.get(node.alias),
-        }),
-      });
-      return [node.alias, { template, snapshot }];
-    }),
-  );
-  return new Map(entries);
-}
-
-function nodeTemplate(
-  node: NodeDefinition,
-  read: DefinitionAtCommit,
-  byName: ReadonlyMap<string, Awaited<ReturnType<typeof listTemplateNames>>[number]>,
-): { template: NodeTemplate; own: boolean } {
-  if (read.single !== null) return { template: read.single, own: true };
-  if (node.inline !== undefined) {
-    const { type, source, config } = node.inline;
-    const own = source.kind === 'own';
-    const template: NodeTemplate = {
-      id: null,
-      name: node.name,
-      type,
-      source: own ? besideFile(read.file, source.path) : source,
-      config,
-      retryOnDeploy: null,
-      retryOnDestroy: null,
-    };
-    return { template, own };
-  }
-  const stored = byName.get(node.templateName ?? '');
-  if (stored === undefined)
-    throw new WindlassError('invalidDefinition', `the template "${node.templateName}" of "${node.alias}" is missing`, {
-      class: 'definition',
-    });
-  return {
-    template: {
-      id: stored.id,
-      name: stored.name,
-      type: stored.type,
-      source: stored.source,
-      config: stored.config,
-      retryOnDeploy: stored.retryOnDeploy,
-      retryOnDestroy: stored.retryOnDestroy,
-    },
-    own: false,
-  };
-}
-
-interface Following {
-  readonly template: NodeTemplate;
-  readonly nodes: readonly NodeDefinition[];
-  readonly prepared: ReadonlyMap<string, PreparedNode>;
-  readonly moves: Moves;
-  readonly byAlias: ReadonlyMap<string, KnownEnvironment>;
-}
-
-/** Renames and makes sub-environments as the file has them. Answers the id of each alias. */
-async function followFile(deps: ResolveDeps, run: RunRow, following: Following): Promise<Map<string, string>> {
-  const { moves, nodes, byAlias } = following;
-  if (run.type !== 'plan') await applyMoves(deps.db.sql, run, moves);
-  // A plan renames nothing: what was moved is planned as the sub-environment that it still is.
-  const moved = new Set(run.type === 'plan' ? moves.values() : []);
-  const ids = await ensureEnvironments(deps, run, {
-    ...following,
-    nodes: nodes.filter(({ alias }) => !moved.has(alias)),
-  });
-  for (const alias of moved) ids.set(alias, byAlias.get(alias)?.id ?? run.environment_id);
-  return ids;
-}
-
-async function ensureEnvironments(
-  deps: ResolveDeps,
-  run: RunRow,
-  { template, nodes, prepared, byAlias: known }: Following,
-): Promise<Map<string, string>> {
-  if (template.type !== 'workflow') return new Map(nodes.map((node) => [node.alias, run.environment_id]));
-  const ids = await upsertSubEnvironments(
-    deps.db.sql,
-    { id: run.environment_id, projectId: run.project_id },
-    nodes.map((node) => {
-      const own = prepared.get(node.alias)?.template;
-      return {
-        newId: known.get(node.alias)?.id ?? newId('env'),
-        alias: node.alias,
-        name: node.name,
-        templateId: own?.id ?? null,
-        inline: own && own.id === null ? { type: own.type, source: own.source, config: own.config } : null,
-        workspace: node.workspace ?? null,
-        revision: node.revision ?? null,
-      };
-    }),
-  );
-  if (run.type !== 'plan') {
-    const wanted = nodes.filter((node) => !node.disabled).map((node) => node.alias);
-    await expectNodes(deps.db.sql, run.environment_id, wanted);
-  }
-  return ids;
 }

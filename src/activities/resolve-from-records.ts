@@ -3,12 +3,11 @@ import { asPlan, selectForDeploy, selectForDestroy, selectForReading } from '../
 import type { SelectableNode } from '../definition/index.ts';
 import type { NodeSnapshot, RunNode } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
-import { changedSince, findRun, lastSuccessBefore, loadPastNodes, loadSnapshotsAsOf } from '../store/index.ts';
-import type { KnownEnvironment, NewNode, RunRow } from '../store/index.ts';
+import { changedSince, findRun, lastSuccessBefore, loadSnapshotsAsOf } from '../store/index.ts';
+import type { KnownEnvironment, NewNode } from '../store/index.ts';
 import type { ResolveDeps } from './deps.ts';
 import {
   aliasOf,
-  baseOf,
   definitionOf,
   fromRecords,
   isLive,
@@ -16,13 +15,12 @@ import {
   mayExist,
   parallelOf,
   refuse,
-  resumedChoice,
   selectableFromRecords,
   withApproval,
 } from './resolution.ts';
-import type { Resolution } from './resolution.ts';
+import type { Resolution, ResolvingRun } from './resolution.ts';
 
-export function resolveDestroy(run: RunRow, known: readonly KnownEnvironment[]): Resolution {
+export function resolveDestroy(run: ResolvingRun, known: readonly KnownEnvironment[]): Resolution {
   const existing = known.filter(mayExist);
   const gone = known.filter((node) => !mayExist(node));
   return {
@@ -33,7 +31,11 @@ export function resolveDestroy(run: RunRow, known: readonly KnownEnvironment[]):
 }
 
 /** `pending`: other runs come first, so that what is there today decides nothing yet. */
-export function resolveSingleDestroy(run: RunRow, known: readonly KnownEnvironment[], pending = false): Resolution {
+export function resolveSingleDestroy(
+  run: ResolvingRun,
+  known: readonly KnownEnvironment[],
+  pending = false,
+): Resolution {
   // A dependent that got stuck half-way has resources too.
   const standing = new Set(known.filter(mayExist).map(aliasOf));
   const selectable = selectableFromRecords(known).map((node) => ({ ...node, live: standing.has(node.alias) }));
@@ -55,7 +57,7 @@ export function resolveSingleDestroy(run: RunRow, known: readonly KnownEnvironme
   return { nodes: fromRecords(run, known, selected), definition: definitionOf(run), commit: null };
 }
 
-export function resolveDrift(run: RunRow, known: readonly KnownEnvironment[]): Resolution {
+export function resolveDrift(run: ResolvingRun, known: readonly KnownEnvironment[]): Resolution {
   const nodes = selectForReading(selectableFromRecords(known), 'drift', run.request.partial?.node);
   return {
     nodes: fromRecords(run, known, nodes),
@@ -66,7 +68,7 @@ export function resolveDrift(run: RunRow, known: readonly KnownEnvironment[]): R
 
 /** Brings single nodes back to what was deployed, with the code a check for drift compares with. */
 export function resolveRestore(
-  run: RunRow,
+  run: ResolvingRun,
   known: readonly KnownEnvironment[],
   aliases: readonly string[],
 ): Resolution {
@@ -86,50 +88,9 @@ export function resolveRestore(
   };
 }
 
-export async function resolveResume(
-  deps: ResolveDeps,
-  run: RunRow,
-  known: readonly KnownEnvironment[],
-  reference: string,
-): Promise<Resolution> {
-  const base = await baseOf(deps, run, reference);
-  const past = await loadPastNodes(deps.db.sql, base.id);
-  const knownById = new Map(known.map((node) => [node.id, node]));
-  const nodes = past.map((node): NewNode => {
-    const record = knownById.get(node.environment_id);
-    const choice = resumedChoice(node, past);
-    const { onlyOnChange: _, ...engine } = node.engine;
-    return {
-      name: record?.name ?? node.alias,
-      environmentId: node.environment_id,
-      snapshot:
-        node.snapshot === null || record === undefined ? node.snapshot : withApproval(run, record, node.snapshot),
-      previousSnapshot: record?.deployed_snapshot ?? null,
-      run:
-        choice === 'keep'
-          ? {
-              alias: node.alias,
-              needs: node.needs,
-              action: 'keep',
-              satisfied: node.status === 'succeeded' || isLive(record),
-              keptBecause: { kind: 'notSelected', message: `done in deployment ${base.number}` },
-            }
-          : { ...engine, ...(choice === 'onChange' ? { onlyOnChange: true as const } : {}) },
-    };
-  });
-  // What the file said for that run as a whole still holds.
-  const { onFailure, maxParallel, detach } = base.definition ?? {};
-  const kept = Object.fromEntries(
-    Object.entries({ onFailure: run.request.onFailure ?? onFailure, maxParallel, detach }).filter(
-      ([, value]) => value !== undefined,
-    ),
-  );
-  return { nodes, definition: definitionOf(run, kept), commit: null, basedOn: base.id };
-}
-
 export async function resolveRollback(
   deps: ResolveDeps,
-  run: RunRow,
+  run: ResolvingRun,
   known: readonly KnownEnvironment[],
 ): Promise<Resolution> {
   const wanted = run.request.rollbackTo;
@@ -159,6 +120,7 @@ export async function resolveRollback(
       needs: snapshot(node)?.needs ?? [],
       disabled: false,
       live: isLive(node),
+      within: snapshot(node)?.within,
     }));
   // What no later run has touched is as it was then: a run of one node takes one node back.
   const changed = await changedSince(deps.db.sql, run.environment_id, target.number);

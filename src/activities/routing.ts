@@ -3,16 +3,17 @@ import { nearest, quote } from '../definition/index.ts';
 import type { Problem, RunNode } from '../model/index.ts';
 import { needsTool, poolQueue, taskQueues } from '../model/index.ts';
 import { listPoolNames, poolSettings } from '../store/index.ts';
-import type { NewNode, RunRow } from '../store/index.ts';
+import type { NewNode } from '../store/index.ts';
 import type { ResolveDeps } from './deps.ts';
 import { refuse } from './resolution.ts';
+import type { ResolvingRun } from './resolution.ts';
 
 /** The nodes with their task queues. Refuses a run whose pools are not there. */
-export async function routeNodes(deps: ResolveDeps, run: RunRow, nodes: readonly NewNode[]): Promise<NewNode[]> {
+export async function routeNodes(deps: ResolveDeps, run: ResolvingRun, nodes: readonly NewNode[]): Promise<NewNode[]> {
   const pools = await listPoolNames(deps.db.sql);
   const settings = pools.length === 0 ? new Map<string, string>() : await poolSettings(deps.db.sql, run.environment_id);
   const poolOf = ({ environmentId, snapshot }: NewNode): string | undefined =>
-    settings.get(environmentId) ?? run.settings.pool ?? snapshot?.config.pool;
+    settings.get(environmentId) ?? groupPool(run, snapshot) ?? run.settings.pool ?? snapshot?.config.pool;
   const problems = nodes.flatMap((node): Problem[] => {
     const pool = poolOf(node);
     if (pool === undefined || node.run.action === 'keep' || pools.includes(pool)) return [];
@@ -24,6 +25,12 @@ export async function routeNodes(deps: ResolveDeps, run: RunRow, nodes: readonly
   });
   refuse(problems, 'nothing was run', 'make the pool: windlass pool create NAME, or name another one');
   return nodes.map((node) => ({ ...node, run: withQueue(node, poolOf(node)) }));
+}
+
+/** That of the innermost workflow around a node which has one. */
+function groupPool({ groups }: ResolvingRun, snapshot: NewNode['snapshot']): string | undefined {
+  return groups.findLast(({ alias, settings }) => settings.pool !== undefined && snapshot?.within.includes(alias))
+    ?.settings.pool;
 }
 
 function withQueue({ run: known, snapshot }: NewNode, pool: string | undefined): RunNode {

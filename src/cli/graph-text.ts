@@ -1,6 +1,6 @@
 import { environmentStatusWord } from '../model/index.ts';
 import type { EnvironmentStatus } from '../model/index.ts';
-import { belowText, layoutTree } from './follow/tree.ts';
+import { belowText, layoutNested } from './follow/tree.ts';
 import type { Style } from './text/style.ts';
 import { oneLine, padEnd, widthOf } from './text/width.ts';
 
@@ -9,6 +9,10 @@ export type GraphFormat = (typeof graphFormats)[number];
 
 export interface DrawnNode {
   readonly alias: string;
+  /** Paths of the workflows that it is in, outermost first. */
+  readonly within: readonly string[];
+  /** It is a workflow: a box around its nodes. */
+  readonly isWorkflow: boolean;
   readonly name: string;
   readonly needs: readonly string[];
   /** null in a file, which has no statuses. */
@@ -19,7 +23,9 @@ export interface DrawnNode {
 
 /** A tree; a node with several needs hangs under the one it waits for longest and names the others. */
 export function drawText(nodes: readonly DrawnNode[], style: Style): string[] {
-  const rows = layoutTree(nodes, style.glyphs);
+  const workflows = new Map(nodes.flatMap((node) => (node.isWorkflow ? [[node.alias, node] as const] : [])));
+  const leaves = nodes.filter((node) => !node.isWorkflow || !nodes.some((other) => other.within.includes(node.alias)));
+  const rows = layoutNested(leaves, (alias) => workflows.get(alias) ?? null, style.glyphs);
   const names = new Map(nodes.map((node) => [node.alias, oneLine(node.name)]));
   const titles = rows.map(
     ({ node, prefix, below }) =>
@@ -47,9 +53,14 @@ export function drawDot(nodes: readonly DrawnNode[]): string[] {
     'digraph windlass {',
     '  rankdir=LR;',
     '  node [shape=box, style=rounded];',
-    ...nodes.map(
+    ...boxed(
+      nodes,
       (node) =>
-        `  ${ids.get(node.alias) ?? ''} [label=${quote(labelOf(node))}${node.disabled ? ', style="rounded,dashed"' : ''}];`,
+        `${ids.get(node.alias) ?? ''} [label=${quote(labelOf(node))}${node.disabled ? ', style="rounded,dashed"' : ''}];`,
+      {
+        open: (group) => [`subgraph cluster_${ids.get(group.alias) ?? ''} {`, `  label=${quote(labelOf(group))};`],
+        close: '}',
+      },
     ),
     ...edgesOf(nodes, ids).map(([from, to]) => `  ${from} -> ${to};`),
     '}',
@@ -63,9 +74,29 @@ export function drawMermaid(nodes: readonly DrawnNode[]): string[] {
     `"${oneLine(text).replace(/[#"<>&`]/g, (letter) => `#${letter.codePointAt(0) ?? 0};`)}"`;
   return [
     'flowchart LR',
-    ...nodes.map((node) => `  ${ids.get(node.alias) ?? ''}[${quote(labelOf(node))}]`),
+    ...boxed(nodes, (node) => `${ids.get(node.alias) ?? ''}[${quote(labelOf(node))}]`, {
+      open: (group) => [`subgraph ${ids.get(group.alias) ?? ''}[${quote(labelOf(group))}]`],
+      close: 'end',
+    }),
     ...edgesOf(nodes, ids).map(([from, to]) => `  ${from} --> ${to}`),
   ];
+}
+
+/** Lines of all nodes, those of a workflow in a box of its own. */
+function boxed(
+  nodes: readonly DrawnNode[],
+  line: (node: DrawnNode) => string,
+  box: { readonly open: (group: DrawnNode) => readonly string[]; readonly close: string },
+): string[] {
+  const linesAt = (level: readonly string[]): string[] =>
+    nodes
+      .filter(({ within }) => within.length === level.length && within.every((path, index) => path === level[index]))
+      .flatMap((node) => {
+        const inner = [...level, node.alias];
+        if (!nodes.some(({ within }) => within[level.length] === node.alias)) return [`  ${line(node)}`];
+        return [...box.open(node), ...linesAt(inner), box.close].map((text) => `  ${text}`);
+      });
+  return linesAt([]);
 }
 
 function idsOf(nodes: readonly DrawnNode[]): Map<string, string> {

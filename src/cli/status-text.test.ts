@@ -16,6 +16,7 @@ function node(alias: string, changes: Partial<NodeState> = {}, last: Partial<Non
   const run = makeNode(alias, { status: 'succeeded', startedAt: at(0), finishedAt: at(30) });
   return {
     alias,
+    within: [],
     name: alias.toUpperCase(),
     environmentId: `env_${alias}`,
     needs: [],

@@ -1,8 +1,9 @@
 import type { Deployment, Environment, EnvironmentStatus, EnvironmentStatusReport, NodeState } from '../model/index.ts';
 import { assertNever, deploymentStatusWord, environmentStatusWord } from '../model/index.ts';
 import { approvalLines } from './follow/approval-text.ts';
-import { belowText, layoutTree } from './follow/tree.ts';
+import { belowText, layoutNested } from './follow/tree.ts';
 import { glyphOf, kindOf, paintNode, wordOf } from './follow/words.ts';
+import { groupRun } from '../view/index.ts';
 import { describeCounts, formatDuration, formatRelative, plural, shellQuote, someOf } from './text/format.ts';
 import type { Colors, Glyphs, Style } from './text/style.ts';
 import { renderFields } from './text/table.ts';
@@ -139,7 +140,7 @@ function openPart({ current }: EnvironmentStatusReport, { last }: NodeState): La
 
 function renderNodes(report: EnvironmentStatusReport, { nowMs, width, style }: StatusOptions): string[] {
   const { colors, glyphs } = style;
-  const rows = layoutTree(report.nodes, glyphs);
+  const rows = layoutNested(leavesOf(report), (alias, members) => workflowState(report, alias, members), glyphs);
   const full = rows.map(({ node, prefix, below }) => {
     const alias = node.alias === node.name ? '' : ` (${oneLine(node.alias)})`;
     return `${prefix}${'  '}${oneLine(node.name)}${alias}${belowText(below)}`;
@@ -160,6 +161,30 @@ function renderNodes(report: EnvironmentStatusReport, { nowMs, width, style }: S
     const line = `  ${prefix}${glyph} ${titles[index] ?? ''}${pad}   ${paint(report, node, padEnd(word, wordWidth), colors)}   ${detail}`;
     return truncateStyled(line.trimEnd(), width);
   });
+}
+
+/** Nodes that are no workflows; those are made of others. */
+function leavesOf({ nodes }: EnvironmentStatusReport): NodeState[] {
+  const around = new Set(nodes.flatMap(({ within }) => within));
+  return nodes.filter(({ alias }) => !around.has(alias));
+}
+
+/** A workflow of the graph, with its nodes' part in the run that goes on as its own. */
+function workflowState(
+  report: EnvironmentStatusReport,
+  alias: string,
+  members: readonly NodeState[],
+): NodeState | null {
+  const state = report.nodes.find((node) => node.alias === alias);
+  if (state === undefined) return null;
+  const current = members.flatMap(({ within, last }) =>
+    last !== null && last.deploymentId === report.current?.id ? [{ ...last, within, needs: [] }] : [],
+  );
+  const [first] = current;
+  const run = groupRun(alias, current);
+  if (first === undefined || run === null) return state;
+  const { deploymentId, deploymentNumber, deploymentType } = first;
+  return { ...state, last: { ...run, deploymentId, deploymentNumber, deploymentType } };
 }
 
 function glyphFor(report: EnvironmentStatusReport, node: NodeState, glyphs: Glyphs): string {
@@ -217,7 +242,16 @@ function wordsOf(report: EnvironmentStatusReport, node: NodeState, nowMs: number
   const open = openPart(report, node);
   const word = open ? wordOf(open) : environmentStatusWord(node.status);
   const result = node.last === null ? '' : resultOf(report, node, node.last, nowMs);
-  return [word, [...marks, result].filter(Boolean).join(', ')];
+  return [word, [...marks, result, partsOf(report, node)].filter(Boolean).join(', ')];
+}
+
+/** How many nodes of a workflow are deployed. */
+function partsOf(report: EnvironmentStatusReport, { alias, type }: NodeState): string {
+  if (type !== 'workflow') return '';
+  const members = leavesOf(report).filter(({ within }) => within.includes(alias));
+  if (members.length === 0) return '';
+  const active = members.filter(({ status }) => status === 'active').length;
+  return `${active} of ${members.length} active`;
 }
 
 function resultOf(report: EnvironmentStatusReport, node: NodeState, last: Last, nowMs: number): string {
@@ -265,6 +299,11 @@ function waitsFor(report: EnvironmentStatusReport, node: NodeState): string {
     : '';
 }
 
+/** Name of the environment whose graph it is: the aliases of nodes are paths from there. */
+function rootOf({ environment, path }: EnvironmentStatusReport): string {
+  return environment.alias === null ? path : path.slice(0, path.length - environment.alias.length - 1);
+}
+
 const shownFailures = 10;
 
 /** Why the nodes failed that did, whole: in the row of a node there is little room. */
@@ -275,7 +314,7 @@ function renderFailures(report: EnvironmentStatusReport, { width, style }: Statu
   const lines = failed.slice(0, shownFailures).flatMap((node) => {
     const { last } = node;
     if (!last?.error) return [];
-    const path = shellQuote(whole ? `${report.path}/${node.alias}` : report.path);
+    const path = shellQuote(whole ? `${rootOf(report)}/${node.alias}` : report.path);
     const stage = last.stage === null ? '' : ` --stage ${last.stage}`;
     const place = last.error.where ? `${oneLine(last.error.where)} ${glyphs.dot} ` : '';
     const message = oneLine(`${node.name}: ${last.stage === null ? '' : `${last.stage}: `}${last.error.message}`);

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import {
   createdVariableSchema,
+  longestAlias,
   pageOf,
   variableInputSchema,
   variableKindSchema,
@@ -15,14 +16,14 @@ import { route } from './route.ts';
 const placeQuery = {
   scope: variableScopeSchema,
   scopeId: reference.optional().describe('Name or id; the default project or the only organization when absent'),
-  alias: z.string().min(1).max(200).optional().describe('Only for the node with this alias'),
+  alias: z.string().min(1).max(longestAlias).optional().describe('Only for the node with this alias'),
 };
 
 const patchSchema = z
   .strictObject({
     name: z.string().optional().describe('Cannot change'),
     kind: variableKindSchema.optional().describe('Cannot change'),
-    alias: z.string().max(200).nullable().optional().describe('Cannot change'),
+    alias: z.string().max(longestAlias).nullable().optional().describe('Cannot change'),
     type: variableTypeSchema.optional(),
     value: variableValueSchema.optional(),
     sensitive: z.boolean().optional(),

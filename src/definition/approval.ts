@@ -1,5 +1,6 @@
 /** Who decides that a plan needs a person, and whether an earlier approval covers it. */
-import type { ApprovalEnvelope, EnvironmentSettings, Plan } from '../model/index.ts';
+import type { ApprovalEnvelope, DeploymentRequest, EnvironmentSettings, Plan } from '../model/index.ts';
+import type { PlacedNode } from './node-path.ts';
 import { counted, listed, quote } from './text.ts';
 
 export interface ApprovalSources {
@@ -53,6 +54,15 @@ export function approvalNeeded(sources: ApprovalSources): ApprovalAnswer {
   return { needed: request, because: request ? 'the request asked for it' : 'the request waived it' };
 }
 
+/** What a request says of one node: of itself, of the nearest workflow around it that is named, or of all. */
+export function approvalInRequest(
+  { nodeApprovals = {}, requiresApproval }: Pick<DeploymentRequest, 'nodeApprovals' | 'requiresApproval'>,
+  { alias, within = [] }: PlacedNode,
+): boolean | undefined {
+  const named = [alias, ...within.toReversed()].find((name) => Object.hasOwn(nodeApprovals, name));
+  return named === undefined ? requiresApproval : nodeApprovals[named];
+}
+
 /** Of the settings of an environment, those that say who has to approve. */
 export type ApprovalSettings = Pick<
   EnvironmentSettings,
@@ -71,6 +81,19 @@ export function approvalSettings(node: ApprovalSettings, whole: ApprovalSettings
     forbidSelfApproval: node.forbidSelfApproval || whole.forbidSelfApproval,
     approvalExpirySeconds: Math.min(node.approvalExpirySeconds, whole.approvalExpirySeconds),
   };
+}
+
+/** The same of a node in workflows of its graph, each of which may have settings of its own. */
+export function approvalSettingsWithin(
+  node: ApprovalSettings,
+  /** Outermost first. */
+  groups: readonly { readonly settings: ApprovalSettings }[],
+  whole: ApprovalSettings | null,
+): ApprovalSettings {
+  return approvalSettings(
+    node,
+    groups.reduce<ApprovalSettings | null>((around, { settings }) => approvalSettings(settings, around), whole),
+  );
 }
 
 /**

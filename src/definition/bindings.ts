@@ -8,7 +8,7 @@ import type {
   VariableType,
   VariableValue,
 } from '../model/index.ts';
-import { escapeText, splitText, valueOf } from './interpolation.ts';
+import { escapeText, splitText, valueOf, writeReference } from './interpolation.ts';
 import { quote } from './text.ts';
 import { describeType, readValue, typeOfValue, writeValue } from './values.ts';
 
@@ -151,4 +151,21 @@ export function makeBinding(options: {
   const { name, kind, type, parsed, position } = options;
   const { template, references, whole } = parsed;
   return { name, kind, type, whole, template, references, position };
+}
+
+/** The same binding where other aliases name the nodes it reads. */
+export function renameReferences(binding: NodeInputBinding, rename: (alias: string) => string): NodeInputBinding {
+  const renamed = ({ alias, output }: OutputReference): OutputReference => ({ alias: rename(alias), output });
+  const template = splitText(binding.template)
+    .map((part) => {
+      if (part.kind === 'output') return writeReference(renamed(part.reference));
+      return part.kind === 'literal' ? escapeText(part.text) : part.source;
+    })
+    .join('');
+  return {
+    ...binding,
+    template,
+    references: binding.references.map(renamed),
+    whole: binding.whole && renamed(binding.whole),
+  };
 }

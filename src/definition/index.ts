@@ -1,4 +1,12 @@
-export { approvalNeeded, approvalSettings, insideBounds, insideEnvelope, waiverRefusal } from './approval.ts';
+export {
+  approvalInRequest,
+  approvalNeeded,
+  approvalSettings,
+  approvalSettingsWithin,
+  insideBounds,
+  insideEnvelope,
+  waiverRefusal,
+} from './approval.ts';
 export type { ApprovalAnswer, ApprovalSettings, ApprovalSources, EnvelopeAnswer, GivenBounds } from './approval.ts';
 export { resolveBinding, parseInputTemplate } from './bindings.ts';
 export type { OutputValue, ParsedTemplate, ResolvableBinding, ResolvedBinding } from './bindings.ts';
@@ -41,6 +49,12 @@ export { interpolate, textsOf } from './interpolation.ts';
 export type { Interpolated } from './interpolation.ts';
 export { matchPattern, patternProblem } from './pattern.ts';
 export { steersTools } from './steering-names.ts';
+export { flattenWorkflow } from './nesting.ts';
+export { levelProblem } from './nesting-levels.ts';
+export type { WorkflowLevel } from './nesting-levels.ts';
+export type { FlatNode, FlatWorkflow, NestedWorkflow } from './nesting.ts';
+export { aliasInside, deepestNesting, innerAlias, isInside, isMeant } from './node-path.ts';
+export type { PlacedNode } from './node-path.ts';
 export { positionOf } from './positions.ts';
 export { formatProblem, formatProblems } from './problems.ts';
 export { checkAgainstProject } from './project-checks.ts';
@@ -61,6 +75,6 @@ export type { TypedValue } from './values.ts';
 export { checkNodeVariables } from './variable-checks.ts';
 export { resolveVariables } from './variables.ts';
 export type { LevelVariable, ResolvedVariables, VariableLayer } from './variables.ts';
-export { isEnv0FileName, parseWorkflowFile } from './workflow-file.ts';
+export { isEnv0FileName, mostNodes, parseWorkflowFile } from './workflow-file.ts';
 export type { ParsedWorkflowFile, WorkflowFileOptions } from './workflow-file.ts';
 export { retryText, waitingTexts } from './waiting.ts';

@@ -68,6 +68,13 @@ function readReference(text: string, at: number): Exclude<TextPart, { kind: 'lit
   return { kind: 'broken', source, problem };
 }
 
+/** A reference as it stands in a file. */
+export function writeReference({ alias, output: name }: OutputReference): string {
+  const written = (part: string): string =>
+    /^[^.[\]{}"'$\\\s]+$/.test(part) ? `.${part}` : `["${part.replace(/[\\"]/g, (letter) => `\\${letter}`)}"]`;
+  return `\${environments${written(alias)}.outputs${written(name)}}`;
+}
+
 function unquote(text: string): string {
   return text.slice(1, -1).replace(/\\(.)/g, '$1');
 }

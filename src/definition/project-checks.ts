@@ -10,7 +10,7 @@ export interface TemplateName {
   readonly type: TemplateType;
 }
 
-/** What a definition needs of the project it runs in: its templates exist, are meant clearly, and are no workflows themselves. */
+/** What a definition needs of the project it runs in: its templates exist, are meant clearly, and can be run. */
 export function checkAgainstProject(
   definition: WorkflowDefinition,
   options: {
@@ -57,11 +57,6 @@ export function checkAgainstProject(
           found.map((one) => one.id),
           'and',
         )}; rename all but one`,
-      );
-    } else if (template.type === 'workflow') {
-      problems.add(
-        position,
-        `${of} uses the template ${quote(templateName)}, which is a workflow; a workflow cannot stand inside a workflow`,
       );
     } else if (cannotRun(template.type)) {
       problems.add(

@@ -1,10 +1,11 @@
 import type { PartialRun, SkipReason } from '../model/deployment.ts';
 import type { RunNode } from '../model/orchestration.ts';
 import type { Problem } from '../model/errors.ts';
+import { isMeant } from './node-path.ts';
+import type { PlacedNode } from './node-path.ts';
 
 /** A node of a graph before it is decided what this run does to it. */
-export interface SelectableNode {
-  readonly alias: string;
+export interface SelectableNode extends PlacedNode {
   readonly needs: readonly string[];
   readonly disabled: boolean;
   /** Deployed now, so that others may build on it. */
@@ -41,7 +42,8 @@ export function selectForDeploy(
   },
 ): Selection {
   const { partial, choose } = options;
-  if (partial !== undefined && !nodes.some((node) => node.alias === partial.node)) {
+  const isAsked = (node: SelectableNode): boolean => partial !== undefined && isMeant(node, partial.node);
+  if (partial !== undefined && !nodes.some(isAsked)) {
     return {
       nodes: [],
       problems: [
@@ -51,11 +53,11 @@ export function selectForDeploy(
   }
   if (partial?.operation === 'single-node-destroy') return selectSingleDestroy(nodes, partial);
   const index = indexByAlias(nodes);
-  const below = partial === undefined ? null : downstream(nodes, partial.node);
+  const below = partial === undefined ? null : downstream(nodes, nodes.filter(isAsked));
   const chosen = (node: SelectableNode): Choice => {
     if (choose !== undefined) return choose(node.alias);
     if (partial === undefined) return 'run';
-    if (node.alias === partial.node) return 'run';
+    if (isAsked(node)) return 'run';
     if (below?.has(node.alias) !== true) return 'keep';
     if (partial.operation === 'run-from-here' || partial.trickleDown === 'all') return 'run';
     return partial.trickleDown === 'changed-outputs' ? 'onChange' : 'keep';
@@ -100,7 +102,7 @@ export function selectForReading(nodes: readonly SelectableNode[], action: 'plan
   const index = indexByAlias(nodes);
   return nodes.map((node): RunNode => {
     const needs = action === 'plan' ? needIndexes(node.needs, index) : [];
-    if (only !== undefined && node.alias !== only)
+    if (only !== undefined && !isMeant(node, only))
       return { alias: node.alias, needs, action: 'keep', satisfied: true, keptBecause: notSelected };
     if (node.disabled) return { alias: node.alias, needs, action: 'keep', satisfied: true, keptBecause: disabled };
     if (action === 'drift' && !node.live) {
@@ -168,11 +170,14 @@ function selectSingleDestroy(
   nodes: readonly SelectableNode[],
   partial: Extract<PartialRun, { operation: 'single-node-destroy' }>,
 ): Selection {
-  const stands = (node: SelectableNode): boolean => node.live || node.alias === partial.node;
-  const gone = nodes.filter((node) => !stands(node));
-  const live = needsThrough(nodes.filter(stands), gone).filter(
-    (node) => node.alias !== partial.node && node.needs.includes(partial.node),
+  const isAsked = (node: SelectableNode): boolean => isMeant(node, partial.node);
+  const stands = (node: SelectableNode): boolean => node.live || isAsked(node);
+  const asked = new Set(nodes.filter(isAsked).map(({ alias }) => alias));
+  const standing = needsThrough(
+    nodes.filter(stands),
+    nodes.filter((node) => !stands(node)),
   );
+  const live = standing.filter((node) => !isAsked(node) && node.needs.some((need) => asked.has(need)));
   if (live.length > 0 && !partial.force) {
     return {
       nodes: [],
@@ -183,10 +188,17 @@ function selectSingleDestroy(
       ],
     };
   }
+  // Of a workflow each node goes when those in it that need it are gone.
+  const going = new Map(standing.filter(isAsked).map((node) => [node.alias, node]));
+  const index = indexByAlias(nodes);
+  const dependents = reversedNeeds(
+    nodes.map(({ alias }) => going.get(alias) ?? { alias, needs: [], disabled: false, live: false }),
+    index,
+  );
   return {
-    nodes: nodes.map((node) =>
-      node.alias === partial.node
-        ? { alias: node.alias, needs: [], action: 'destroy' }
+    nodes: nodes.map((node, position) =>
+      isAsked(node)
+        ? { alias: node.alias, needs: dependents[position] ?? [], action: 'destroy' }
         : { alias: node.alias, needs: [], action: 'keep', satisfied: true, keptBecause: notSelected },
     ),
     problems: [],
@@ -253,7 +265,7 @@ function reversedNeeds(nodes: readonly SelectableNode[], index: ReadonlyMap<stri
   return dependents;
 }
 
-function downstream(nodes: readonly SelectableNode[], from: string): Set<string> {
+function downstream(nodes: readonly SelectableNode[], from: readonly SelectableNode[]): Set<string> {
   const dependents = new Map<string, string[]>();
   for (const node of nodes) {
     for (const need of node.needs) {
@@ -263,7 +275,7 @@ function downstream(nodes: readonly SelectableNode[], from: string): Set<string>
     }
   }
   const found = new Set<string>();
-  const waiting = [from];
+  const waiting = from.map(({ alias }) => alias);
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     for (const dependent of dependents.get(next) ?? []) {
       if (found.has(dependent)) continue;

@@ -13,14 +13,17 @@ const tools = toolDefinitions();
 const words = tools.flatMap((tool) => tool.words);
 const shared = words.filter(({ ownFormat }) => ownFormat !== true);
 
+/** Workflows in a workflow; no tool runs them. */
+const ofWorkflows = { word: 'workflow', type: 'workflow' } as const;
+
 /** What a type may be called. */
 export const typeWords: Readonly<Record<WorkflowFormat, readonly string[]>> = {
   env0: shared.map(({ word }) => word),
-  windlass: [...shared, ...words.filter(({ ownFormat }) => ownFormat === true)].map(({ word }) => word),
+  windlass: [...shared, ...words.filter(({ ownFormat }) => ownFormat === true), ofWorkflows].map(({ word }) => word),
 };
 
 export function typeOfWord(word: string): TemplateType | undefined {
-  return words.find((each) => each.word === word)?.type;
+  return [...words, ofWorkflows].find((each) => each.word === word)?.type;
 }
 
 interface ToolKey {

@@ -22,7 +22,8 @@ export function checkNodeVariables(
     const bound = new Set(node.inputs.map((input) => `${input.kind} ${input.name}`));
     const all: VariableLayer[] = [
       ...layers,
-      { level: 'file', variables: node.variables },
+      { level: 'workflow', variables: node.variables.filter(({ inherited }) => inherited === true) },
+      { level: 'file', variables: node.variables.filter(({ inherited }) => inherited !== true) },
       { level: 'deployment', variables: requested },
     ];
     const known = all.map(({ level, variables }) => ({

@@ -88,7 +88,7 @@ const brokenGraphs: readonly (readonly [string, readonly BrokenFile[]])[] = [
         file: 'shop.workflow.yml',
         text: ['environments:', '  db:', '    vcs:', '      path: stacks/db'],
         printed: [
-          'shop.workflow.yml:4:7  error  vcs of sub-environment "db" has no type; it is one of terraform, opentofu, terragrunt, pulumi, k8s, cloudformation, helm, ansible, kubernetes or shell',
+          'shop.workflow.yml:4:7  error  vcs of sub-environment "db" has no type; it is one of terraform, opentofu, terragrunt, pulumi, k8s, cloudformation, helm, ansible, kubernetes, shell or workflow',
         ],
       },
       {
@@ -104,15 +104,20 @@ const brokenGraphs: readonly (readonly [string, readonly BrokenFile[]])[] = [
         file: 'shop.workflow.yml',
         text: ['environments:', '  db:', '    vcs:', '      type: bicep'],
         printed: [
-          'shop.workflow.yml:4:13  error  vcs of sub-environment "db" has the unknown type "bicep"; it is one of terraform, opentofu, terragrunt, pulumi, k8s, cloudformation, helm, ansible, kubernetes or shell',
+          'shop.workflow.yml:4:13  error  vcs of sub-environment "db" has the unknown type "bicep"; it is one of terraform, opentofu, terragrunt, pulumi, k8s, cloudformation, helm, ansible, kubernetes, shell or workflow',
         ],
       },
       {
-        it: 'a workflow inside of a workflow',
-        file: 'shop.workflow.yml',
-        text: ['environments:', '  db:', '    vcs:', '      type: workflow'],
+        it: 'a workflow in a workflow, in a file of env0',
+        file: 'env0.workflow.yml',
+        text: [
+          'environments:',
+          '  db:',
+          '    name: DB',
+          '    vcs: {type: workflow, repository: "https://git.example/infra.git"}',
+        ],
         printed: [
-          'shop.workflow.yml:4:13  error  vcs of sub-environment "db" has the type workflow; a workflow cannot stand inside a workflow',
+          'env0.workflow.yml:4:17  error  vcs of sub-environment "db" has the type workflow; only windlass.workflow.yml has it',
         ],
       },
       {

@@ -1,6 +1,7 @@
 /** What can only be said about the graph as a whole. */
 import type { Position } from '../model/index.ts';
 import { areUpstream, findCycles } from './graph.ts';
+import { enclosing } from './node-path.ts';
 import type { ProblemList } from './problems.ts';
 import { listed, quote, shown } from './text.ts';
 import type { ReadNode } from './workflow-node.ts';
@@ -61,8 +62,14 @@ function checkInputs(
     for (const input of definition.inputs) {
       for (const { alias } of input.references) {
         const reads = `input ${quote(input.name)} reads ${referred(alias)}`;
-        if (alias === definition.alias) problems.add(input.position, `${reads}, which is the sub-environment itself`);
-        else if (!known.has(alias))
+        // What lies in a workflow is known once its own file is read.
+        const producer = known.has(alias) ? alias : enclosing(alias).find((path) => mayBeWorkflow(known.get(path)));
+        if (producer === definition.alias)
+          problems.add(
+            input.position,
+            `${reads}, which is ${alias === producer ? '' : 'in '}the sub-environment itself`,
+          );
+        else if (producer === undefined)
           problems.add(input.position, `${reads}, which does not exist${problems.suggest(alias, known.keys())}`);
         else if (known.get(alias)?.definition.inline?.type === 'approval')
           problems.add(input.position, `${reads}, which is an approval and has no outputs`);
@@ -72,7 +79,7 @@ function checkInputs(
               input.position,
               `${reads}, which ${quote(definition.alias)} does not need, directly or through others`,
             );
-          pairs.push({ of: definition.alias, producer: alias, say });
+          pairs.push({ of: definition.alias, producer, say });
         }
       }
     }
@@ -80,6 +87,10 @@ function checkInputs(
   areUpstream(graph, pairs).forEach((upstream, i) => {
     if (!upstream) pairs[i]?.say();
   });
+}
+
+function mayBeWorkflow(node: ReadNode | undefined): boolean {
+  return node !== undefined && (node.definition.inline === undefined || node.definition.inline.type === 'workflow');
 }
 
 function referred(alias: string): string {

@@ -420,12 +420,11 @@ describe('against a project', () => {
     '  own: {vcs: {type: shell}}',
   ]);
 
-  it('templates have to exist once and be no workflows', () => {
+  it('templates have to exist once; a workflow is one like any other', () => {
     expect(formatProblems(checkAgainstProject(definition, { templateNames, runnable, fileName: 'w.yml' }))).toEqual([
       'w.yml:3:22  error  sub-environment "db" uses the template "Databse", which does not exist; did you mean "Database"?',
       'w.yml:4:25  error  sub-environment "cache" uses the template "Redis", which does not exist; the project has "VPC", "Database", "Twin", "Shop" and "Chart"',
       'w.yml:5:24  error  sub-environment "twin" uses the template "Twin", and 2 have that name: tpl_3 and tpl_4; rename all but one',
-      'w.yml:7:19  error  sub-environment "shop" uses the template "Shop", which is a workflow; a workflow cannot stand inside a workflow',
     ]);
   });
 

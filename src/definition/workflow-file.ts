@@ -13,7 +13,8 @@ import { subEnvironment } from './workflow-node.ts';
 import { settings, withDefaults } from './workflow-settings.ts';
 import { describeNode, isAbsent, parseYaml } from './yaml-tree.ts';
 
-const mostNodes = 10_000;
+/** Nodes of one file, and of all files of one graph together. */
+export const mostNodes = 10_000;
 
 export interface WorkflowFileOptions {
   /** Decides which keys the file may have, and stands before every problem. A path is as good as a name. */

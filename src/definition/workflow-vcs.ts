@@ -70,7 +70,6 @@ function makeType({ type }: VcsFields, { issues }: Found, format: WorkflowFormat
   const known = typeWords[format];
   if (type === undefined || known.includes(type)) return type && typeOfWord(type);
   const why = (suggest: Suggest): string => {
-    if (type === 'workflow') return 'the type workflow; a workflow cannot stand inside a workflow';
     if (typeWords.windlass.includes(type)) return `the type ${type}; only windlass.workflow.yml has it`;
     return `the unknown type ${quote(type)}${suggest(type, known) || `; it is one of ${listed(known, 'or')}`}`;
   };

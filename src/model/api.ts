@@ -141,7 +141,8 @@ export const nodeWaitSchema = z
 export const nodeRunSchema = z
   .object({
     index: z.number().int(),
-    alias: z.string(),
+    alias: z.string().describe('The path of aliases of a node in a workflow of the graph: `network/vpc`'),
+    within: z.array(z.string()).describe('Paths of the workflows that it is in, outermost first'),
     name: z.string(),
     environmentId: z.string(),
     compensation: z.boolean(),
@@ -336,7 +337,8 @@ export const stateVersionSchema = z
 export type StateVersion = z.infer<typeof stateVersionSchema>;
 
 export const graphNodeSchema = z.object({
-  alias: z.string(),
+  alias: z.string().describe('The path of aliases of a node in a workflow of the graph: `network/vpc`'),
+  within: z.array(z.string()).describe('Paths of the workflows that it is in, outermost first; those are nodes, too'),
   name: z.string(),
   environmentId: z.string().nullable(),
   needs: z.array(z.string()),

@@ -1,6 +1,12 @@
 import type { VariableKind, VariableType, VariableValue } from './variable.ts';
 import type { NodeType, RetryRule, Source, TemplateConfig } from './template.ts';
 
+/**
+ * Letters of an alias, or of the path of aliases to a node in a workflow of a graph: ids of Temporal have at most 1000
+ * bytes, and a letter up to three.
+ */
+export const longestAlias = 300;
+
 /** What happens to sub-environments that the new file no longer lists. */
 export const removalStrategies = ['detach', 'destroy'] as const;
 export type RemovalStrategy = (typeof removalStrategies)[number];
@@ -43,6 +49,8 @@ export interface NodeInputBinding {
   readonly template: string;
   readonly references: readonly OutputReference[];
   readonly position: Position | undefined;
+  /** Given to a workflow around the node. */
+  readonly inherited?: true | undefined;
 }
 
 export interface NodeVariable {
@@ -51,6 +59,8 @@ export interface NodeVariable {
   readonly type: VariableType;
   readonly value: VariableValue;
   readonly sensitive: boolean;
+  /** Given to a workflow around the node. */
+  readonly inherited?: true | undefined;
 }
 
 /** One sub-environment of a parsed workflow file. `${VAR}` in the plain fields may be unresolved. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { ErrorClass, RunError } from './errors.ts';
-import { failurePolicies, redeployPolicies, trickleDowns } from './definition.ts';
+import { failurePolicies, longestAlias, redeployPolicies, trickleDowns } from './definition.ts';
 import { retryRuleSchema, sourceSchema, templateConfigSchema, nodeTypeSchema } from './template.ts';
 import { variableInputSchema, variableKindSchema, variableTypeSchema } from './variable.ts';
 
@@ -99,7 +99,7 @@ export const deploymentRequestSchema = z
       .describe('Aliases that were renamed, old to new: the resources stay and only the name changes'),
     replaceRenamed: z.boolean().default(false).describe('What looks like a renamed alias is destroyed and made anew'),
     restoreNodes: z
-      .array(z.string().min(1).max(300))
+      .array(z.string().min(1).max(longestAlias))
       .min(1)
       .max(10_000)
       .optional()
@@ -111,7 +111,7 @@ export const deploymentRequestSchema = z
       .optional()
       .describe('Deployment whose snapshot is restored; the last successful one when absent'),
     mayDestroy: z
-      .array(z.string().min(1).max(300))
+      .array(z.string().min(1).max(longestAlias))
       .max(10_000)
       .optional()
       .describe(
@@ -149,6 +149,8 @@ export const nodeSnapshotSchema = z.strictObject({
       template: z.string(),
       whole: z.boolean(),
       references: z.array(z.strictObject({ alias: z.string(), output: z.string() })),
+      /** Given to a workflow around the node. */
+      inherited: z.literal(true).optional(),
     }),
   ),
   /** From the file and the request; the stored levels are added when the node starts. */
@@ -160,7 +162,7 @@ export const nodeSnapshotSchema = z.strictObject({
       sensitive: z.boolean(),
       /** Plain JSON, or ciphertext when sensitive. */
       value: z.json(),
-      from: z.enum(['file', 'request']),
+      from: z.enum(['workflow', 'file', 'request']),
     }),
   ),
   /** After request, file and saved setting were weighed. */
@@ -169,6 +171,8 @@ export const nodeSnapshotSchema = z.strictObject({
   approvalInFile: z.boolean().nullable().default(null),
   /** Aliases it needed in that run: the graph that a later destroy walks in reverse. */
   needs: z.array(z.string()).default([]),
+  /** Paths of the workflows of the graph that it is in, outermost first. */
+  within: z.array(z.string()).default([]),
   /** The variables in force when the node last succeeded, for rollback; sensitive ones as ciphertext. */
   resolved: z
     .array(

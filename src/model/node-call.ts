@@ -85,6 +85,17 @@ export const nodeBeginSchema = z.object({
   environment_settings: environmentSettingsSchema,
   /** Of the workflow environment it belongs to. */
   entity_settings: environmentSettingsSchema.nullable(),
+  /** The workflows of its graph that it is in, outermost first. */
+  groups: z
+    .array(
+      z.object({
+        id: z.string(),
+        alias: z.string(),
+        template_id: z.string().nullable(),
+        settings: environmentSettingsSchema,
+      }),
+    )
+    .default([]),
   input_hash: z.string().nullable(),
   state_unverified: z.object({ reason: z.string() }).nullable(),
   deployed_snapshot: nodeSnapshotSchema.nullable(),

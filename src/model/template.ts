@@ -42,7 +42,9 @@ export type KindWithoutTool = (typeof kindsWithoutTool)[number];
 
 /** Whether a tool has to run a node of this type: one that is known, or else the run is refused. */
 export function needsTool(type: NodeType): boolean {
-  return !(kindsWithoutTool as readonly NodeKind[]).includes(kindOf(type));
+  const kind = kindOf(type);
+  // A workflow is not run itself, but the nodes in it are.
+  return kind !== 'environment' && !(kindsWithoutTool as readonly NodeKind[]).includes(kind);
 }
 
 /** Types of nodes that no tool runs for. */

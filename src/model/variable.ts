@@ -1,12 +1,17 @@
 import { z } from 'zod';
+import { longestAlias } from './definition.ts';
 
-/** From the farthest level to the nearest; the nearest value wins. `file` is what the workflow file says of a node. */
+/**
+ * From the farthest level to the nearest; the nearest value wins. `file` is what the workflow file says of a node, and
+ * `workflow` what is said in a file of a workflow that the node is in.
+ */
 export const variableLevels = [
   'organization',
   'project',
   'template',
   'environment',
   'node',
+  'workflow',
   'file',
   'deployment',
 ] as const;
@@ -46,7 +51,7 @@ export const variableInputSchema = z
     regex: z.string().max(500).optional(),
     allowed: z.array(variableValueSchema).max(200).optional(),
     description: z.string().max(1000).optional(),
-    alias: z.string().max(200).optional().describe('Only for the sub-environment with this alias'),
+    alias: z.string().max(longestAlias).optional().describe('Only for the sub-environment with this alias'),
   })
   .meta({ id: 'VariableInput' });
 export type VariableInput = z.infer<typeof variableInputSchema>;

@@ -1,4 +1,4 @@
-import { approvalNeeded, approvalSettings, waiverRefusal } from '../definition/index.ts';
+import { approvalInRequest, approvalNeeded, approvalSettingsWithin, waiverRefusal } from '../definition/index.ts';
 import type { NodeOutcome } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
 import type { PlanResult } from '../tools/index.ts';
@@ -8,7 +8,7 @@ import { succeed } from './ending.ts';
 import { applyPlan, keepReadablePlan, maskedPlan } from './plan.ts';
 
 const requestOf = ({ begin }: NodeCall): boolean | undefined =>
-  begin.request.nodeApprovals?.[begin.alias] ?? begin.request.requiresApproval;
+  approvalInRequest(begin.request, { alias: begin.alias, within: begin.snapshot?.within });
 
 /** Why a person has to see this node's plan; null when nobody has to. The snapshot holds what was weighed without the flow. */
 export function approvalReason(call: NodeCall): string | null {
@@ -17,7 +17,7 @@ export function approvalReason(call: NodeCall): string | null {
   const asked = approvalNeeded({ customFlow: flow?.asksApproval, request: requestOf(call) });
   if (asked.needed) return asked.because;
   if (snapshot.requiresApproval !== true) return null;
-  const settings = approvalSettings(begin.environment_settings, begin.entity_settings);
+  const settings = approvalSettingsWithin(begin.environment_settings, begin.groups, begin.entity_settings);
   const waived = requestOf(call) === false ? waiverRefusal(begin.may_waive_approval, settings) : null;
   return `this sub-environment requires approval${waived === null ? '' : `; the request cannot waive it: ${waived}`}`;
 }

@@ -1,5 +1,6 @@
 /** Requests that would do without an approval which the saved settings demand. */
-import { approvalSettings, waiverRefusal } from '../definition/index.ts';
+import { approvalInRequest, approvalSettingsWithin, isInside, waiverRefusal } from '../definition/index.ts';
+import type { PlacedNode } from '../definition/index.ts';
 import type { Actor, DeploymentRequest, DeploymentType, Environment } from '../model/index.ts';
 import { isReadOnly, WindlassError } from '../model/index.ts';
 import { listSubEnvironments } from '../store/index.ts';
@@ -37,13 +38,16 @@ async function nodesOf(db: Db, { place, request }: Ask): Promise<readonly (reado
   if (root.type !== 'workflow') return [['main', root]];
   const nodes = (await listSubEnvironments(db, root.id)).map((node) => [node.alias ?? node.name, node] as const);
   const only = request.partial?.operation === 'run-from-here' ? undefined : request.partial?.node;
-  return only === undefined ? nodes : nodes.filter(([alias]) => alias === only);
+  return only === undefined ? nodes : nodes.filter(([alias]) => alias === only || isInside(alias, only));
 }
 
 /** The field of the request that waives what is saved for a node; null when none does. */
-function waiverOf(request: DeploymentRequest, alias: string): string | null {
-  if (request.nodeApprovals?.[alias] === false) return `nodeApprovals.${alias}`;
-  if (request.nodeApprovals?.[alias] === undefined && request.requiresApproval === false) return 'requiresApproval';
+function waiverOf(request: DeploymentRequest, node: PlacedNode): string | null {
+  const named = [node.alias, ...(node.within ?? []).toReversed()].find(
+    (name) => request.nodeApprovals?.[name] === false,
+  );
+  if (approvalInRequest(request, node) === false)
+    return named === undefined ? 'requiresApproval' : `nodeApprovals.${named}`;
   return request.envelope === undefined ? null : 'envelope';
 }
 
@@ -63,8 +67,10 @@ export async function waiverProblem(db: Db, ask: Ask): Promise<WindlassError | n
   // Nodes that the file will bring ask as the whole environment does.
   const asking = nodes.length > 0 ? nodes : ([['', place.root]] as const);
   for (const [alias, { settings }] of asking) {
-    const path = waiverOf(request, alias);
-    const combined = approvalSettings(settings, place.root.settings);
+    const around = asking.flatMap(([path, node]) => (node.type === 'workflow' && isInside(alias, path) ? [node] : []));
+    const within = around.flatMap((node) => node.alias ?? []).toSorted((a, b) => a.length - b.length);
+    const path = waiverOf(request, { alias, within });
+    const combined = approvalSettingsWithin(settings, around, place.root.settings);
     if (path === null || combined.requiresApproval !== true) continue;
     const refusal = waiverRefusal(allowed, combined);
     if (refusal === null) continue;

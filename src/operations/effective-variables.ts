@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { resolveBinding, resolveVariables } from '../definition/index.ts';
+import { isInside, resolveBinding, resolveVariables } from '../definition/index.ts';
 import type { VariableLayer } from '../definition/index.ts';
 import type { Environment, Page, effectiveVariableSchema } from '../model/index.ts';
 import { variableValueSchema } from '../model/index.ts';
@@ -11,7 +11,7 @@ import {
   readOutputs,
   secretContexts,
 } from '../store/index.ts';
-import type { FromFile, StoredOutput } from '../store/index.ts';
+import type { EnclosingWorkflow, FromFile, StoredOutput } from '../store/index.ts';
 import { authorize, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
 import { findPlace } from './places.ts';
@@ -21,12 +21,16 @@ export type ShownVariable = z.infer<typeof effectiveVariableSchema>;
 
 type Input = FromFile['inputs'][number];
 
-function fileLayer(context: Context, projectId: string, stored: FromFile['variables']): VariableLayer {
+function fileLayer(
+  context: Context,
+  projectId: string,
+  { level, stored }: { readonly level: 'workflow' | 'file'; readonly stored: FromFile['variables'] },
+): VariableLayer {
   const place = secretContexts.snapshot(projectId);
   return {
-    level: 'file',
+    level,
     variables: stored.flatMap(({ from, value, ...variable }) => {
-      if (from !== 'file') return [];
+      if (from !== level) return [];
       const sealed = variable.sensitive && typeof value === 'string';
       return [
         {
@@ -41,10 +45,11 @@ function fileLayer(context: Context, projectId: string, stored: FromFile['variab
 type OutputOf = (alias: string, name: string) => StoredOutput | undefined;
 
 /** Inputs whose outputs are there, as the variables that the tool gets. */
-function inputLayer(bound: readonly Input[], outputOf: OutputOf): VariableLayer {
+function inputLayer(level: 'workflow' | 'file', bound: readonly Input[], outputOf: OutputOf): VariableLayer {
   return {
-    level: 'file',
-    variables: bound.flatMap(({ name, kind, type, template }) => {
+    level,
+    variables: bound.flatMap(({ name, kind, type, template, inherited }) => {
+      if ((inherited === true) !== (level === 'workflow')) return [];
       const { value } = resolveBinding({ name, kind, type, template }, outputOf);
       return value === null ? [] : [{ name, kind, ...value }];
     }),
@@ -57,7 +62,8 @@ function shownOf(alias: string | null, layers: readonly VariableLayer[], bound: 
   const same = (a: { name: string; kind: string }) => (b: { name: string; kind: string }) =>
     a.name === b.name && a.kind === b.kind;
   const shown = effective.map((variable): ShownVariable => {
-    const input = variable.level === 'file' ? bound.find(same(variable)) : undefined;
+    const fromFile = variable.level === 'file' || variable.level === 'workflow';
+    const input = fromFile ? bound.find(same(variable)) : undefined;
     return {
       ...variable,
       overrides: [...variable.overrides],
@@ -111,7 +117,8 @@ export function effectiveVariableOperations(context: Context) {
       const wanted = alias ?? place.alias;
       const project = await findProject(db.sql, root.projectId, 'all');
       const siblings = root.type === 'workflow' ? await listSubEnvironments(db.sql, root.id) : [];
-      const nodes = wanted === null ? siblings : siblings.filter((node) => node.alias === wanted);
+      const workflows = siblings.filter(({ type }) => type === 'workflow');
+      const nodes = siblings.filter((node) => (wanted === null ? node.type !== 'workflow' : node.alias === wanted));
       const subjects = [...(nodes.length === 0 || wanted === null ? [root] : []), ...nodes];
       const layers = await loadLayersOfAll(
         db.sql,
@@ -124,6 +131,11 @@ export function effectiveVariableOperations(context: Context) {
           workflowEnvironmentId: root.id,
           nodeEnvironmentId: subject.id === root.id ? null : subject.id,
           alias: subject.id === root.id ? (alias ?? null) : subject.alias,
+          groups: workflows.flatMap(({ id, alias: path, templateId }): EnclosingWorkflow[] =>
+            path !== null && isInside(subject.alias ?? alias ?? '', path)
+              ? [{ alias: path, environmentId: id, templateId }]
+              : [],
+          ),
         })),
       );
       const fromFile = await loadFromFile(
@@ -133,8 +145,11 @@ export function effectiveVariableOperations(context: Context) {
       const outputOf = await outputsOf(siblings);
       const found = subjects.map((subject, index) => {
         const file = fromFile.get(subject.id) ?? { variables: [], inputs: [] };
-        const own = fileLayer(context, root.projectId, file.variables);
-        const all = [...(layers[index] ?? []), own, inputLayer(file.inputs, outputOf)];
+        const fromFiles = (['workflow', 'file'] as const).flatMap((level) => [
+          fileLayer(context, root.projectId, { level, stored: file.variables }),
+          inputLayer(level, file.inputs, outputOf),
+        ]);
+        const all = [...(layers[index] ?? []), ...fromFiles];
         return shownOf(subject.id === root.id ? null : subject.alias, all, file.inputs);
       });
       if (wanted !== null) return { items: found.flat(), next: null };

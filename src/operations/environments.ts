@@ -8,6 +8,7 @@ import type {
   OutputDto,
   Page,
 } from '../model/index.ts';
+import { isInside } from '../definition/index.ts';
 import { mayHaveResources, WindlassError } from '../model/index.ts';
 import {
   createEnvironment as insertEnvironment,
@@ -50,6 +51,7 @@ export async function graphOf(db: Db, environment: Environment): Promise<Graph> 
       nodes: [
         {
           alias: alias ?? name,
+          within: [],
           name,
           environmentId: id,
           needs: [],
@@ -66,11 +68,16 @@ export async function graphOf(db: Db, environment: Environment): Promise<Graph> 
   const nodes = await listSubEnvironments(db, environment.id);
   const facts = await loadGraphFacts(db, environment.id);
   const known = new Set(nodes.map((node) => node.alias));
+  const workflows = nodes
+    .flatMap(({ type, alias }) => (type === 'workflow' && alias !== null ? [alias] : []))
+    .toSorted((a, b) => a.length - b.length);
   return {
     nodes: nodes.map((node) => {
       const fact = facts.get(node.id);
+      const alias = node.alias ?? node.name;
       return {
-        alias: node.alias ?? node.name,
+        alias,
+        within: workflows.filter((path) => isInside(alias, path)),
         name: node.name,
         environmentId: node.id,
         needs: (fact?.needs ?? []).filter((need) => known.has(need)),

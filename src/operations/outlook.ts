@@ -1,5 +1,13 @@
 /** What a run would do, as whoever can read its code works it out. */
-import type { DeploymentRequest, DeploymentType, NodeAction, Removal } from '../model/index.ts';
+import type {
+  DeploymentRequest,
+  DeploymentType,
+  NodeAction,
+  Problem,
+  Project,
+  Removal,
+  Template,
+} from '../model/index.ts';
 
 export interface OutlookNode {
   readonly alias: string;
@@ -32,6 +40,13 @@ export interface OutlookAsk {
   readonly pending: boolean;
 }
 
+export interface WorkflowsAsk {
+  readonly project: Pick<Project, 'id' | 'organizationId'>;
+  /** The file that names them. */
+  readonly fileName: string;
+  readonly templates: readonly Template[];
+}
+
 /** A source that a run goes on from, as it is now. */
 export interface SourceChange {
   /** `the workflow file's source`, or the name of a node's template. */
@@ -44,6 +59,8 @@ export interface SourceChange {
 export interface RunResolver {
   /** Throws what would make the run fail before its first node: a WindlassError with all problems. */
   resolve(ask: OutlookAsk): Promise<Outlook>;
+  /** What is wrong with workflow templates that a file of their project names. What cannot be read now is not told. */
+  checkWorkflows(ask: WorkflowsAsk): Promise<Problem[]>;
   /** Sources that have moved on since a finished deployment read them. What cannot be read now is not told. */
   changedSince(deploymentId: string): Promise<SourceChange[]>;
 }

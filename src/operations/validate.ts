@@ -28,7 +28,7 @@ export interface Validation {
 }
 
 /** Checking files without running anything. */
-export function validateOperations({ db, secrets }: Context) {
+export function validateOperations({ db, secrets, resolver }: Context) {
   /** What a run in the project would refuse. Variables of an environment are not there yet, so they count as missing. */
   async function againstProject(
     scope: Project,
@@ -50,6 +50,10 @@ export function validateOperations({ db, secrets }: Context) {
     const templateNames = await listTemplateNames(db.sql, scope.id);
     const problems = checkAgainstProject(parsed.definition, { templateNames, fileName, runnable: runnableTypes() });
     if (problems.length > 0) return problems;
+    const named = new Set(parsed.definition.nodes.flatMap(({ templateName }) => templateName ?? []));
+    const templates = templateNames.filter(({ name, type }) => type === 'workflow' && named.has(name));
+    const inner = (await resolver?.checkWorkflows({ project: scope, fileName, templates })) ?? [];
+    if (inner.length > 0) return inner;
     const byName = new Map(templateNames.map((template) => [template.name, template.id]));
     const nodes = parsed.definition.nodes.filter((node) => !node.disabled);
     const layersOfAll = await loadLayersOfAll(
@@ -76,6 +80,7 @@ export function validateOperations({ db, secrets }: Context) {
         graph: {
           nodes: definition.nodes.map((node) => ({
             alias: node.alias,
+            within: [],
             name: node.name,
             environmentId: null,
             needs: [...node.needs],

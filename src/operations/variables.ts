@@ -1,4 +1,4 @@
-import { patternProblem, resolveVariables } from '../definition/index.ts';
+import { isInside, patternProblem, resolveVariables } from '../definition/index.ts';
 import type { VariableLayer } from '../definition/index.ts';
 import type {
   Actor,
@@ -19,6 +19,7 @@ import {
   getEnvironment,
   getVariable,
   listVariables as readVariables,
+  loadGroups,
   loadVariableLayers,
   updateVariableRules,
   upsertVariable,
@@ -106,6 +107,10 @@ async function layersOf(context: Context, environment: Environment, alias: strin
   const project = await findProject(db.sql, environment.projectId, 'all');
   const isNode = environment.parentId !== null && environment.alias !== null;
   const parent = isNode && environment.parentId !== null ? await getEnvironment(db.sql, environment.parentId) : null;
+  const path = environment.alias ?? alias ?? '';
+  const around = (await loadGroups(db.sql, parent?.id ?? environment.id)).filter((group) =>
+    isInside(path, group.alias),
+  );
   return loadVariableLayers(db.sql, secrets, {
     organizationId: project.organizationId,
     projectId: project.id,
@@ -114,6 +119,7 @@ async function layersOf(context: Context, environment: Environment, alias: strin
     workflowEnvironmentId: parent?.id ?? environment.id,
     nodeEnvironmentId: parent ? environment.id : null,
     alias: alias ?? environment.alias,
+    groups: around.map((group) => ({ alias: group.alias, environmentId: group.id, templateId: group.template_id })),
   });
 }
 

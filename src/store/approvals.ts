@@ -16,6 +16,7 @@ import type { Db } from './database.ts';
 import { recordEvent } from './events.ts';
 import { fromJson, iso, toJson } from './json.ts';
 import { missing } from './lookup.ts';
+import { withNodesOf } from './nested.ts';
 import type { PageRequest, Paging } from './paging.ts';
 import { afterCursor, limitOf, orderBy, toPage } from './paging.ts';
 import type { ApprovalRow } from './schema.ts';
@@ -237,9 +238,7 @@ export async function listApprovals(db: Db, scope: Scope, filter: ApprovalFilter
   if (filter.status !== undefined) query = query.where('approvals.status', '=', filter.status);
   if (filter.environmentId !== undefined) {
     const id = filter.environmentId;
-    query = query.where(
-      sql<boolean>`approvals.environment_id IN (SELECT e.id FROM environments e WHERE e.id = ${id} OR e.parent_id = ${id})`,
-    );
+    query = query.where(sql<boolean>`approvals.environment_id IN ${withNodesOf(id)}`);
   }
   const rows = await query
     .orderBy(orderBy(paging))

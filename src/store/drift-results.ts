@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import type { RawBuilder } from 'kysely';
 import type { z } from 'zod';
 import type { DriftStatus, Page, ResourceChange } from '../model/index.ts';
 import { driftResultSchema, emptyEnvironmentStatuses, newId } from '../model/index.ts';
@@ -6,6 +7,7 @@ import type { Db } from './database.ts';
 import { recordEvent } from './events.ts';
 import { fromJson, iso, toJson } from './json.ts';
 import { oneOf } from './lists.ts';
+import { withNodesOf } from './nested.ts';
 import type { PageRequest, Paging } from './paging.ts';
 import { afterCursor, limitOf, orderBy, toPage } from './paging.ts';
 import { inTransaction } from './transactions.ts';
@@ -27,11 +29,17 @@ export interface NewDriftResult {
 
 const resourcesSchema = driftResultSchema.shape.resources;
 
-/** How many nodes a graph has, and the worst drift of them: the status of the whole. */
+const worst = sql`CASE WHEN bool_or(m.drift_status = 'drifted') THEN 'drifted' WHEN bool_or(m.drift_status = 'error') THEN 'error'
+    WHEN bool_or(m.drift_status = 'ok') THEN 'ok' ELSE 'neverRun' END`;
+
+/** The worst drift of the environments `m` of a graph: the status of the whole. */
+export const worstDrift = (where: RawBuilder<unknown>): RawBuilder<string> =>
+  sql`(SELECT ${worst} FROM environments m WHERE ${where} AND NOT m.archived AND NOT m.nested)`;
+
+/** The same of a whole graph, with how many nodes it has. */
 const worstOfNodes = (parentId: string) => sql`(
-  SELECT count(*) AS nodes, CASE WHEN bool_or(drift_status = 'drifted') THEN 'drifted' WHEN bool_or(drift_status = 'error') THEN 'error'
-    WHEN bool_or(drift_status = 'ok') THEN 'ok' ELSE 'neverRun' END AS status
-  FROM environments WHERE parent_id = ${parentId} AND NOT detached AND NOT archived)`;
+  SELECT count(*) AS nodes, ${worst} AS status
+  FROM environments m WHERE m.parent_id = ${parentId} AND NOT m.detached AND NOT m.archived AND NOT m.nested)`;
 
 /** After a run that changed things: what is gone cannot have drifted, and the whole is what its nodes still are. */
 export async function forgetDrift(db: Db, environmentId: string): Promise<void> {
@@ -101,9 +109,7 @@ export async function listDriftResults(db: Db, filter: DriftFilter): Promise<Pag
   let query = db
     .selectFrom('drift_results as r')
     .innerJoin('environments as e', 'e.id', 'r.environment_id')
-    .where((where) =>
-      where.or([where('e.id', '=', filter.environmentId), where('e.parent_id', '=', filter.environmentId)]),
-    )
+    .where(sql<boolean>`e.id IN ${withNodesOf(filter.environmentId)}`)
     .where(afterCursor(paging));
   if (filter.deploymentId !== undefined) query = query.where('r.deployment_id', '=', filter.deploymentId);
   if (filter.status !== undefined) query = query.where('r.status', '=', filter.status);

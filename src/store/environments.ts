@@ -16,6 +16,7 @@ import { selectEnvironments, toEnvironment } from './environment-dto.ts';
 import { toJson, toNullableJson } from './json.ts';
 import { ambiguous, escapeLike, looksLikeId, missing } from './lookup.ts';
 import type { Candidate } from './lookup.ts';
+import { nodesOf } from './nested.ts';
 import type { PageRequest, Paging } from './paging.ts';
 import { afterCursor, limitOf, orderBy, toPage } from './paging.ts';
 import type { RowPatch } from './schema.ts';
@@ -151,7 +152,7 @@ export interface EnvironmentFilter extends PageRequest {
   readonly status?: EnvironmentStatus | undefined;
   /** Part of the name, upper or lower case. */
   readonly name?: string | undefined;
-  /** Id of the parent; null lists those without one, undefined all. */
+  /** Id of the parent, or of a workflow in a graph; null lists those without one, undefined all. */
   readonly parentId?: string | null | undefined;
   readonly drift?: DriftStatus | undefined;
   /** Only those that are deployed, destroyed or checked at fixed times. */
@@ -183,7 +184,7 @@ export async function listEnvironments(
   if (filter.status !== undefined) conditions.push(sql`e.status = ${filter.status}`);
   if (filter.name !== undefined) conditions.push(sql`e.name ILIKE ${`%${escapeLike(filter.name)}%`}`);
   if (filter.parentId === null) conditions.push(sql`e.parent_id IS NULL`);
-  else if (filter.parentId !== undefined) conditions.push(sql`e.parent_id = ${filter.parentId}`);
+  else if (filter.parentId !== undefined) conditions.push(sql<boolean>`e.id IN ${nodesOf(filter.parentId)}`);
   if (filter.drift !== undefined) conditions.push(sql`e.drift_status = ${filter.drift}`);
   if (filter.scheduled === true)
     conditions.push(sql`(e.settings -> 'schedule' IS NOT NULL OR e.settings -> 'drift' IS NOT NULL)`);
@@ -195,15 +196,16 @@ export async function listEnvironments(
   return toPage(rows, { limit, key: (row) => [row.name, row.id], map: toEnvironment });
 }
 
-/** The sub-environments of one that are part of its graph, by alias; detached ones only when asked for. */
+/** The sub-environments that an environment, or a workflow in a graph, is made of, by alias; detached ones only when asked for. */
 export async function listSubEnvironments(
   db: Db,
-  parentId: string,
+  environmentId: string,
   options: { readonly detached?: boolean } = {},
 ): Promise<Environment[]> {
-  const detached = options.detached ? sql<boolean>`true` : sql<boolean>`NOT e.detached`;
   const rows = await selectEnvironments(db, {
-    where: sql<boolean>`e.parent_id = ${parentId} AND ${detached}`,
+    where: options.detached
+      ? sql<boolean>`(e.parent_id = ${environmentId} OR e.id IN ${nodesOf(environmentId)})`
+      : sql<boolean>`e.id IN ${nodesOf(environmentId)}`,
     orderBy: sql`e.alias`,
   });
   return rows.map(toEnvironment);

@@ -6,6 +6,7 @@ import { eventTypeSchema } from '../model/index.ts';
 import type { Db } from './database.ts';
 import { completeUpTo } from './growing-table.ts';
 import { fromJson, iso, toJson } from './json.ts';
+import { withNodesOf } from './nested.ts';
 
 /** Channel on which new events are announced, as JSON `{id, environmentId, deploymentId}`. */
 export const eventChannel = 'windlass_events';
@@ -106,9 +107,7 @@ export async function readEvents(db: Db, filter: EventFilter): Promise<Event[]> 
   if (filter.deploymentId !== undefined) conditions.push(sql`deployment_id = ${filter.deploymentId}`);
   if (filter.environmentId !== undefined) {
     const id = filter.environmentId;
-    conditions.push(
-      sql`(environment_id = ${id} OR environment_id IN (SELECT n.id FROM environments n WHERE n.parent_id = ${id}))`,
-    );
+    conditions.push(sql`environment_id IN ${withNodesOf(id)}`);
   }
   const rows = await db
     .selectFrom('events')

@@ -15,6 +15,7 @@ import {
 import type { Db } from './database.ts';
 import { toJson } from './json.ts';
 import { noneOf, oneOf } from './lists.ts';
+import { isNodeOf, nodesOf } from './nested.ts';
 
 const liveNodeSchema = z.object({
   id: z.string(),
@@ -36,9 +37,27 @@ export async function loadKnown(db: Db, environmentId: string, workflow: boolean
       SELECT snapshot FROM node_runs nr WHERE nr.environment_id = e.id AND nr.began_change AND nr.snapshot IS NOT NULL AND nr.action <> 'destroy'
       ORDER BY nr.started_at DESC NULLS LAST LIMIT 1
     ) b ON true
-    WHERE ${workflow ? sql`e.parent_id = ${environmentId} AND NOT e.detached` : sql`e.id = ${environmentId}`}
+    WHERE ${workflow ? sql`e.parent_id = ${environmentId} AND NOT e.detached AND NOT e.nested` : sql`e.id = ${environmentId}`}
     ORDER BY e.created_at, e.alias, e.id`.execute(db);
   return z.array(liveNodeSchema).parse(rows);
+}
+
+const groupSchema = z.object({
+  id: z.string(),
+  alias: z.string(),
+  name: z.string(),
+  template_id: z.string().nullable(),
+  settings: environmentSettingsSchema,
+});
+/** A node of a graph that is a workflow. */
+export type KnownGroup = z.infer<typeof groupSchema>;
+
+/** The nodes of a graph that are workflows, outer ones before those in them. */
+export async function loadGroups(db: Db, parentId: string): Promise<KnownGroup[]> {
+  const { rows } = await sql`
+    SELECT id, alias, name, template_id, settings FROM environments
+    WHERE parent_id = ${parentId} AND nested AND NOT detached ORDER BY length(alias), alias`.execute(db);
+  return z.array(groupSchema).parse(rows);
 }
 
 /** Makes sub-environments that are new, in the order of the file, and brings the others up to the file. Answers the id of each alias. */
@@ -53,16 +72,18 @@ export async function upsertSubEnvironments(
     readonly inline: unknown;
     readonly workspace: string | null;
     readonly revision: string | null;
+    /** A workflow whose nodes have aliases that begin with this one. */
+    readonly nested: boolean;
   }[],
 ): Promise<Map<string, string>> {
   const { rows } = await sql<{ id: string; alias: string }>`
-    INSERT INTO environments (id, project_id, parent_id, alias, name, template_id, inline_template, workspace, revision, created_at)
-    SELECT r."newId", ${parent.projectId}, ${parent.id}, r.alias, r.name, r."templateId", NULLIF(r.inline, 'null'), r.workspace, r.revision, clock_timestamp()
+    INSERT INTO environments (id, project_id, parent_id, alias, name, template_id, inline_template, workspace, revision, nested, created_at)
+    SELECT r."newId", ${parent.projectId}, ${parent.id}, r.alias, r.name, r."templateId", NULLIF(r.inline, 'null'), r.workspace, r.revision, r.nested, clock_timestamp()
     FROM jsonb_to_recordset(${toJson(nodes)}::jsonb)
-      AS r("newId" text, alias text, name text, "templateId" text, inline jsonb, workspace text, revision text)
+      AS r("newId" text, alias text, name text, "templateId" text, inline jsonb, workspace text, revision text, nested boolean)
     ON CONFLICT (parent_id, alias) WHERE parent_id IS NOT NULL AND NOT detached DO UPDATE SET
       name = EXCLUDED.name, template_id = EXCLUDED.template_id, inline_template = EXCLUDED.inline_template,
-      workspace = COALESCE(EXCLUDED.workspace, environments.workspace), revision = EXCLUDED.revision, archived = false, updated_at = now()
+      workspace = COALESCE(EXCLUDED.workspace, environments.workspace), revision = EXCLUDED.revision, nested = EXCLUDED.nested, archived = false, updated_at = now()
     RETURNING id, alias`.execute(db);
   return new Map(rows.map((row) => [row.alias, row.id]));
 }
@@ -71,7 +92,7 @@ export async function upsertSubEnvironments(
 export async function expectNodes(db: Db, parentId: string, aliases: readonly string[]): Promise<void> {
   await sql`
     UPDATE environments e SET expected = NOT expected
-    WHERE parent_id = ${parentId} AND NOT detached
+    WHERE parent_id = ${parentId} AND NOT detached AND NOT nested
       AND expected <> (alias IN (SELECT jsonb_array_elements_text(${toJson(aliases)}::jsonb)))`.execute(db);
 }
 
@@ -93,16 +114,29 @@ export async function detachNodes(db: Db, parentName: string, ids: readonly stri
     WHERE id IN (SELECT jsonb_array_elements_text(${toJson(ids)}::jsonb)) AND NOT detached`.execute(db);
 }
 
-/** How many nodes of a graph are how far; those that are only decisions do not count. */
-export async function tallyNodes(db: Db, parentId: string): Promise<NodeTally> {
-  const { rows } = await sql<NodeTally>`
+/** Puts workflows of a graph away that have no node any more: they are nothing by themselves. */
+export async function archiveEmptyGroups(db: Db, parentId: string): Promise<void> {
+  await sql`
+    UPDATE environments g SET archived = true, updated_at = now()
+    WHERE g.parent_id = ${parentId} AND g.nested AND NOT g.archived
+      AND NOT EXISTS (SELECT 1 FROM environments n WHERE ${isNodeOf('n', 'g')} AND NOT n.nested)`.execute(db);
+}
+
+/** How many of the environments `m` of a graph are how far; those that are only decisions, or workflows, do not count. */
+export function tallyWhere(where: RawBuilder<unknown>): RawBuilder<NodeTally> {
+  return sql<NodeTally>`
     SELECT count(*)::int AS total,
       count(*) FILTER (WHERE status = 'active')::int AS active,
       count(*) FILTER (WHERE status = 'failed')::int AS failed,
       count(*) FILTER (WHERE status = 'inactive')::int AS destroyed,
       count(*) FILTER (WHERE ${oneOf(sql`status`, emptyEnvironmentStatuses)} AND NOT expected)::int AS unwanted
-    FROM environments WHERE parent_id = ${parentId} AND NOT detached AND NOT archived
-      AND ${noneOf(sql`COALESCE(inline_template ->> 'type', '')`, typesWithoutTool)}`.execute(db);
+    FROM environments m WHERE ${where} AND NOT m.archived AND NOT m.nested
+      AND ${noneOf(sql`COALESCE(m.inline_template ->> 'type', '')`, typesWithoutTool)}`;
+}
+
+/** How many nodes of a graph are how far. */
+export async function tallyNodes(db: Db, parentId: string): Promise<NodeTally> {
+  const { rows } = await tallyWhere(sql`m.parent_id = ${parentId} AND NOT m.detached`).execute(db);
   return rows[0] ?? { total: 0, active: 0, failed: 0, destroyed: 0, unwanted: 0 };
 }
 
@@ -160,14 +194,17 @@ const graphRowSchema = z.object({
 });
 
 /** What the newest run that knew a node says about its place in the graph. */
-export async function loadGraphFacts(db: Db, parentId: string): Promise<Map<string, z.infer<typeof graphRowSchema>>> {
+export async function loadGraphFacts(
+  db: Db,
+  environmentId: string,
+): Promise<Map<string, z.infer<typeof graphRowSchema>>> {
   const { rows } = await sql`
     SELECT e.id AS environment_id, COALESCE(n.snapshot, e.deployed_snapshot) -> 'needs' AS needs,
       COALESCE(n.snapshot, e.deployed_snapshot) ->> 'templateName' AS template_name,
       COALESCE(n.snapshot, e.deployed_snapshot) ->> 'type' AS type,
       n.engine -> 'keptBecause' ->> 'kind' = 'disabled' AS disabled
     FROM environments e LEFT JOIN LATERAL (${newestKnown}) n ON true
-    WHERE e.parent_id = ${parentId} AND NOT e.detached`.execute(db);
+    WHERE e.id IN ${nodesOf(environmentId)}`.execute(db);
   return new Map(rows.map((row) => graphRowSchema.parse(row)).map((row) => [row.environment_id, row]));
 }
 

@@ -24,6 +24,7 @@ export async function appendLog(db: Db, owner: LogOwner, chunks: readonly NewLog
 
 export interface LogFilter {
   readonly deploymentId: string;
+  /** Of a node, or of a workflow in the graph. */
   readonly alias?: string | undefined;
   readonly stage?: Stage | undefined;
   readonly compensation?: boolean | undefined;
@@ -33,6 +34,10 @@ export interface LogFilter {
   /** 200 when absent. */
   readonly limit?: number | undefined;
 }
+
+/** Whether the node `n` of a run, or a workflow around it, has this name. */
+const isMeantBy = (name: string) => sql<boolean>`(n.alias = ${name} OR (
+  starts_with(n.alias, ${name} || '/') AND jsonb_exists(n.snapshot -> 'within', ${name})))`;
 
 /** Chunks after the last one seen, in the order they were written. Reading on with the last id loses none. */
 export async function readLog(db: Db, filter: LogFilter): Promise<LogChunk[]> {
@@ -48,7 +53,7 @@ export async function readLog(db: Db, filter: LogFilter): Promise<LogChunk[]> {
     .where('c.deployment_id', '=', filter.deploymentId)
     .where('c.id', '>', filter.afterId)
     .where('c.id', '<=', upTo);
-  if (filter.alias !== undefined) query = query.where('n.alias', '=', filter.alias);
+  if (filter.alias !== undefined) query = query.where(isMeantBy(filter.alias));
   if (filter.stage !== undefined) query = query.where('c.stage', '=', filter.stage);
   if (filter.compensation !== undefined) query = query.where('c.compensation', '=', filter.compensation);
   if (filter.try !== undefined) query = query.where('c.try', '=', filter.try);

@@ -8,7 +8,11 @@ export const nodeFacts = sql`
     SELECT x.held, x.alias, x.name, x.environment_id, x.action, x.engine->>'removal' AS removal, x.status, x.try, x.snapshot, x.journal, x.plan, x.error, x.changed_outputs,
       x.ran, x.began_change, d.request, d.type AS deployment_type, d.trigger, d.requested_by, d.may_waive_approval, d.traceparent, d.environment_id AS entity_id, COALESCE(parent.name, env.name) AS entity_name,
       env.project_id, p.organization_id, env.parent_id, parent.template_id AS parent_template_id, env.status AS environment_status,
-      env.settings AS environment_settings, parent.settings AS entity_settings, env.input_hash, env.state_unverified, env.deployed_snapshot, env.lock,
+      env.settings AS environment_settings, parent.settings AS entity_settings, 
+      COALESCE((SELECT jsonb_agg(jsonb_build_object('id', g.id, 'alias', g.alias, 'template_id', g.template_id, 'settings', g.settings) ORDER BY length(g.alias))
+        FROM jsonb_array_elements_text(x.snapshot -> 'within') AS w(alias)
+          JOIN environments g ON g.parent_id = env.parent_id AND g.alias = w.alias AND g.nested AND NOT g.detached), '[]') AS groups,
+      env.input_hash, env.state_unverified, env.deployed_snapshot, env.lock,
       CASE WHEN x.status = 'waitingForApproval' THEN (SELECT jsonb_build_object('id', a.id, 'status', a.status,
           'by', a.decisions -> -1 ->> 'by', 'comment', a.decisions -> -1 ->> 'comment',
           'expiresInMs', GREATEST(1000, floor(extract(epoch FROM a.expires_at - now()) * 1000)))

@@ -16,6 +16,7 @@ export type ListedRow = Omit<NodeRunRow, 'wait' | 'snapshot' | 'previous_snapsho
   readonly template_name: string | null;
   readonly template_type: string | null;
   readonly commit: string | null;
+  readonly within: unknown;
   readonly removal: string | null;
   readonly counts: unknown;
   readonly shown_wait: unknown;
@@ -34,6 +35,7 @@ export function toNodeRun(row: ListedRow, aliases: ReadonlyMap<number, string>):
   return {
     index: row.index,
     alias: row.alias,
+    within: fromJson(shape.within, row.within, place),
     name: row.name,
     environmentId: row.environment_id,
     compensation: row.compensation,
@@ -77,7 +79,7 @@ export async function selectNodeRuns(db: Db, where: RawBuilder<boolean>): Promis
   const { rows } = await sql<ListedRow>`
     SELECT n.deployment_id, n.index, n.compensation, n.alias, n.name, n.environment_id, n.needs, n.action, n.status, n.stage, n.progress, n.try,
       n.reason, n.error, n.began_change, n.changed_outputs, n.ran, n.stage_times, n.started_at, n.finished_at,
-      n.snapshot->>'templateName' AS template_name, n.snapshot->>'type' AS template_type, n.snapshot->>'commit' AS commit, CASE WHEN NOT n.compensation THEN n.engine->>'removal' END AS removal,
+      n.snapshot->>'templateName' AS template_name, n.snapshot->>'type' AS template_type, n.snapshot->>'commit' AS commit, COALESCE(n.snapshot->'within', '[]') AS within, CASE WHEN NOT n.compensation THEN n.engine->>'removal' END AS removal,
       NULLIF(n.plan->'counts', 'null') AS counts, ${waitSql('n')} AS shown_wait, a.id AS approval_id
     FROM node_runs n LEFT JOIN approvals a
       ON a.deployment_id = n.deployment_id AND a.compensation = n.compensation AND a.index = n.index AND a.status = 'pending'

@@ -6,6 +6,7 @@ import { variableTypeSchema, variableValueSchema } from '../model/index.ts';
 import type { Db } from './database.ts';
 import { fromJson, iso, toJson } from './json.ts';
 import type { OutputsTable } from './schema.ts';
+import { withNodesOf } from './nested.ts';
 import { secretContexts } from './secrets.ts';
 import type { Secrets } from './secrets.ts';
 import { inTransaction } from './transactions.ts';
@@ -40,7 +41,7 @@ export async function listOutputs(db: Db, environmentId: string): Promise<Output
   const { rows } = await sql<OutputRow & { node_alias: string | null }>`
     SELECT o.*, CASE WHEN e.id = ${environmentId} THEN NULL ELSE e.alias END AS node_alias
     FROM environments e JOIN outputs o ON o.environment_id = e.id
-    WHERE e.id = ${environmentId} OR (e.parent_id = ${environmentId} AND NOT e.detached)
+    WHERE e.id IN ${withNodesOf(environmentId)}
     ORDER BY node_alias NULLS FIRST, o.name`.execute(db);
   return rows.map((row) => {
     const place = `output "${row.name}" of ${row.environment_id}`;

@@ -63,6 +63,8 @@ export interface EnvironmentsTable {
   /** The file that was read last has the node, and not as disabled. */
   expected: Generated<boolean>;
   archived: Generated<boolean>;
+  /** A workflow in the graph of its parent; its nodes are the parent's whose aliases begin with its own. */
+  nested: Generated<boolean>;
   deployment_counter: Generated<number>;
   created_at: Timestamp;
   updated_at: Timestamp;

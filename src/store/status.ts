@@ -7,6 +7,7 @@ import { selectDeployments, toDeployment } from './deployment-dto.ts';
 import { retryText, waitingTexts } from '../definition/index.ts';
 import { fromJson } from './json.ts';
 import { noneOf } from './lists.ts';
+import { withNodesOf } from './nested.ts';
 import { selectNodeRuns, toNodeRun } from './node-runs.ts';
 import type { ListedRow } from './node-runs.ts';
 
@@ -35,7 +36,7 @@ export async function readStatusRuns(db: Db, { environmentId, rootId }: StatusSc
     environmentId === rootId
       ? sql<boolean>`true`
       : sql<boolean>`EXISTS (SELECT 1 FROM node_runs n
-          WHERE n.deployment_id = d.id AND n.environment_id = ${environmentId} AND n.action <> 'keep')`;
+          WHERE n.deployment_id = d.id AND n.environment_id IN ${withNodesOf(environmentId)} AND n.action <> 'keep')`;
   const newest = (kind: RawBuilder<boolean>) => sql`(SELECT d.id FROM deployments d
     WHERE d.environment_id = ${rootId} AND d.finished_at IS NOT NULL AND ${kind} AND ${mine} ORDER BY d.number DESC LIMIT 1)`;
   const rows = await selectDeployments(db, {
@@ -78,7 +79,7 @@ export async function readLastNodeRuns(
         SELECT r.deployment_id, r.compensation, r.index FROM node_runs r
         WHERE r.environment_id = e.id AND r.action IN ('deploy', 'destroy')
         ORDER BY r.deployment_id DESC, r.compensation DESC LIMIT 1) l
-      WHERE e.id = ${environmentId} OR (e.parent_id = ${environmentId} AND NOT e.detached))`,
+      WHERE e.id IN ${withNodesOf(environmentId)})`,
   );
   const ids = [...new Set(rows.map((row) => row.deployment_id))];
   const runs = await db

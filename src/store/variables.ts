@@ -19,6 +19,7 @@ import {
   variableTypeSchema,
   variableValueSchema,
 } from '../model/index.ts';
+import { aliasInside, isInside } from '../definition/index.ts';
 import type { Db } from './database.ts';
 import { fromJson, iso, toJson, toNullableJson } from './json.ts';
 import { missing } from './lookup.ts';
@@ -176,7 +177,18 @@ export interface VariableSubject {
   readonly workflowEnvironmentId: string | null;
   /** null when asked for the workflow environment, or an environment without nodes, itself. */
   readonly nodeEnvironmentId: string | null;
+  /** Its path in the graph. */
   readonly alias: string | null;
+  /** The workflows of the graph that it is in, outermost first. */
+  readonly groups?: readonly EnclosingWorkflow[] | undefined;
+}
+
+/** A node of a graph that is a workflow, whose variables hold for the nodes in it. */
+export interface EnclosingWorkflow {
+  readonly alias: string;
+  readonly templateId: string | null;
+  /** null when it is new. */
+  readonly environmentId: string | null;
 }
 
 /** Variables of one level, decrypted. */
@@ -202,7 +214,7 @@ export async function loadLayersOfAll(
 ): Promise<StoredLayer[][]> {
   const placesOfAll = subjects.map(placesOfSubject);
   const scopeIds = [...new Set(placesOfAll.flatMap((places) => places.map((place) => place.scopeId)))];
-  const aliases = ['', ...new Set(subjects.flatMap(({ alias }) => alias ?? []))];
+  const aliases = [...new Set(placesOfAll.flatMap((places) => places.map((place) => place.alias)))];
   const rows = await db
     .selectFrom('variables')
     .selectAll()
@@ -242,30 +254,45 @@ function keyOfPlace({ scope, scopeId, alias }: { scope: string; scopeId: string;
 
 /** Where variables of a subject may be, from the farthest to the nearest. */
 function placesOfSubject(subject: VariableSubject): LayerPlace[] {
+  const { alias, groups = [] } = subject;
+  const whole = { alias: '', templateId: subject.workflowTemplateId, environmentId: subject.workflowEnvironmentId };
+  const workflows = [whole, ...groups];
+  const paths = [...groups.map((group) => group.alias), ...(alias === null ? [] : [alias])];
   const places: LayerPlace[] = [];
-  const add = (
-    level: VariableLevel,
-    scope: VariableScope,
-    scopeId: string | null | undefined,
-    aliasLevel: VariableLevel = level,
-  ): void => {
-    if (scopeId === null || scopeId === undefined || places.some((place) => place.scopeId === scopeId)) return;
-    places.push({ level, scope, scopeId, alias: '' });
-    if (subject.alias !== null) places.push({ level: aliasLevel, scope, scopeId, alias: subject.alias });
+  const add = (level: VariableLevel, scope: VariableScope, scopeId: string | null | undefined, of = ''): void => {
+    if (scopeId === null || scopeId === undefined) return;
+    if (places.some((place) => place.scopeId === scopeId && place.alias === of)) return;
+    places.push({ level, scope, scopeId, alias: of });
   };
-  add('organization', 'organization', subject.organizationId);
-  add('project', 'project', subject.projectId);
-  add('template', 'template', subject.workflowTemplateId);
-  add('template', 'template', subject.templateId);
-  // What the workflow's template says for this one alias is nearer than what the node's own template says for all.
-  places.sort((a, b) => Number(isAliasDefault(a)) - Number(isAliasDefault(b)));
-  add('environment', 'environment', subject.workflowEnvironmentId, 'node');
-  add('node', 'environment', subject.nodeEnvironmentId);
+  for (const [scope, scopeId] of [
+    ['organization', subject.organizationId],
+    ['project', subject.projectId],
+  ] as const)
+    for (const path of ['', ...paths]) add(scope, scope, scopeId, path);
+
+  for (const { templateId } of [...workflows, subject]) add('template', 'template', templateId);
+  // What a workflow's template says of one alias is nearer than what the node's own template says for all.
+  for (const path of paths) {
+    for (const around of workflows.filter((each) => contains(each.alias, path)))
+      add('template', 'template', around.templateId, aliasInside(path, around.alias));
+    add('template', 'template', subject.templateId, path);
+  }
+
+  add('environment', 'environment', whole.environmentId);
+  for (const path of paths) {
+    const group = groups.find((each) => each.alias === path);
+    const level = group === undefined ? 'node' : 'environment';
+    for (const around of workflows.filter((each) => contains(each.alias, path)))
+      add(level, 'environment', around.environmentId, aliasInside(path, around.alias));
+    add(level, 'environment', group?.environmentId);
+  }
+  for (const of of ['', ...(alias === null ? [] : [alias])]) add('node', 'environment', subject.nodeEnvironmentId, of);
   return places;
 }
 
-function isAliasDefault(place: { level: VariableLevel; alias: string }): boolean {
-  return place.level === 'template' && place.alias !== '';
+/** Whether the workflow at one path has the node or workflow at another. */
+function contains(workflow: string, path: string): boolean {
+  return workflow === '' || isInside(path, workflow);
 }
 
 function openVariable(secrets: Secrets, row: VariableRow): Variable {

@@ -194,6 +194,7 @@ function withNodeOf(view: RunView, event: AboutNode, index: number, compensation
     index,
     compensation,
     alias: event.alias ?? origin?.alias ?? String(index),
+    within: origin?.within ?? [],
     name: origin?.name ?? event.alias ?? String(index),
     environmentId: event.environmentId ?? origin?.environmentId ?? '',
     needs: [],

@@ -1,9 +1,10 @@
-import { approvalSettings } from '../../definition/index.ts';
+import { approvalSettingsWithin } from '../../definition/index.ts';
 import type { ApprovalSettings } from '../../definition/index.ts';
 import type { NodeBegin } from '../../model/index.ts';
 
-export const settingsOf = ({ environment_settings, entity_settings }: NodeBegin): ApprovalSettings =>
-  approvalSettings(environment_settings, entity_settings);
+/** What is set for the whole, for the workflows of the graph around the node, and for itself. */
+export const settingsOf = ({ environment_settings, groups, entity_settings }: NodeBegin): ApprovalSettings =>
+  approvalSettingsWithin(environment_settings, groups, entity_settings);
 
 /** How many have to approve, for how long they are asked, and what; a node that is a decision says so itself. */
 export function approvalTerms(

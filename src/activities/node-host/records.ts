@@ -1,5 +1,5 @@
 /** The records of one node in the database of this process. */
-import { insideBounds, insideEnvelope, waiverRefusal } from '../../definition/index.ts';
+import { approvalInRequest, insideBounds, insideEnvelope, waiverRefusal } from '../../definition/index.ts';
 import type { NodeBegin, NodeKey, NodeSnapshot } from '../../model/index.ts';
 import { WindlassError } from '../../model/index.ts';
 import type { BoundsVerdict, NodeRecords, NodeValues, Opening, WorkerSigns } from '../../node/index.ts';
@@ -169,7 +169,7 @@ async function boundsVerdict(
   const requester = identityOf(begin.requested_by);
   const { request } = begin;
   const own = request.envelope;
-  const asks = request.nodeApprovals?.[begin.alias] ?? request.requiresApproval;
+  const asks = approvalInRequest(request, { alias: begin.alias, within: begin.snapshot?.within });
   const others = [
     flowAsks,
     begin.snapshot?.approvalInFile,

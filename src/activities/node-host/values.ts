@@ -1,5 +1,5 @@
 import { resolveBinding, resolveVariables } from '../../definition/index.ts';
-import type { VariableLayer } from '../../definition/index.ts';
+import type { LevelVariable, VariableLayer } from '../../definition/index.ts';
 import type { EffectiveVariable, NodeBegin, NodeSnapshot, VariableValue } from '../../model/index.ts';
 import { WindlassError } from '../../model/index.ts';
 import { takesDown } from '../../node/index.ts';
@@ -18,6 +18,7 @@ export async function resolveNodeValues(deps: HostDeps, begin: NodeBegin, snapsh
     workflowEnvironmentId: begin.entity_id,
     nodeEnvironmentId: begin.parent_id === null ? null : begin.environment_id,
     alias: begin.parent_id === null ? null : begin.alias,
+    groups: begin.groups.map(({ id, alias, template_id }) => ({ alias, environmentId: id, templateId: template_id })),
   });
   // A rollback restores the values that the earlier success ran with, not today's.
   if (snapshot.resolved !== undefined)
@@ -26,7 +27,7 @@ export async function resolveNodeValues(deps: HostDeps, begin: NodeBegin, snapsh
     sensitive && typeof value === 'string'
       ? (JSON.parse(deps.secrets.open(value, secretContexts.snapshot(begin.project_id))) as VariableValue)
       : value;
-  const own = (from: 'file' | 'request') =>
+  const own = (from: NodeSnapshot['variables'][number]['from']) =>
     snapshot.variables
       .filter((variable) => variable.from === from)
       .map(({ name, kind, type, sensitive, value }) => ({
@@ -39,6 +40,7 @@ export async function resolveNodeValues(deps: HostDeps, begin: NodeBegin, snapsh
   const bound = await bindInputs(deps, begin, snapshot);
   const { effective, problems } = resolveVariables([
     ...layers,
+    { level: 'workflow', variables: [...own('workflow'), ...bound.inherited] },
     { level: 'file', variables: [...own('file'), ...bound.values] },
     { level: 'deployment', variables: own('request') },
   ]);
@@ -53,19 +55,21 @@ export async function resolveNodeValues(deps: HostDeps, begin: NodeBegin, snapsh
 }
 
 async function bindInputs(deps: HostDeps, begin: NodeBegin, snapshot: NodeSnapshot) {
-  if (snapshot.inputs.length === 0) return { values: [], unknown: [] };
+  if (snapshot.inputs.length === 0) return { values: [], inherited: [], unknown: [] };
   const aliases = [
     ...new Set(snapshot.inputs.flatMap((input) => input.references.map((reference) => reference.alias))),
   ];
   const outputs = await outputsOfSiblings(deps.db.sql, deps.secrets, begin.entity_id, aliases);
   const lookup = (alias: string, output: string) => outputs.get(alias)?.get(output);
-  const values = [];
+  const values: LevelVariable[] = [];
+  const inherited: LevelVariable[] = [];
   const unknown: string[] = [];
   const before =
     takesDown(begin) && begin.deployed_snapshot !== null
       ? openResolved(deps, begin.environment_id, begin.deployed_snapshot)
       : [];
   for (const input of snapshot.inputs) {
+    const into = input.inherited === true ? inherited : values;
     const { value, problems } = resolveBinding(
       {
         name: input.name,
@@ -83,12 +87,11 @@ async function bindInputs(deps: HostDeps, begin: NodeBegin, snapshot: NodeSnapsh
     if (value === null && takesDown(begin)) {
       const { name, kind } = input;
       const last = before.find((variable) => variable.name === name && variable.kind === kind);
-      if (last !== undefined)
-        values.push({ name, kind, type: last.type, value: last.value, sensitive: last.sensitive });
-      else if (kind === 'tool') values.push({ name, kind, type: 'text' as const, value: null, sensitive: false });
+      if (last !== undefined) into.push({ name, kind, type: last.type, value: last.value, sensitive: last.sensitive });
+      else if (kind === 'tool') into.push({ name, kind, type: 'text' as const, value: null, sensitive: false });
     } else if (value === null) unknown.push(...problems.map((problem) => problem.message));
     else
-      values.push({
+      into.push({
         name: input.name,
         kind: input.kind,
         type: value.type,
@@ -103,7 +106,7 @@ async function bindInputs(deps: HostDeps, begin: NodeBegin, snapshot: NodeSnapsh
       problems: unknown.map((message) => ({ message })),
     });
   }
-  return { values, unknown };
+  return { values, inherited, unknown };
 }
 
 /** The values of a success, to be kept with its snapshot for a later rollback. */

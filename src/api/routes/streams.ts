@@ -1,6 +1,7 @@
 import type { Request, Response } from 'express';
 import type { Deployment, DeploymentStatus, Event, LogChunk, NodeRun } from '../../model/index.ts';
 import { isTerminalDeployment, WindlassError } from '../../model/index.ts';
+import { isMeant } from '../../definition/index.ts';
 import { getDeployment, getEnvironment, latestEventId, listNodeRuns, readEvents, readLog } from '../../store/index.ts';
 import { eventId } from '../../contract/index.ts';
 import type { Contract } from '../../contract/index.ts';
@@ -196,13 +197,13 @@ async function writeLogText(deps: RouteDeps, call: LogCall, deployment: Deployme
   const { db } = deps;
   const { node, stage } = call.query;
   const { response, gone } = call;
-  const runs = (await listNodeRuns(db.sql, deployment.id)).filter((run) => node === undefined || run.alias === node);
+  const runs = (await listNodeRuns(db.sql, deployment.id)).filter((run) => node === undefined || isMeant(run, node));
   const began = runs.toSorted((a, b) => (a.startedAt ?? '~').localeCompare(b.startedAt ?? '~') || a.index - b.index);
   response.status(200).type('text/plain; charset=utf-8').set('Cache-Control', 'no-store');
   for (const run of began) {
     let seen = call.query.after ?? 0;
     let title: string | null =
-      node === undefined || run.compensation ? `== ${run.alias}${run.compensation ? ' (taken back)' : ''}\n` : null;
+      node !== run.alias || run.compensation ? `== ${run.alias}${run.compensation ? ' (taken back)' : ''}\n` : null;
     for (;;) {
       const chunks = await readLog(db.sql, {
         deploymentId: deployment.id,

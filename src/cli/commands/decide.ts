@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { collect } from '../../client/index.ts';
 import type { Client } from '../../client/index.ts';
+import { isInside } from '../../definition/index.ts';
 import { approvalDecisionInputSchema } from '../../model/index.ts';
 import type { Approval } from '../../model/index.ts';
 import type { Invocation, Registry } from '../cli.ts';
@@ -106,7 +107,11 @@ async function findApprovals(client: Client, reference: string, all: boolean): P
   const deployment = await findOpenDeployment(client, root);
   const { items } = await collect(client.approvals.list, { query: { deployment: deployment.id, status: 'pending' } });
   const mine = items.filter(
-    (approval) => alias === null || approval.alias === alias || approval.environmentId === environment.id,
+    (approval) =>
+      alias === null ||
+      approval.environmentId === environment.id ||
+      approval.alias === alias ||
+      (environment.type === 'workflow' && isInside(approval.alias, alias)),
   );
   if (mine.length === 0) {
     throw new CliError(`"${reference}" waits for no decision`, {

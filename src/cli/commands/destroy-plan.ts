@@ -85,8 +85,10 @@ export function addDestroy({ add }: Registry): void {
 
 /** Names of what is deployed and would go, what depends on others first. */
 async function listDoomed(session: Session, { root, environment, alias }: NodePlace): Promise<string[]> {
-  if (alias !== null || root.type !== 'workflow') return [describe(environment)];
-  const { nodes } = await session.client.environments.graph({ params: { ref: root.id } });
+  const whole = alias === null ? root : environment;
+  if (whole.type !== 'workflow') return [describe(environment)];
+  const graph = await session.client.environments.graph({ params: { ref: whole.id } });
+  const nodes = graph.nodes.filter(({ type }) => type !== 'workflow');
   const { order } = topologicalOrder(nodes);
   const place = new Map((order ?? []).map((name, index) => [name, index]));
   return nodes

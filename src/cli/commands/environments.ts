@@ -348,7 +348,8 @@ type ShownVariable = AnswerOf<Client['environments']['variables']>['items'][numb
 
 /** Where a value comes from: its level, or the text that an input reads. */
 function originOf({ level, template, readOnly }: ShownVariable): string {
-  const from = level === 'input' ? (template ?? level) : level === 'file' ? 'workflow file' : level;
+  const files: Readonly<Record<string, string>> = { file: 'workflow file', workflow: 'file around its workflow' };
+  const from = level === 'input' ? (template ?? level) : (files[level] ?? level);
   return readOnly ? `${from}, read-only` : from;
 }
 

@@ -1,7 +1,7 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { formatProblems, parseWorkflowFile } from '../../definition/index.ts';
+import { formatProblems } from '../../definition/index.ts';
 import { environmentStatusWord } from '../../model/index.ts';
 import type { Invocation, Registry } from '../cli.ts';
 import { CliError } from '../exit.ts';
@@ -9,7 +9,9 @@ import { drawDot, drawMermaid, drawText, graphFormats } from '../graph-text.ts';
 import type { DrawnNode } from '../graph-text.ts';
 import { oneLine } from '../text/width.ts';
 import { inspectPath, isPath } from './directory.ts';
+import { readLocalGraph } from './nested-files.ts';
 import { getEnvironment, printValue } from './shared.ts';
+import { placeInSource } from './validate.ts';
 
 const graphOptions = z.object({ format: z.enum(graphFormats).default('text') });
 
@@ -52,10 +54,16 @@ function isFile(target: string): boolean {
 function readFileGraph(target: string): DrawnNode[] {
   const directory = existsSync(target) && statSync(target).isDirectory();
   const file = directory ? join(target, inspectPath(target)?.workflowFile ?? 'windlass.workflow.yml') : target;
-  const { definition, problems } = parseWorkflowFile(readFileSync(file, 'utf8'), { fileName: file });
-  if (definition === null) throw new CliError(formatProblems(problems).join('\n'));
-  return definition.nodes.map(({ alias, name, needs, disabled }) => ({
+  const { nodes, groups, problems } = readLocalGraph(file, (each) => placeInSource(each).directory);
+  if (problems.length > 0) throw new CliError(formatProblems(problems).join('\n'));
+  const drawn = [
+    ...groups.map((node) => ({ ...node, isWorkflow: true })),
+    ...nodes.map((node) => ({ ...node, isWorkflow: false })),
+  ];
+  return drawn.map(({ definition: { alias, name, needs, disabled }, within, isWorkflow }) => ({
     alias,
+    within,
+    isWorkflow,
     name,
     needs,
     disabled,
@@ -81,6 +89,10 @@ async function fetchGraph(call: Invocation<unknown>, reference: string): Promise
   const { nodes } = await client.environments.graph({ params: { ref: reference } });
   return {
     title: `${label} ${glyphs.dot} ${environmentStatusWord(status)}`,
-    nodes: nodes.map((node) => ({ ...node, drifted: node.drift === 'drifted' })),
+    nodes: nodes.map((node) => ({
+      ...node,
+      drifted: node.drift === 'drifted',
+      isWorkflow: node.type === 'workflow',
+    })),
   };
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ApiError, collect } from '../../client/index.ts';
 import type { Client } from '../../client/index.ts';
+import { isMeant } from '../../definition/index.ts';
 import type { Deployment, NodeRun } from '../../model/index.ts';
 import type { Invocation, Registry } from '../cli.ts';
 import { CliError, exitCodes } from '../exit.ts';
@@ -34,7 +35,7 @@ export function addPlanShow(add: Registry['add'], plan: ReturnType<Registry['add
       async run(call) {
         const { client } = await call.connect();
         const place = await findPlace(client, call.argument(0));
-        const whole = place.alias === null && place.root.type === 'workflow';
+        const whole = (place.alias === null ? place.root : place.environment).type === 'workflow';
         return whole ? showWhole(call, client, place) : showNode(call, client, place);
       },
     },
@@ -107,7 +108,8 @@ async function showWhole(call: ShowCall, client: Client, place: NodePlace): Prom
   for (const deployment of await candidatesOf(call, client, place)) {
     const params = { ref: deployment.id };
     const { items } = await collect(client.deployments.nodes, { params }, { pageSize: 1000 });
-    const nodes = items.filter(({ compensation }) => !compensation);
+    const { alias } = place;
+    const nodes = items.filter((node) => !node.compensation && (alias === null || isMeant(node, alias)));
     const plans: NodePlan[] = [];
     for (const node of nodes)
       plans.push({ node, text: node.counts === null ? null : await findPlan(client, deployment, node.alias, format) });

@@ -1,13 +1,14 @@
 import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { z } from 'zod';
-import { formatProblems, parseWorkflowFile, positionOf, quote } from '../../definition/index.ts';
-import type { Problem, WorkflowDefinition } from '../../model/index.ts';
+import { formatProblems, positionOf, quote } from '../../definition/index.ts';
+import type { NodeDefinition, Problem } from '../../model/index.ts';
 import type { Registry } from '../cli.ts';
 import { exitCodes, usageError } from '../exit.ts';
 import { plural } from '../text/format.ts';
 import { safeText } from '../text/width.ts';
 import { requireDeployable } from './directory.ts';
+import { readLocalGraph } from './nested-files.ts';
 import { printValue } from './shared.ts';
 
 const validateOptions = z.object({ project: z.string().optional() });
@@ -28,11 +29,9 @@ export function addValidate({ add }: Registry): void {
     async run(call) {
       const path = call.argument(0);
       const file = resolveFile(path);
-      const text = readFileSync(file, 'utf8');
       const place = placeInSource(file);
-      const parsed = parseWorkflowFile(text, { fileName: file, directory: place.directory });
-      let problems: readonly Problem[] =
-        parsed.definition === null ? parsed.problems : linksOut(parsed.definition, place, file);
+      const graph = readLocalGraph(file, (each) => placeInSource(each).directory);
+      let problems: readonly Problem[] = graph.problems.length > 0 ? graph.problems : linksOut(graph.own, place, file);
       if (call.options.project && problems.length === 0) {
         const { client } = await call.connect();
         // The server must not learn where the file lies; the name decides which format it has.
@@ -40,7 +39,7 @@ export function addValidate({ add }: Registry): void {
           body: {
             fileName: basename(file),
             directory: place.directory,
-            text,
+            text: readFileSync(file, 'utf8'),
             project: call.options.project,
           },
         });
@@ -57,7 +56,7 @@ export function addValidate({ add }: Registry): void {
         );
         call.printer.line(`${plural(problems.length, 'problem')}, nothing was run`);
       } else {
-        const nodes = parsed.definition?.nodes.length ?? 0;
+        const nodes = graph.nodes.length;
         const { glyphs, colors } = call.printer.style;
         call.printer.line(`${colors.green(glyphs.done)} ${file} is valid: ${plural(nodes, 'sub-environment')}`);
       }
@@ -73,7 +72,7 @@ interface PlaceInSource {
 }
 
 /** The repository that the file lies in is its source; without one, its own directory. */
-function placeInSource(file: string): PlaceInSource {
+export function placeInSource(file: string): PlaceInSource {
   const own = dirname(resolve(file));
   for (let root = own; ; root = dirname(root)) {
     if (existsSync(join(root, '.git'))) return { root, directory: relative(root, own).split(sep).join('/') || '.' };
@@ -82,9 +81,9 @@ function placeInSource(file: string): PlaceInSource {
 }
 
 /** Paths that stay inside the source by their letters, and lead out of it by a link: a run refuses them, too. */
-function linksOut(definition: WorkflowDefinition, { root, directory }: PlaceInSource, file: string): Problem[] {
+function linksOut(nodes: readonly NodeDefinition[], { root, directory }: PlaceInSource, file: string): Problem[] {
   const realRoot = realpathSync(root);
-  return definition.nodes.flatMap((node): Problem[] => {
+  return nodes.flatMap((node): Problem[] => {
     const source = node.inline?.source;
     const path = source?.kind === 'own' ? join(root, directory, source.path) : null;
     if (path === null || !existsSync(path)) return [];

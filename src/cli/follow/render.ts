@@ -5,9 +5,9 @@ import { formatCounts, formatDuration, formatNumber, plural, shellQuote, someOf 
 import type { Style } from '../text/style.ts';
 import { oneLine, padEnd, padStart, truncate, truncateStyled, widthOf } from '../text/width.ts';
 import { approvalLines } from './approval-text.ts';
-import { belowText, layoutTree } from './tree.ts';
+import { belowText, layoutNested } from './tree.ts';
 import type { RunView } from '../../view/index.ts';
-import { indexByAlias, waitsFor } from '../../view/index.ts';
+import { groupRun, indexByAlias, waitsFor } from '../../view/index.ts';
 import { glyphOf, isKept, paintNode, titleOf, wordOf } from './words.ts';
 
 export interface RenderOptions {
@@ -76,11 +76,14 @@ function renderNodes(view: RunView, options: RenderOptions, room: number): strin
   const undone = view.nodes.filter((node) => node.compensation);
   const { glyphs } = options.style;
   const headings = undone.length > 0 ? 1 : 0;
-  const everything = main.length + undone.length + headings <= room;
+  const groups = new Set(view.nodes.flatMap(({ within }) => within)).size;
+  const everything = main.length + undone.length + groups + headings <= room;
   if (everything) {
     return [
-      ...renderRows(view, layoutTree(main, glyphs), options),
-      ...(undone.length > 0 ? ['  Taking back', ...renderRows(view, layoutTree(undone, glyphs), options)] : []),
+      ...renderRows(view, layoutNested(main, groupRun, glyphs), options),
+      ...(undone.length > 0
+        ? ['  Taking back', ...renderRows(view, layoutNested(undone, groupRun, glyphs), options)]
+        : []),
     ];
   }
   const shown = [...view.nodes].sort((a, b) => urgency(a) - urgency(b)).slice(0, Math.max(0, room - 1));

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { unicodeGlyphs } from '../text/style.ts';
-import { belowText, layoutTree } from './tree.ts';
+import { belowText, layoutNested, layoutTree } from './tree.ts';
 
 const draw = (nodes: { alias: string; needs: string[] }[]): string[] =>
   layoutTree(nodes, unicodeGlyphs).map(({ node, prefix }) => prefix + node.alias);
@@ -32,6 +32,29 @@ test('needs outside of the run, doubled needs and cycles do no harm', () => {
       { alias: 'b', needs: ['a'] },
     ]),
   ).not.toThrow();
+});
+
+test('a workflow of the graph is a row with its own tree below, before what hangs under it', () => {
+  const at = (alias: string, needs: string[], within: string[] = []) => ({ alias, needs, within });
+  const nodes = [
+    at('base/net/vpc', ['account'], ['base', 'base/net']),
+    at('base/net/dns', ['account'], ['base', 'base/net']),
+    at('base/log', ['base/net/vpc', 'base/net/dns'], ['base']),
+    at('account', []),
+    at('db', ['base/log']),
+    at('web', ['base/log', 'account']),
+  ];
+  const rows = layoutNested(nodes, (alias) => at(alias, []), unicodeGlyphs);
+  expect(rows.map(({ node, prefix }) => prefix + node.alias)).toEqual([
+    'account',
+    '└─ base',
+    '   ┊  base/net',
+    '   ┊  ┊  base/net/vpc',
+    '   ┊  ┊  base/net/dns',
+    '   ┊  └─ base/log',
+    '   ├─ db',
+    '   └─ web',
+  ]);
 });
 
 test('a chain of thousands stays within the terminal and within the stack', () => {

@@ -10,6 +10,8 @@ export interface TreeRow<T> {
   readonly node: T;
   /** Lines that connect it with the row it hangs under. */
   readonly prefix: string;
+  /** What stands before the rows that hang under it. */
+  readonly indent: string;
   /** What it hangs under, where the lines cannot show it: in rows that are too deep to be moved in further. */
   readonly below: T | null;
 }
@@ -52,9 +54,9 @@ export function layoutTree<T extends TreeNode>(nodes: readonly T[], glyphs: Glyp
     if (!node) continue;
     const { depth, indent, last } = next;
     const prefix = depth === 0 ? '' : indent + cut(last ? glyphs.lastBranch : glyphs.branch);
-    rows.push({ node, prefix, below: nodes[next.below] ?? null });
     const own = children[next.index] ?? [];
     const inner = depth === 0 ? '' : indent + cut(last ? '   ' : glyphs.trunk);
+    rows.push({ node, prefix, indent: inner, below: nodes[next.below] ?? null });
     // Too deep to go in further: the rows stay at this level, and say what they hang under.
     const flat = depth >= deepest;
     own.toReversed().forEach((index, reversed) => {
@@ -70,6 +72,61 @@ export function layoutTree<T extends TreeNode>(nodes: readonly T[], glyphs: Glyp
     if (flat && own.length > 0 && last && row) rows[rows.length - 1] = { ...row, prefix: indent + cut(glyphs.branch) };
   }
   return rows;
+}
+
+/** A node that may be in workflows of the graph. */
+export interface NestedNode extends TreeNode {
+  /** Paths of those workflows, outermost first. */
+  readonly within: readonly string[];
+}
+
+/**
+ * The same where some nodes are in workflows of the graph: each workflow is a row, made by `groupOf`, with the tree of its
+ * own nodes below it, before what hangs under it.
+ */
+export function layoutNested<T extends NestedNode>(
+  nodes: readonly T[],
+  groupOf: (alias: string, members: readonly T[]) => T | null,
+  glyphs: Glyphs,
+): TreeRow<T>[] {
+  return layoutLevel(nodes, 0, { groupOf, glyphs });
+}
+
+interface Item<T> extends TreeNode {
+  readonly node: T;
+  /** Of a workflow. */
+  readonly members: readonly T[];
+}
+
+function layoutLevel<T extends NestedNode>(
+  nodes: readonly T[],
+  level: number,
+  options: { readonly groupOf: (alias: string, members: readonly T[]) => T | null; readonly glyphs: Glyphs },
+): TreeRow<T>[] {
+  const { groupOf, glyphs } = options;
+  if (nodes.every((node) => node.within.length <= level)) return layoutTree(nodes, glyphs);
+  // Where a node of this level or of one below is found at this level.
+  const placeOf = new Map(nodes.map((node) => [node.alias, node.within[level] ?? node.alias]));
+  const byPlace = new Map<string, T[]>();
+  for (const node of nodes) {
+    const place = node.within[level] ?? node.alias;
+    byPlace.set(place, [...(byPlace.get(place) ?? []), node]);
+  }
+  const items = [...byPlace].flatMap(([alias, members]): Item<T>[] => {
+    const isGroup = members.some((node) => node.within.length > level);
+    const node = isGroup ? groupOf(alias, members) : (members[0] ?? null);
+    if (node === null) return [];
+    const needs = members.flatMap((member) => member.needs.flatMap((need) => placeOf.get(need) ?? []));
+    return [{ alias, needs: needs.filter((need) => need !== alias), node, members: isGroup ? members : [] }];
+  });
+  return layoutTree(items, glyphs).flatMap(({ node: item, prefix, indent, below }) => [
+    { node: item.node, prefix, indent, below: below?.node ?? null },
+    ...layoutLevel(item.members, level + 1, options).map((row) => ({
+      ...row,
+      prefix: `${indent}${glyphs.inside}${row.prefix}`,
+      indent: `${indent}${glyphs.inside}${row.indent}`,
+    })),
+  ]);
 }
 
 /** What a row hangs under, in words; empty where the lines show it. By its alias, since there is little room. */

@@ -12,6 +12,7 @@ export function makeNode(alias: string, changes: Partial<NodeRun> = {}): NodeRun
   return {
     index: 0,
     alias,
+    within: [],
     name: alias,
     environmentId: `env_${alias}`,
     compensation: false,

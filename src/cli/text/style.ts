@@ -14,6 +14,8 @@ export interface Glyphs {
   readonly branch: string;
   readonly lastBranch: string;
   readonly trunk: string;
+  /** Before what is inside of the row above. */
+  readonly inside: string;
   readonly arrow: string;
   readonly dot: string;
 }
@@ -30,6 +32,7 @@ export const unicodeGlyphs: Glyphs = {
   branch: '├─ ',
   lastBranch: '└─ ',
   trunk: '│  ',
+  inside: '┊  ',
   arrow: '→',
   dot: '·',
 };
@@ -46,6 +49,7 @@ export const asciiGlyphs: Glyphs = {
   branch: '|- ',
   lastBranch: '`- ',
   trunk: '|  ',
+  inside: ':  ',
   arrow: '->',
   dot: '-',
 };

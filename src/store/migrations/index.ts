@@ -13,6 +13,7 @@ import * as claimOwners from './0060-claim-owners.ts';
 import * as runnerPools from './0070-runner-pools.ts';
 import * as traceparent from './0071-traceparent.ts';
 import * as nodeWaits from './0072-node-waits.ts';
+import * as nestedWorkflows from './0080-nested-workflows.ts';
 
 export interface Migration {
   readonly name: string;
@@ -36,4 +37,5 @@ export const migrations: readonly Migration[] = [
   runnerPools,
   traceparent,
   nodeWaits,
+  nestedWorkflows,
 ];
