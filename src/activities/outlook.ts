@@ -145,9 +145,12 @@ async function changedSince(deps: ResolveDeps, deploymentId: string): Promise<So
   const revisions = await loadRevisions(deps.db.sql, run.environment_id);
   for (const { snapshot, status, environment_id } of past) {
     if (snapshot === null || status === 'succeeded' || snapshot.commit === run.source_commit) continue;
+    const { revision = null, ofWorkflow = false } = revisions.get(environment_id) ?? {};
+    // Whether its code lies beside the workflow's file, at that one's revision, is not on record.
+    if (revision === null && ofWorkflow) continue;
     const { source } = snapshot;
     const what = source.kind === 'local' ? source.directory : source.repository;
-    note(what, snapshot.commit, await now(source, revisions.get(environment_id) ?? null));
+    note(what, snapshot.commit, await now(source, revision));
   }
   return [...changes.values()];
 }

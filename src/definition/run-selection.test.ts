@@ -44,6 +44,45 @@ test('a node that trickles remembers what it reads through others', () => {
   expect(nodes[2]).toMatchObject({ onlyOnChange: true, needs: [1], reads: [0] });
 });
 
+describe('a workflow of the graph, asked for by its name', () => {
+  const within = ['net'];
+  const nodes = graph('a net/vpc:a net/subnets:net/vpc net/off:net/vpc db:net/subnets', {
+    'net/vpc': { within },
+    'net/subnets': { within },
+    'net/off': { within, live: false, disabled: true },
+  });
+  const actions = (partial: Parameters<typeof selectForDeploy>[1]['partial']) =>
+    selectForDeploy(nodes, { partial }).nodes.map(({ alias, action, needs }) => [alias, action, needs]);
+
+  test('is deployed with what is enabled in it, and so is what follows', () => {
+    expect(actions({ operation: 'run-from-here', node: 'net' })).toEqual([
+      ['a', 'keep', []],
+      ['net/vpc', 'deploy', [0]],
+      ['net/subnets', 'deploy', [1]],
+      ['net/off', 'keep', [1]],
+      ['db', 'deploy', [2]],
+    ]);
+  });
+
+  test('is destroyed in reverse, unless something needs it that stands', () => {
+    const partial = { operation: 'single-node-destroy', node: 'net', force: true } as const;
+    expect(actions(partial)).toEqual([
+      ['a', 'keep', []],
+      ['net/vpc', 'destroy', [2, 3]],
+      ['net/subnets', 'destroy', []],
+      ['net/off', 'destroy', []],
+      ['db', 'keep', []],
+    ]);
+    const { problems } = selectForDeploy(nodes, { partial: { ...partial, force: false } });
+    expect(problems).toEqual([{ message: expect.stringContaining('"net" is needed by "db"') }]);
+  });
+
+  test('is not there when no node is in it', () => {
+    const { problems } = selectForDeploy(nodes, { partial: { operation: 'run-from-here', node: 'ne' } });
+    expect(problems).toHaveLength(1);
+  });
+});
+
 test('a plan begins with what a deploy would take away, and keeps the needs of the rest', () => {
   const nodes = selectForPlan(graph('a b:a'), { removed: graph('c'), detached: graph('d') });
   expect(nodes.map(({ alias, action, removal, needs }) => [alias, action, removal, needs])).toEqual([

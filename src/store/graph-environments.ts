@@ -171,14 +171,19 @@ export async function findLastNode(
   );
 }
 
+export interface GivenRevision {
+  readonly revision: string | null;
+  /** A workflow around the node has a revision of its own: code beside its file has that one. */
+  readonly ofWorkflow: boolean;
+}
+
 /** Which revision the file gives each node, when it gives one; by the ids of their environments. */
-export async function loadRevisions(db: Db, parentId: string): Promise<Map<string, string | null>> {
-  const rows = await db
-    .selectFrom('environments')
-    .select(['id', 'revision'])
-    .where('parent_id', '=', parentId)
-    .execute();
-  return new Map(rows.map(({ id, revision }) => [id, revision]));
+export async function loadRevisions(db: Db, parentId: string): Promise<Map<string, GivenRevision>> {
+  const { rows } = await sql<{ id: string } & GivenRevision>`
+    SELECT n.id, n.revision, EXISTS (SELECT 1 FROM environments g
+      WHERE g.nested AND g.revision IS NOT NULL AND ${isNodeOf('n', 'g')}) AS "ofWorkflow"
+    FROM environments n WHERE n.parent_id = ${parentId}`.execute(db);
+  return new Map(rows.map(({ id, ...given }) => [id, given]));
 }
 
 /** The newest run of an environment `e` itself that knew what it is. */
