@@ -1,19 +1,12 @@
 import type { Approval, Deployment, Environment, Graph } from '../src/model/index.ts';
 import { beforeEnd, makeEnvironment, makeProject, node, nodeAt } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
-import { startTestServer } from './support/windlass.ts';
-import type { TestServer } from './support/windlass.ts';
+import { useTestServer } from './support/windlass.ts';
 
-let server: TestServer;
+const server = useTestServer();
 let project: TestProject;
 let environment: Environment;
 
-beforeAll(async () => {
-  server = await startTestServer();
-});
-afterAll(async () => {
-  await server?.stop();
-});
 /** vpc → go (a decision) → eks, and other beside them. */
 beforeEach(async () => {
   project = makeProject('gates');

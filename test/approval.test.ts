@@ -6,19 +6,13 @@ import type { Approval, Deployment, Environment, Page } from '../src/model/index
 import { beforeEnd, makeEnvironment, makeProject, node, nodeAt } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
 import { toolPath } from './support/tools.ts';
-import { createTestClient, startTestServer } from './support/windlass.ts';
-import type { TestClient, TestServer } from './support/windlass.ts';
+import { createTestClient, useTestServer } from './support/windlass.ts';
+import type { TestClient } from './support/windlass.ts';
 
-let server: TestServer;
+const server = useTestServer();
 let project: TestProject;
 let environment: Environment;
 
-beforeAll(async () => {
-  server = await startTestServer();
-});
-afterAll(async () => {
-  await server?.stop();
-});
 /** a → b → c and d beside them; b requires approval. */
 beforeEach(async () => {
   project = makeProject('approval');

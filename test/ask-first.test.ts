@@ -2,19 +2,12 @@ import type { Deployment, Environment, Page, Preview } from '../src/model/index.
 import { cli } from './support/cli.ts';
 import { makeEnvironment, makeProject, node, nodeAt } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
-import { startTestServer } from './support/windlass.ts';
-import type { TestServer } from './support/windlass.ts';
+import { useTestServer } from './support/windlass.ts';
 
-let server: TestServer;
+const server = useTestServer();
 let project: TestProject;
 let environment: Environment;
 
-beforeAll(async () => {
-  server = await startTestServer();
-});
-afterAll(async () => {
-  await server?.stop();
-});
 afterEach(() => project.remove());
 
 const run = (command: string, answers?: string) =>

@@ -7,23 +7,20 @@ import { createOlderVersion } from '../src/operations/older-version.test-support
 import { makeEnvironment, makeProject, node } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
 import { setTimeLimit } from './support/until.ts';
-import { startTestServer } from './support/windlass.ts';
-import type { TestServer } from './support/windlass.ts';
+import { useTestServer } from './support/windlass.ts';
 
 /** Expiry and reconciliation take minutes by the clock. */
 setTimeLimit(300_000);
 
-let server: TestServer;
+const server = useTestServer();
 let connection: Connection;
 const projects: TestProject[] = [];
 
 beforeAll(async () => {
-  server = await startTestServer();
   connection = await Connection.connect({ address: server.temporalAddress });
 });
 afterAll(async () => {
   await connection?.close();
-  await server?.stop();
   for (const project of projects) project.remove();
 });
 

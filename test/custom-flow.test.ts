@@ -2,17 +2,12 @@ import { join } from 'node:path';
 import type { Approval, Deployment, Environment, NodeRun, OutputDto, Page } from '../src/model/index.ts';
 import { makeEnvironment, makeProject, node } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
-import { startTestServer } from './support/windlass.ts';
-import type { TestServer } from './support/windlass.ts';
+import { useTestServer } from './support/windlass.ts';
 
-let server: TestServer;
+const server = useTestServer();
 const projects: TestProject[] = [];
 
-beforeAll(async () => {
-  server = await startTestServer();
-});
-afterAll(async () => {
-  await server?.stop();
+afterAll(() => {
   for (const project of projects) project.remove();
 });
 

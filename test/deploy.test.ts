@@ -3,8 +3,7 @@ import { join } from 'node:path';
 import type { Deployment, Environment, NodeRun, OutputDto, Page } from '../src/model/index.ts';
 import { makeEnvironment, makeProject, node, unique } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
-import { startTestServer } from './support/windlass.ts';
-import type { TestServer } from './support/windlass.ts';
+import { useTestServer } from './support/windlass.ts';
 
 const examples = join(__dirname, '..', 'examples');
 const shopNeeds: Record<string, string[]> = {
@@ -16,7 +15,7 @@ const shopNeeds: Record<string, string[]> = {
   notification: ['db', 'eks'],
 };
 
-let server: TestServer;
+const server = useTestServer();
 const projects: TestProject[] = [];
 const newProject = (): TestProject => {
   const project = makeProject('deploy');
@@ -24,11 +23,7 @@ const newProject = (): TestProject => {
   return project;
 };
 
-beforeAll(async () => {
-  server = await startTestServer();
-});
-afterAll(async () => {
-  await server?.stop();
+afterAll(() => {
   for (const project of projects) project.remove();
 });
 

@@ -4,9 +4,8 @@ import { join } from 'node:path';
 import type { Deployment, Environment, Page } from '../src/model/index.ts';
 import { beforeEnd, makeEnvironment, makeProject, node } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
-import { providerMirror } from './support/tools.ts';
-import { startTestServer } from './support/windlass.ts';
-import type { TestServer } from './support/windlass.ts';
+import { settingsWithMirror } from './support/tools.ts';
+import { useTestServer } from './support/windlass.ts';
 
 interface DriftAnswer {
   readonly results: {
@@ -16,18 +15,11 @@ interface DriftAnswer {
   }[];
 }
 
-let server: TestServer;
-let settings: string;
+const settings = mkdtempSync(join(tmpdir(), 'windlass-drift-'));
+const server = useTestServer(async () => settingsWithMirror(settings));
 const projects: TestProject[] = [];
 
-beforeAll(async () => {
-  settings = mkdtempSync(join(tmpdir(), 'windlass-drift-'));
-  const file = join(settings, 'cli.tfrc');
-  writeFileSync(file, `provider_installation {\n  filesystem_mirror {\n    path = "${providerMirror()}"\n  }\n}\n`);
-  server = await startTestServer({ WINDLASS_TF_CLI_CONFIG: file, WINDLASS_CACHE: join(settings, 'cache') });
-});
-afterAll(async () => {
-  await server?.stop();
+afterAll(() => {
   for (const project of projects) project.remove();
   rmSync(settings, { recursive: true, force: true });
 });

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sql } from 'kysely';
@@ -32,7 +32,7 @@ import {
   openForTest,
 } from './support/databases.ts';
 import type { OpenedForTest } from './support/databases.ts';
-import { buildDist, freePort, startProcess, tailOf } from './support/processes.ts';
+import { buildDist, freePort, startProcess, untilOver, whileStarting } from './support/processes.ts';
 import { createTestClient, testEnvironment } from './support/windlass.ts';
 
 const key = (): Buffer => randomBytes(32);
@@ -282,13 +282,9 @@ describe('the embedded server', () => {
         env,
         logFile,
       });
-      while (
-        !existsSync(join(dataDirectory, 'server.json')) ||
-        !readFileSync(join(dataDirectory, 'server.json'), 'utf8').includes('"url": "http')
-      ) {
-        if (!server.running) throw new Error(tailOf(logFile));
-        await new Promise((resolve) => setTimeout(resolve, 100));
-      }
+      await whileStarting(server, 'windlass up', async () =>
+        readFileSync(join(dataDirectory, 'server.json'), 'utf8').includes('"url": "http'),
+      );
       return {
         server,
         client: createTestClient(
@@ -298,9 +294,12 @@ describe('the embedded server', () => {
       };
     };
     const first = await up();
-    let step = { state: 'waiting', sealed: 0, keyId: '' };
-    while (step.state === 'waiting')
-      step = await first.client.request('POST', '/encryption/rotation', { cursor: null });
+    const step = await first.client.until(async () => {
+      const taken = await first.client.request<{ state: string; keyId: string }>('POST', '/encryption/rotation', {
+        cursor: null,
+      });
+      return taken.state !== 'waiting' && taken;
+    });
     expect(step.state).toBe('sealing');
     await first.server.kill();
     rmSync(join(dataDirectory, 'server.json'), { force: true });
@@ -321,7 +320,7 @@ describe('the embedded server', () => {
         env,
         logFile: join(dataDirectory, 'cli.log'),
       });
-      while (cli.running) await new Promise((resolve) => setTimeout(resolve, 50));
+      await untilOver(cli, 'the rotation');
       expect(readFileSync(join(dataDirectory, 'cli.log'), 'utf8')).toContain(`Key ${keyIdOf(old)} is no longer used.`);
     } finally {
       await second.server.stop();

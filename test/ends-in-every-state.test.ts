@@ -10,24 +10,19 @@ import type { Deployment } from '../src/model/index.ts';
 import { commitAll, serveGit } from './support/git.ts';
 import { beforeEnd, makeEnvironment, makeProject, node, unique } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
-import { startTestServer } from './support/windlass.ts';
-import type { TestServer } from './support/windlass.ts';
+import { useTestServer } from './support/windlass.ts';
 
-let server: TestServer;
 const projects: TestProject[] = [];
 const undo: (() => void)[] = [];
 
 /** Of this file alone: a tool that is being got is staged in it. */
 const cache = mkdtempSync(join(tmpdir(), 'windlass-cache-'));
+const server = useTestServer({ WINDLASS_SOURCE_PATIENCE_SECONDS: '30', WINDLASS_CACHE: cache });
 
-beforeAll(async () => {
-  server = await startTestServer({ WINDLASS_SOURCE_PATIENCE_SECONDS: '30', WINDLASS_CACHE: cache });
-});
 afterEach(() => {
   for (const step of undo.splice(0)) step();
 });
-afterAll(async () => {
-  await server?.stop();
+afterAll(() => {
   for (const project of projects) project.remove();
   rmSync(cache, { recursive: true, force: true });
 });

@@ -3,19 +3,12 @@ import { cli, wordsOf } from './support/cli.ts';
 import type { CliResult } from './support/cli.ts';
 import { makeEnvironment, makeProject, node } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
-import { startTestServer } from './support/windlass.ts';
-import type { TestServer } from './support/windlass.ts';
+import { useTestServer } from './support/windlass.ts';
 
-let server: TestServer;
+const server = useTestServer();
 let project: TestProject;
 let environment: Environment;
 
-beforeAll(async () => {
-  server = await startTestServer();
-});
-afterAll(async () => {
-  await server?.stop();
-});
 beforeEach(async () => {
   project = makeProject('fix');
   for (const name of ['a', 'b']) project.stack(name);

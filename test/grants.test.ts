@@ -4,17 +4,12 @@ import type { Page } from '../src/model/index.ts';
 import { beforeEnd, makeEnvironment, makeProject, node } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
 import { processesOf } from './support/processes.ts';
-import { startTestServer } from './support/windlass.ts';
-import type { TestServer } from './support/windlass.ts';
+import { useTestServer } from './support/windlass.ts';
 
 /** What code that a tool runs can take from the tool's environment must be worth nothing once the call is over. */
-let server: TestServer;
+const server = useTestServer();
 let project: TestProject;
 
-beforeAll(async () => {
-  server = await startTestServer();
-}, 180_000);
-afterAll(() => server?.stop());
 beforeEach(() => {
   project = makeProject('grants');
 });

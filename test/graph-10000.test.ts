@@ -6,8 +6,7 @@ import { random, writeWindlass } from '../bench/graphs.ts';
 import { isTerminalDeployment } from '../src/model/index.ts';
 import type { Deployment } from '../src/model/index.ts';
 import { setTimeLimit } from './support/until.ts';
-import { startTestServer } from './support/windlass.ts';
-import type { TestServer } from './support/windlass.ts';
+import { useTestServer } from './support/windlass.ts';
 
 setTimeLimit(900_000);
 
@@ -15,15 +14,13 @@ const size = 10_000;
 /** What Temporal refuses, in bytes. */
 const largestPayload = 2 * 1024 * 1024;
 
-let server: TestServer;
+const server = useTestServer();
 let root: string;
 
 beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), 'windlass-10000-'));
-  server = await startTestServer();
 });
-afterAll(async () => {
-  await server?.stop();
+afterAll(() => {
   rmSync(root, { recursive: true, force: true });
 });
 

@@ -1,10 +1,9 @@
 import type { Environment, NodeRun, Page } from '../src/model/index.ts';
 import { makeEnvironment, makeProject, node, nodeAt } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
-import { startTestServer } from './support/windlass.ts';
-import type { TestServer } from './support/windlass.ts';
+import { useTestServer } from './support/windlass.ts';
 
-let server: TestServer;
+const server = useTestServer();
 const projects: TestProject[] = [];
 const newProject = (): TestProject => {
   const project = makeProject('changes');
@@ -12,11 +11,7 @@ const newProject = (): TestProject => {
   return project;
 };
 
-beforeAll(async () => {
-  server = await startTestServer();
-});
-afterAll(async () => {
-  await server?.stop();
+afterAll(() => {
   for (const project of projects) project.remove();
 });
 

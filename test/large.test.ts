@@ -6,27 +6,24 @@ import { chain, fanOut, writeWindlass } from '../bench/graphs.ts';
 import type { Shape } from '../bench/graphs.ts';
 import type { Deployment } from '../src/model/index.ts';
 import { setTimeLimit } from './support/until.ts';
-import { startTestServer } from './support/windlass.ts';
-import type { TestServer } from './support/windlass.ts';
+import { useTestServer } from './support/windlass.ts';
 
 /** Temporal warns from here on; its UI gets slow. */
 const mostEvents = 10_240;
 
 setTimeLimit(900_000);
 
-let server: TestServer;
+const server = useTestServer();
 let connection: Connection;
 let root: string;
 
 beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), 'windlass-large-'));
-  server = await startTestServer();
   connection = await Connection.connect({ address: server.temporalAddress });
 });
 
 afterAll(async () => {
   await connection.close();
-  await server.stop();
   rmSync(root, { recursive: true, force: true });
 });
 

@@ -3,10 +3,9 @@ import type { Approval, Deployment, Environment, Event, Page } from '../src/mode
 import { isTerminalDeployment, taskQueues, workflowIds, workflowTypes } from '../src/model/index.ts';
 import { makeEnvironment, makeProject, node, unique } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
-import { startTestServer } from './support/windlass.ts';
-import type { TestServer } from './support/windlass.ts';
+import { useTestServer } from './support/windlass.ts';
 
-let server: TestServer;
+const server = useTestServer();
 let connection: Connection;
 const projects: TestProject[] = [];
 const never = '0 0 29 2 *';
@@ -15,12 +14,10 @@ const hourMs = 3_600_000;
 const soon = () => ({ kind: 'date', at: new Date(Date.now() + 5000).toISOString() });
 
 beforeAll(async () => {
-  server = await startTestServer();
   connection = await Connection.connect({ address: server.temporalAddress });
 });
 afterAll(async () => {
   await connection?.close();
-  await server?.stop();
   for (const project of projects) project.remove();
 });
 

@@ -3,35 +3,24 @@ import { join } from 'node:path';
 import type { Approval, Environment } from '../src/model/index.ts';
 import { dashboardMetrics, metricsIn } from '../src/metrics/testing.ts';
 import { freePort } from './support/processes.ts';
-import { beforeEnd, makeEnvironment, makeProject, node } from './support/project.ts';
+import { beforeEnd, makeApprovedChain, makeEnvironment } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
-import { startTestServer } from './support/windlass.ts';
-import type { TestServer } from './support/windlass.ts';
+import { useTestServer } from './support/windlass.ts';
 
-let server: TestServer;
 let project: TestProject;
 let environment: Environment;
 let ownPort: number;
 const token = 'a-token-for-scrapes-only';
+const server = useTestServer(async () => {
+  ownPort = await freePort();
+  return { WINDLASS_METRICS_PORT: String(ownPort), WINDLASS_METRICS_TOKEN: token };
+});
 
 beforeAll(async () => {
-  ownPort = await freePort();
-  server = await startTestServer({ WINDLASS_METRICS_PORT: String(ownPort), WINDLASS_METRICS_TOKEN: token });
-  project = makeProject('metrics');
-  for (const name of ['a', 'b', 'c']) project.stack(name);
-  project.workflow({
-    environments: {
-      a: node('a'),
-      b: node('b', { needs: ['a'], requiresApproval: true }),
-      c: node('c', { needs: ['b'] }),
-    },
-  });
+  project = makeApprovedChain('metrics');
   environment = await makeEnvironment(server, project);
 });
-afterAll(async () => {
-  await server?.stop();
-  project?.remove();
-});
+afterAll(() => project?.remove());
 
 const scrape = async (url: string): Promise<string> => {
   const response = await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${token}` } });

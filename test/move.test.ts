@@ -14,6 +14,7 @@ import {
   startUp,
   startWorker,
   tailOf,
+  untilOver,
 } from './support/processes.ts';
 import type { TestApi, TestTemporal } from './support/processes.ts';
 import { shownDirectory } from './support/stack-paths.ts';
@@ -70,7 +71,7 @@ async function windlass(
     },
     logFile,
   });
-  while (cli.running) await new Promise((resolve) => setTimeout(resolve, 50));
+  await untilOver(cli, 'the command');
   const said = readFileSync(logFile, 'utf8');
   return { code: said.includes('exit 0'), said };
 }

@@ -3,16 +3,14 @@ import type { Browser, Locator, Page } from 'playwright-core';
 import { openPage, startBrowser } from './support/browser.ts';
 import type { WatchedPage } from './support/browser.ts';
 import { makeEnvironment, makeProject, node } from './support/project.ts';
-import { startTestServer } from './support/windlass.ts';
-import type { TestServer } from './support/windlass.ts';
+import { useTestServer } from './support/windlass.ts';
 
-let server: TestServer;
+const server = useTestServer();
 let browser: Browser;
 let opened: WatchedPage[] = [];
 
 beforeAll(async () => {
   browser = await startBrowser();
-  server = await startTestServer();
   await server.createTemplate({
     name: 'Online shop',
     type: 'workflow',
@@ -24,7 +22,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await browser?.close();
-  await server?.stop();
 });
 afterEach(async () => {
   await Promise.all(opened.map(({ page }) => page.context().close()));

@@ -1,20 +1,13 @@
 import type { Deployment, Environment, NodeRun, OutputDto, Page } from '../src/model/index.ts';
 import { makeEnvironment, makeProject, node } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
-import { startTestServer } from './support/windlass.ts';
-import type { TestServer } from './support/windlass.ts';
+import { useTestServer } from './support/windlass.ts';
 
-let server: TestServer;
+const server = useTestServer();
 let project: TestProject;
 let environment: Environment;
 
 /** a → b → c, and d on a; b and d read a's output. */
-beforeAll(async () => {
-  server = await startTestServer();
-});
-afterAll(async () => {
-  await server?.stop();
-});
 beforeEach(async () => {
   project = makeProject('partial');
   project.stack('a');

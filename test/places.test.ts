@@ -3,19 +3,12 @@ import { join } from 'node:path';
 import type { Approval, Deployment, NodeRun } from '../src/model/index.ts';
 import { beforeEnd, makeEnvironment, makeProject, node, nodeAt } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
-import { startTestServer } from './support/windlass.ts';
-import type { TestServer } from './support/windlass.ts';
+import { useTestServer } from './support/windlass.ts';
 
 /** `maxParallel` counts nodes at work. */
-let server: TestServer;
+const server = useTestServer();
 let project: TestProject;
 
-beforeAll(async () => {
-  server = await startTestServer();
-});
-afterAll(async () => {
-  await server?.stop();
-});
 beforeEach(() => {
   project = makeProject('places');
 });

@@ -1,35 +1,24 @@
 import { Client, Connection } from '@temporalio/client';
 import { searchAttributes } from '../src/model/index.ts';
 import type { Deployment, Environment } from '../src/model/index.ts';
-import { beforeEnd, makeEnvironment, makeProject, node, nodeAt } from './support/project.ts';
+import { beforeEnd, makeApprovedChain, makeEnvironment, nodeAt } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
-import { startTestServer } from './support/windlass.ts';
-import type { TestServer } from './support/windlass.ts';
+import { useTestServer } from './support/windlass.ts';
 
-let server: TestServer;
+const server = useTestServer();
 let connection: Connection;
 let temporal: Client;
 let project: TestProject;
 let environment: Environment;
 
 beforeAll(async () => {
-  server = await startTestServer();
   connection = await Connection.connect({ address: server.temporalAddress });
   temporal = new Client({ connection });
-  project = makeProject('attributes');
-  for (const name of ['a', 'b', 'c']) project.stack(name);
-  project.workflow({
-    environments: {
-      a: node('a'),
-      b: node('b', { needs: ['a'], requiresApproval: true }),
-      c: node('c', { needs: ['b'] }),
-    },
-  });
+  project = makeApprovedChain('attributes');
   environment = await makeEnvironment(server, project);
 });
 afterAll(async () => {
   await connection?.close();
-  await server?.stop();
   project?.remove();
 });
 

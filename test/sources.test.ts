@@ -2,18 +2,11 @@ import type { Deployment, OutputDto, Page } from '../src/model/index.ts';
 import { commitAll, git } from './support/git.ts';
 import { makeProject, node, nodeAt, unique } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
-import { startTestServer } from './support/windlass.ts';
-import type { TestServer } from './support/windlass.ts';
+import { useTestServer } from './support/windlass.ts';
 
-let server: TestServer;
+const server = useTestServer();
 let project: TestProject;
 
-beforeAll(async () => {
-  server = await startTestServer();
-});
-afterAll(async () => {
-  await server?.stop();
-});
 beforeEach(() => {
   project = makeProject('sources');
 });

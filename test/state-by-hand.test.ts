@@ -7,10 +7,9 @@ import type { Deployment, Environment, Page, StateVersion } from '../src/model/i
 import { beforeEnd, makeEnvironment, makeProject, node } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
 import { buildDist } from './support/processes.ts';
-import { startTestServer } from './support/windlass.ts';
-import type { TestServer } from './support/windlass.ts';
+import { useTestServer } from './support/windlass.ts';
 
-let server: TestServer;
+const server = useTestServer();
 let home: string;
 let project: TestProject;
 let environment: Environment;
@@ -18,10 +17,8 @@ let environment: Environment;
 beforeAll(async () => {
   buildDist();
   home = mkdtempSync(join(tmpdir(), 'windlass-home-'));
-  server = await startTestServer();
 });
-afterAll(async () => {
-  await server?.stop();
+afterAll(() => {
   rmSync(home, { recursive: true, force: true });
 });
 beforeEach(async () => {

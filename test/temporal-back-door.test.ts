@@ -4,23 +4,20 @@ import type { Approval, Deployment, Environment, EnvironmentView, Page } from '.
 import { taskQueues, workflowIds } from '../src/model/index.ts';
 import { makeEnvironment, makeProject, node, nodeAt } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
-import { startTestServer } from './support/windlass.ts';
-import type { TestServer } from './support/windlass.ts';
+import { useTestServer } from './support/windlass.ts';
 
 /** Somebody who reaches Temporal's frontend and has no key of Windlass. */
 let stranger: Client;
 let connection: Connection;
-let server: TestServer;
+const server = useTestServer();
 const projects: TestProject[] = [];
 
 beforeAll(async () => {
-  server = await startTestServer();
   connection = await Connection.connect({ address: server.temporalAddress });
   stranger = new Client({ connection });
 });
 afterAll(async () => {
   await connection?.close();
-  await server?.stop();
   for (const project of projects) project.remove();
 });
 

@@ -4,18 +4,13 @@ import type { Deployment, Environment, NodeRun } from '../src/model/index.ts';
 import { beforeEnd, makeEnvironment, makeProject, node } from './support/project.ts';
 import type { TestProject } from './support/project.ts';
 import { processesOf } from './support/processes.ts';
-import { startTestServer } from './support/windlass.ts';
-import type { TestServer } from './support/windlass.ts';
+import { useTestServer } from './support/windlass.ts';
 
 /** The tool alone is killed, as the system does when memory runs out; its worker lives on. */
-let server: TestServer;
+const server = useTestServer();
 const projects: TestProject[] = [];
 
-beforeAll(async () => {
-  server = await startTestServer();
-});
-afterAll(async () => {
-  await server?.stop();
+afterAll(() => {
   for (const project of projects) project.remove();
 });
 

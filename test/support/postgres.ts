@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { clockVariables, toolPath } from './tools.ts';
+import { until } from './until.ts';
 
 const run = promisify(execFile);
 
@@ -110,11 +111,14 @@ export async function startPostgres(options: { readonly settings?: readonly stri
       said = (said + chunk.toString()).slice(-4000);
     });
     server = child;
-    const deadline = Date.now() + 60_000;
-    while (!(await answers(url))) {
-      if (child.exitCode !== null || Date.now() > deadline) throw new Error(`PostgreSQL did not start:\n${said}`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+    await until(
+      async () => {
+        if (await answers(url)) return true;
+        if (child.exitCode === null) return false;
+        throw new Error(`PostgreSQL did not start:\n${said}`);
+      },
+      { withinMs: 60_000, what: 'PostgreSQL answers', explain: async () => said },
+    );
   }
 
   async function end(signal: NodeJS.Signals): Promise<void> {

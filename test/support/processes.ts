@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { searchAttributes } from '../../src/model/index.ts';
 import { clockVariables } from './tools.ts';
+import { until } from './until.ts';
 import { createTestClient, testEnvironment } from './windlass.ts';
 import type { TestClient } from './windlass.ts';
 
@@ -84,13 +84,26 @@ export function tailOf(logFile: string, length = 3000): string {
   return existsSync(logFile) ? readFileSync(logFile, 'utf8').slice(-length) : '';
 }
 
-async function whileStarting(process: TestProcess, what: string, ready: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + startWithinMs;
-  while (!(await ready().catch(() => false))) {
-    if (!process.running || Date.now() > deadline)
+/** Waits until a program is ready. What is not there yet is no error; a program that has ended is. */
+export async function whileStarting(process: TestProcess, what: string, ready: () => Promise<boolean>): Promise<void> {
+  await until(
+    async () => {
+      if (await ready().catch(() => false)) return true;
+      if (process.running) return false;
       throw new Error(`${what} did not start:\n${tailOf(process.logFile)}`);
-    await delay(100);
-  }
+    },
+    {
+      withinMs: startWithinMs,
+      everyMs: 100,
+      what: `${what} has started`,
+      explain: async () => tailOf(process.logFile),
+    },
+  );
+}
+
+/** Waits until a program has ended by itself. */
+export async function untilOver(process: TestProcess, what: string): Promise<void> {
+  await until(() => !process.running, { what: `${what} is over`, explain: async () => tailOf(process.logFile) });
 }
 
 const answersWell = async (url: string): Promise<boolean> => (await fetch(url)).ok;

@@ -125,6 +125,20 @@ export function node(name: string, more: Record<string, unknown> = {}): Record<s
   return { vcs: { type: 'opentofu', path: `stacks/${name}` }, ...more };
 }
 
+/** Stacks a, b and c in a row, of which b waits for approval. */
+export function makeApprovedChain(prefix: string): TestProject {
+  const project = makeProject(prefix);
+  for (const name of ['a', 'b', 'c']) project.stack(name);
+  project.workflow({
+    environments: {
+      a: node('a'),
+      b: node('b', { needs: ['a'], requiresApproval: true }),
+      c: node('c', { needs: ['b'] }),
+    },
+  });
+  return project;
+}
+
 /** Waits until the check answers something. Throws when the run ends before that, instead of waiting for ever. */
 export function beforeEnd<T>(
   client: TestClient,

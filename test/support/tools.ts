@@ -1,4 +1,4 @@
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /** Real programs that scenario tests run, and the environment variable that names each. */
@@ -41,6 +41,13 @@ export function providerMirror(): string {
   throw new Error(
     'the provider mirror is not here: run the tests with ./windlass test, or set WINDLASS_PROVIDER_MIRROR',
   );
+}
+
+/** Settings of a server whose stacks get their providers from the mirror alone; what they need is written into a directory. */
+export function settingsWithMirror(directory: string): Record<string, string> {
+  const file = join(directory, 'cli.tfrc');
+  writeFileSync(file, `provider_installation {\n  filesystem_mirror {\n    path = "${providerMirror()}"\n  }\n}\n`);
+  return { WINDLASS_TF_CLI_CONFIG: file, WINDLASS_CACHE: join(directory, 'cache') };
 }
 
 /** What makes a program see the date of `./windlass test --date`; nothing without that option. */

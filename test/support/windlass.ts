@@ -162,3 +162,27 @@ export async function startTestServer(variables: Record<string, string> = {}): P
     },
   };
 }
+
+/**
+ * A server for all tests of a file, started before them and stopped after them. `variables` are settings besides, and may be
+ * made just before the start.
+ */
+export function useTestServer(
+  variables: Record<string, string> | (() => Promise<Record<string, string>>) = {},
+): TestServer {
+  let running: TestServer | undefined;
+  beforeAll(async () => {
+    running = await startTestServer(typeof variables === 'function' ? await variables() : variables);
+  });
+  afterAll(() => running?.stop());
+  // Tests name it where they are declared, when it has not started yet.
+  return new Proxy<Partial<TestServer>>(
+    {},
+    {
+      get(_, name) {
+        if (running === undefined) throw new Error('the server of this file runs only while its tests do');
+        return Reflect.get(running, name) as unknown;
+      },
+    },
+  ) as TestServer;
+}
