@@ -1,5 +1,6 @@
 import type { ErrorClass } from '../../model/index.ts';
-import { describeFailure, diagnosticsOf, needsInit, parseLock } from './failures.ts';
+import { describeFailure, diagnosticsOf } from '../failures.ts';
+import { needsInit, parseLock } from './messages.ts';
 import type { Diagnostic } from './events.ts';
 
 function failure(diagnostics: Partial<Diagnostic>[], text = '') {

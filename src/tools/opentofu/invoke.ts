@@ -1,16 +1,19 @@
-import { join } from 'node:path';
 import type { Stage } from '../../model/index.ts';
 import { ToolError } from '../runner.ts';
 import type { HeldLock, StackRun } from '../runner.ts';
-import { adopt, inspect, launch, readOutput, readRecord, removeRunDirectory } from '../../process/index.ts';
+import { readOutput, removeRunDirectory } from '../../process/index.ts';
 import type { ProcessEnd, Sandbox, StopLadder, WatchOptions } from '../../process/index.ts';
+import { clearCall, followCall, runDirectory, startCall } from '../calls.ts';
+import type { Call } from '../calls.ts';
 import { createEventReader } from './events.ts';
 import type { ToolReport } from './events.ts';
-import { describeFailure } from './failures.ts';
-import type { Failure } from './failures.ts';
+import { describeFailure } from '../failures.ts';
+import type { Failure } from '../failures.ts';
 import { sandboxOf } from '../sandbox.ts';
 import { providerStaging } from './session.ts';
 import type { Session } from './session.ts';
+
+const what = 'call of the tool';
 
 /** What a call of the tool ended with. */
 export interface Invocation {
@@ -32,10 +35,6 @@ export interface InvokeOptions {
   readonly log?: boolean;
   /** Name of the run directory; the stage's when absent. */
   readonly name?: string;
-}
-
-export function runDirectory(run: Pick<StackRun, 'workDirectory'>, name: string): string {
-  return join(run.workDirectory, `run-${name}`);
 }
 
 /** The end of the output that is not JSON, enough to find errors in. */
@@ -75,34 +74,6 @@ function collector(run: StackRun, stage: string, log: boolean): Collector {
   };
 }
 
-function watchOptions(run: StackRun, ladder: StopLadder, directory: string, collect: Collector) {
-  return {
-    directory,
-    onOutput: collect.onOutput,
-    onNotice: (text: string) => run.log(`${text}\n`),
-    signal: run.signal,
-    ladder,
-    scope: 'tool',
-    timeoutMs: run.timeoutMs,
-  } as const;
-}
-
-/** Makes place for a new run in this directory. Throws when a process of the last one still runs. */
-async function clear(directory: string): Promise<void> {
-  const last = await inspect(directory);
-  if (last.kind === 'running') {
-    throw new ToolError(
-      {
-        class: 'lock',
-        message: `an earlier call of the tool for this environment still runs (${readRecord(directory)?.id ?? 'unknown'})`,
-        hint: 'Wait for its end, or stop it.',
-      },
-      false,
-    );
-  }
-  await removeRunDirectory(directory);
-}
-
 /** Only `init` puts providers in place; what other calls could put there, other stacks would run. */
 async function sandboxFor(session: Session, stage: Stage): Promise<Sandbox> {
   const { run, toolPath, shown } = session;
@@ -115,20 +86,18 @@ async function sandboxFor(session: Session, stage: Stage): Promise<Sandbox> {
 export async function invoke(session: Session, options: InvokeOptions): Promise<Invocation> {
   const { run, ladder } = session;
   const { stage, args, changes = false, enter = true, log = true, name = stage } = options;
-  const directory = runDirectory(run, name);
   // Before the stage is entered: what lies here afterwards is certainly of this call.
-  await clear(directory);
-  if (enter) await run.enter(stage, { changes });
+  await clearCall(run, { name, what });
   const collect = collector(run, stage, log);
-  const end = await launch({
-    ...watchOptions(run, ladder, directory, collect),
-    id: run.id,
+  const call: Call = {
+    ...{ name, what, changes },
+    stage: enter ? stage : null,
     argv: [session.toolPath, ...args],
     cwd: session.directory,
     env: session.environment,
     sandbox: await sandboxFor(session, stage),
-  });
-  return collect.end(end);
+  };
+  return collect.end(await startCall(run, call, { onOutput: collect.onOutput, ladder, scope: 'tool' }));
 }
 
 /** Runs the tool for its standard output. */
@@ -141,13 +110,10 @@ export async function invokeForText(session: Session, options: InvokeOptions): P
   return text;
 }
 
-/** Follows a run that another worker has started, or reads one that has ended unseen. */
+/** Follows a call that another worker has started, or reads one that has ended unseen. */
 export async function follow(run: StackRun, ladder: StopLadder, stage: Stage): Promise<Invocation> {
-  const directory = runDirectory(run, stage);
   const collect = collector(run, stage, true);
-  const startedAtMs = readRecord(directory)?.startedAtMs ?? Date.now();
-  const timeoutMs = Math.max(0, startedAtMs + run.timeoutMs - Date.now());
-  return collect.end(await adopt({ ...watchOptions(run, ladder, directory, collect), timeoutMs }));
+  return collect.end(await followCall(run, stage, { onOutput: collect.onOutput, ladder, scope: 'tool' }));
 }
 
 /** It had no chance to save its state and free its lock. */

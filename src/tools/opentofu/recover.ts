@@ -1,34 +1,23 @@
-import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WindlassError } from '../../model/index.ts';
-import { inspect, readRecord, stopRun } from '../../process/index.ts';
+import { readRecord } from '../../process/index.ts';
 import type { StopLadder } from '../../process/index.ts';
 import { ToolError } from '../runner.ts';
 import type { CrashEvidence, Recovery, StackRun } from '../runner.ts';
-import { follow, runDirectory, toToolError, wasKilled } from './invoke.ts';
+import { recoverCall, runDirectory } from '../calls.ts';
+import { follow, toToolError, wasKilled } from './invoke.ts';
 import type { Invocation } from './invoke.ts';
 import { freeAfterKill, hasLeftState, probeLock, rescueState } from './rescue.ts';
 import { planPath, toApplyResult } from './results.ts';
 import { variablesName } from './session.ts';
 import type { Session } from './session.ts';
 
-/** A tool that only reads is not asked for long. */
-const shortLadder: StopLadder = { interruptMs: 5000, terminateMs: 2000 };
+const readers = ['init', 'plan', 'show-text', 'show-json', 'outputs', 'recover'];
 
 /** Stages after a change that are part of it as long as their call has not ended. */
 function runName(stage: CrashEvidence['stage']): 'apply' | 'destroy' {
   return stage === 'destroy' ? 'destroy' : 'apply';
-}
-
-async function stopReaders(run: StackRun): Promise<void> {
-  for (const name of ['init', 'plan', 'show-text', 'show-json', 'outputs', 'recover']) {
-    await stopRun({
-      directory: runDirectory(run, name),
-      ladder: shortLadder,
-      onNotice: (text) => run.log(`A process of an earlier call (${name}): ${text}\n`),
-    });
-  }
 }
 
 export interface RecoveryContext {
@@ -44,27 +33,16 @@ export interface RecoveryContext {
  * Throws a ToolError when the tool is found to have failed, and LeftRunningError when it is left running again.
  */
 export async function recover(run: StackRun, evidence: CrashEvidence, context: RecoveryContext): Promise<Recovery> {
-  await stopReaders(run);
-  if (!evidence.changes) return { kind: 'clean' };
   const name = runName(evidence.stage);
-  const directory = runDirectory(run, name);
-  const record = readRecord(directory);
-  const found = await inspect(directory, run.id);
-  switch (found.kind) {
-    case 'running':
-      run.log('The tool still runs; waiting for its end.\n');
-      return conclude(await context.open(), await follow(run, context.ladder, name));
-    case 'exited':
-      return conclude(await context.open(), await follow(run, context.ladder, name));
-    case 'vanished':
-      return killed(await context.open(), record?.startedAtMs ?? 0);
-    case 'elsewhere':
-      return fromAfar(evidence, context);
-    case 'none':
-      // The record is written before the tool is started, in a directory that was made before the stage was entered.
-      if (evidence.sameHost && existsSync(run.workDirectory)) return { kind: 'clean' };
-      return fromAfar(evidence, context);
-  }
+  return recoverCall(run, evidence, {
+    readers,
+    describeReader: (reader) => `A process of an earlier call (${reader})`,
+    changer: name,
+    what: 'The tool',
+    conclude: async () => conclude(await context.open(), await follow(run, context.ladder, name)),
+    killed: async (startedAtMs) => killed(await context.open(), startedAtMs),
+    fromAfar: () => fromAfar(evidence, context),
+  });
 }
 
 async function conclude(session: Session, invocation: Invocation): Promise<Recovery> {

@@ -6,9 +6,10 @@ import { defaultLadder, LeftRunningError, readRecord } from '../../process/index
 import { ToolError } from '../runner.ts';
 import type { ApplyResult, Drift, HeldLock, PlanResult, StackRun, StackRunner } from '../runner.ts';
 import { buildWorkTree } from '../work-tree.ts';
-import { needsInit } from './failures.ts';
+import { needsInit } from './messages.ts';
 import { ensureInit, placeBackendFile, removeFormerFiles } from './init.ts';
-import { invoke, runDirectory, toToolError, wasKilled } from './invoke.ts';
+import { invoke, toToolError, wasKilled } from './invoke.ts';
+import { runDirectory } from '../calls.ts';
 import { releaseOwnLock } from './managed-state.ts';
 import type { Invocation, InvokeOptions } from './invoke.ts';
 import { recover } from './recover.ts';

@@ -1,11 +1,12 @@
-import { existsSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Plan, Stage } from '../../model/index.ts';
-import { describeFailure } from '../opentofu/failures.ts';
+import { describeFailure } from '../failures.ts';
 import type { RunnerOptions } from '../options.ts';
-import { adopt, defaultLadder, inspect, launch, readRecord, removeRunDirectory, stopRun } from '../../process/index.ts';
-import type { ProcessEnd, WatchOptions } from '../../process/index.ts';
+import { clearCall, followCall, recoverCall, startCall } from '../calls.ts';
+import type { Call, Follower } from '../calls.ts';
+import { defaultLadder } from '../../process/index.ts';
+import type { ProcessEnd } from '../../process/index.ts';
 import { ToolError } from '../runner.ts';
 import type {
   ApplyResult,
@@ -28,10 +29,6 @@ const something: Plan = { ...nothing, hasChanges: true };
 
 /** The end of what a script printed, enough to show its last words and hand on a plan. */
 const keptText = 512 * 1024;
-
-function directoryOf(run: StackRun, name: string): string {
-  return join(run.workDirectory, `run-${name}`);
-}
 
 function filesOf(run: StackRun, name: ScriptName) {
   return {
@@ -57,23 +54,14 @@ interface ScriptEnd {
 export function createShellRunner(options: RunnerOptions): StackRunner {
   const ladder = options.ladder ?? defaultLadder;
 
-  function watcher(run: StackRun, directory: string) {
+  function follower(run: StackRun) {
     const kept = { text: '' };
-    const onOutput: WatchOptions['onOutput'] = (_stream, text, fresh) => {
+    const onOutput: Follower['onOutput'] = (_stream, text, fresh) => {
       kept.text = (kept.text + text).slice(-keptText);
       if (fresh) run.log(text);
     };
-    const watch: WatchOptions = {
-      directory,
-      onOutput,
-      onNotice: (text) => run.log(`${text}\n`),
-      signal: run.signal,
-      ladder,
-      // A shell does not pass an interrupt on to what it runs, so the whole group hears it, as with Ctrl-C.
-      scope: 'group',
-      timeoutMs: run.timeoutMs,
-    };
-    return { watch, kept };
+    // A shell does not pass an interrupt on to what it runs, so the whole group hears it, as with Ctrl-C.
+    return { kept, follow: { onOutput, ladder, scope: 'group' } satisfies Follower };
   }
 
   /** The end of a script that is over. Throws a ToolError unless its exit code is one of these. */
@@ -101,18 +89,8 @@ export function createShellRunner(options: RunnerOptions): StackRunner {
     good: readonly number[],
   ): Promise<ScriptEnd> {
     const changes = name === 'deploy' || name === 'destroy';
-    const directory = directoryOf(run, name);
-    if ((await inspect(directory)).kind === 'running') {
-      throw new ToolError(
-        {
-          class: 'lock',
-          message: `an earlier ${name} script for this environment still runs (${readRecord(directory)?.id ?? 'unknown'})`,
-          hint: 'Wait for its end, or stop it.',
-        },
-        false,
-      );
-    }
-    await removeRunDirectory(directory);
+    const what = `${name} script`;
+    await clearCall(run, { name, what });
     const files = filesOf(run, name);
     const sandbox = await sandboxOf(run);
     for (const file of Object.values(files)) await rm(file, { recursive: true, force: true });
@@ -125,22 +103,18 @@ export function createShellRunner(options: RunnerOptions): StackRunner {
       path = files.script;
       await writeFile(path, script.text.endsWith('\n') ? script.text : `${script.text}\n`, { mode: 0o700 });
     }
-    await run.enter(stage, { changes });
-    const { watch, kept } = watcher(run, directory);
-    const ended = await launch({
-      ...watch,
-      id: run.id,
+    const { follow, kept } = follower(run);
+    const call: Call = {
+      ...{ name, what, stage, changes, cwd, sandbox },
       argv: scriptCommand(path),
-      cwd,
-      sandbox,
       env: {
         ...run.environment,
         ...variableEnvironment(run.variables),
         WINDLASS_OUTPUT: files.outputs,
         WINDLASS_VARIABLES: files.variables,
       },
-    });
-    return end(run, name, ended, kept.text, good);
+    };
+    return end(run, name, await startCall(run, call, follow), kept.text, good);
   }
 
   function result(run: StackRun, name: ScriptName): ApplyResult {
@@ -172,47 +146,31 @@ export function createShellRunner(options: RunnerOptions): StackRunner {
     return { plan: changes ? something : nothing, artifact: null, text, json: null };
   }
 
-  async function recover(run: StackRun, evidence: CrashEvidence): Promise<Recovery> {
-    for (const name of ['plan', 'drift']) {
-      const onNotice = (text: string) => run.log(`The ${name} script of an earlier call: ${text}\n`);
-      await stopRun({
-        directory: directoryOf(run, name),
-        ladder: { interruptMs: 5000, terminateMs: 2000 },
-        onNotice,
-      });
-    }
-    if (!evidence.changes) return { kind: 'clean' };
+  function recover(run: StackRun, evidence: CrashEvidence): Promise<Recovery> {
     const name: ScriptName = evidence.stage === 'destroy' ? 'destroy' : 'deploy';
-    const directory = directoryOf(run, name);
-    const found = await inspect(directory, run.id);
-    switch (found.kind) {
-      case 'running':
-      case 'exited': {
-        if (found.kind === 'running') run.log('The script still runs; waiting for its end.\n');
-        const { watch, kept } = watcher(run, directory);
-        const startedAtMs = readRecord(directory)?.startedAtMs ?? Date.now();
-        const ended = await adopt({ ...watch, timeoutMs: Math.max(0, startedAtMs + run.timeoutMs - Date.now()) });
-        if (ended.code === null && ended.stopped === null) break;
-        await end(run, name, ended, kept.text, [0]);
-        return { kind: 'finished', result: result(run, name) };
-      }
-      case 'vanished':
-        break;
-      case 'none':
-        if (evidence.sameHost && existsSync(run.workDirectory)) return { kind: 'clean' };
-        return {
-          kind: 'unknown',
-          detail: `the ${name} script ran on another machine and may go on there`,
-          lockId: null,
-        };
-      case 'elsewhere':
-        return { kind: 'unknown', detail: `the ${name} script ran on ${found.host} and may go on there`, lockId: null };
-    }
-    return {
+    const killed: Recovery = {
       kind: 'interrupted',
       detail: `the ${name} script was killed before it could end; it is run again from its start`,
       lockId: null,
     };
+    return recoverCall(run, evidence, {
+      readers: ['plan', 'drift'],
+      describeReader: (reader) => `The ${reader} script of an earlier call`,
+      changer: name,
+      what: 'The script',
+      async conclude() {
+        const { follow, kept } = follower(run);
+        const ended = await followCall(run, name, follow);
+        if (ended.code === null && ended.stopped === null) return killed;
+        await end(run, name, ended, kept.text, [0]);
+        return { kind: 'finished', result: result(run, name) };
+      },
+      killed: () => Promise.resolve(killed),
+      fromAfar(host) {
+        const detail = `the ${name} script ran on ${host ?? 'another machine'} and may go on there`;
+        return { kind: 'unknown', detail, lockId: null };
+      },
+    });
   }
 
   return {

@@ -1,7 +1,19 @@
 import { posix } from 'node:path';
-import type { ErrorClass, Problem, RunError } from '../../model/index.ts';
-import type { StopReason } from '../../process/index.ts';
-import type { Diagnostic } from './events.ts';
+import type { ErrorClass, Problem, RunError } from '../model/index.ts';
+import type { StopReason } from '../process/index.ts';
+
+/** An error as a tool says it, or as it stands in what it printed for people. */
+export interface Diagnostic {
+  readonly severity: string;
+  readonly summary: string;
+  readonly detail: string;
+  /** The resource it is about. */
+  readonly address?: string | undefined;
+  readonly range?:
+    | { readonly filename: string; readonly start: { readonly line: number; readonly column: number } }
+    | null
+    | undefined;
+}
 
 /** What is known of a call that failed. */
 export interface Failure {
@@ -43,7 +55,7 @@ const rules: readonly Rule[] = [
   {
     class: 'definition',
     pattern:
-      /^(unsupported (argument|attribute|block type|backend type|opentofu core|terraform core)|missing (required argument|newline|name for|item separator|attribute)|unclosed|unterminated|argument or block definition required|invalid (block|expression|character|multi-line|reference|resource type|data source|function|template|value for (input )?variable|default value|variable|attribute name|provider local name|escape|argument name|index|operand|count argument|for_each argument|module|backend|type specification|assert|single-argument|legacy provider|workspace)|reference to undeclared|duplicate|no value for required variable|unreadable module|module (not found|source has changed)|no configuration files|call to unknown function|error in function call|incorrect (attribute value|condition) type|inconsistent conditional|self-referential|cycle:|resource (precondition|postcondition) failed|variables not allowed|extra characters|unsuitable value|circular|backend (type|configuration) changed|unsupported .* version|value for undeclared variable|invalid provider (registry host|source)|too many|not enough|zero assert|required (variable|plugins)|failed to (read|load) (module|variables)|module version requirements)/i,
+      /^(unsupported (argument|attribute|block type|backend type|\w+ core)|missing (required argument|newline|name for|item separator|attribute)|unclosed|unterminated|argument or block definition required|invalid (block|expression|character|multi-line|reference|resource type|data source|function|template|value for (input )?variable|default value|variable|attribute name|provider local name|escape|argument name|index|operand|count argument|for_each argument|module|backend|type specification|assert|single-argument|legacy provider|workspace)|reference to undeclared|duplicate|no value for required variable|unreadable module|module (not found|source has changed)|no configuration files|call to unknown function|error in function call|incorrect (attribute value|condition) type|inconsistent conditional|self-referential|cycle:|resource (precondition|postcondition) failed|variables not allowed|extra characters|unsuitable value|circular|backend (type|configuration) changed|unsupported .* version|value for undeclared variable|invalid provider (registry host|source)|too many|not enough|zero assert|required (variable|plugins)|failed to (read|load) (module|variables)|module version requirements)/i,
   },
   {
     class: 'provider',
@@ -207,36 +219,4 @@ function missingVariableHint({ summary, detail }: Diagnostic): string | undefine
   if (!/no value for required variable/i.test(summary)) return undefined;
   const name = /variable "([^"]{1,200})"/.exec(detail)?.[1];
   return `Give it a value: windlass variable set ${name ?? 'NAME'}=VALUE --environment NAME, or under inputs or variables of the node in the workflow file; then resume the run.`;
-}
-
-/** The tool refuses because `init` has not been run for what is there now. */
-export function needsInit(failure: Pick<Failure, 'diagnostics' | 'text'>): boolean {
-  const pattern =
-    /backend initialization required|initialization required|required plugins are not installed|inconsistent dependency lock file|module not installed|please run "?(tofu|terraform) init|plugin reinitialization required|could not load plugin|unavailable provider|provider requirements cannot be satisfied by locked|missing required provider|module source has changed|module version requirements have changed/i;
-  const { diagnostics, text } = failure;
-  return (
-    diagnostics.some((d) => d.severity === 'error' && (pattern.test(d.summary) || pattern.test(d.detail))) ||
-    pattern.test(text)
-  );
-}
-
-export interface LockHolder {
-  readonly id: string;
-  /** Null when the tool shows its own try instead of the holder. */
-  readonly who: string | null;
-  readonly createdAtMs: number | null;
-}
-
-/** Who holds the lock, out of the message of a tool that could not get it. */
-export function parseLock(message: string): LockHolder | null {
-  const listed = /^\W*ID:\s+(\S+)/m.exec(message)?.[1];
-  const named = /already locked:\s+ID=(\S+)/.exec(message)?.[1];
-  const id = named ?? listed;
-  if (id === undefined) return null;
-  // Terraform's http backend names the holder in the sentence and lists its own try below it.
-  if (named !== undefined && listed !== undefined && named !== listed) return { id, who: null, createdAtMs: null };
-  const who = /^\W*Who:\s+(\S+)/m.exec(message)?.[1] ?? null;
-  const created = /^\W*Created:\s+(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d{1,3})?)/m.exec(message);
-  const createdAtMs = created ? Date.parse(`${created[1]}T${created[2]}Z`) : null;
-  return { id, who, createdAtMs };
 }
