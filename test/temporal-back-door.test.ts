@@ -348,6 +348,7 @@ describe('a workflow that a stranger starts', () => {
       ['requestExpiry', { environmentId: environment.id, expiresAtMs: 0, told: false }],
       ['warnExpiry', { environmentId: environment.id, expiresAtMs: 0, remainingMs: 0 }],
       ['readLife', { environmentId: environment.id }],
+      ['attendNodeExpiry', { environmentId: environment.id }],
       ['requestScheduled', { environmentId: environment.id, kind: 'destroy', firedAt: 'now' }],
     ] as const;
     const node = { deploymentId: run.id, environmentId: environment.id, alias: 'a', index: 0, action: 'deploy' };
@@ -372,7 +373,7 @@ describe('a workflow that a stranger starts', () => {
     await native.close();
     await refusals(run.id, 9);
     await refusals(next.id, 2);
-    await refusals(environment.id, 4);
+    await refusals(environment.id, 5);
     expect(await deployment(run.id)).toMatchObject({ status: 'running' });
     expect(await deployment(next.id)).toMatchObject({ status: 'queued' });
     expect(await server.statuses(run.id)).toEqual({ a: 'waitingForApproval', b: 'pending' });

@@ -9,13 +9,14 @@ import {
   loadRunState,
   lockControlRequest,
   readEnvironmentLife,
+  readNodeExpiry,
   setEnvironmentStatus,
   setRunStatus,
   settleControlRequest,
 } from '../store/index.ts';
 import type { Db, RunRow } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
-import { postponeDueExpiry } from './lifecycle.ts';
+import { expiringNode, postponeAfter } from './lifecycle.ts';
 import { stopOrphans } from './orphans.ts';
 import { auditRefusal, requireCaller } from './refusals.ts';
 import type { Caller } from '../node/index.ts';
@@ -54,10 +55,10 @@ export async function endRun(deps: ActivityDeps, run: RunRow, message: string): 
       if (run.environment_status.endsWith('InProgress'))
         await setEnvironmentStatus(tx, run.environment_id, 'failed', run.id);
     }
-    // What should have ended the environment has not: it is tried again.
+    // What should have ended the environment, or a node of it, has not: it is tried again.
     return {
       cancelled: true,
-      ...(run.trigger === 'ttl' ? { expiresAtMs: await postponeDueExpiry(tx, run.environment_id) } : {}),
+      ...(run.trigger === 'ttl' ? await postponeAfter(tx, run) : {}),
     };
   });
 }
@@ -76,7 +77,7 @@ function dropQueued(
       case 'requested':
         return cause.requestId !== null && takeRequest(tx, run.id, cause.requestId, caller.callId);
       case 'putOff':
-        return run.trigger === 'ttl' && isExpiryPostponed(tx, run.environment_id, caller.nowMs);
+        return run.trigger === 'ttl' && isExpiryPostponed(tx, run, caller.nowMs);
       case 'replaced':
         return isReplacedBy(tx, { id: run.id, number: run.number, environmentId: run.environment_id }, cause.by);
     }
@@ -90,9 +91,14 @@ async function takeRequest(tx: Db, deploymentId: string, requestId: string, call
   return settleControlRequest(tx, requestId, { status: 'taken', by: callId });
 }
 
-async function isExpiryPostponed(tx: Db, environmentId: string, nowMs: number): Promise<boolean> {
-  const life = await readEnvironmentLife(tx, environmentId);
-  return life !== null && (life.expiresAtMs === null || life.expiresAtMs > nowMs);
+/** Whether what the run is to end does not end now. */
+async function isExpiryPostponed(tx: Db, run: RunRow, nowMs: number): Promise<boolean> {
+  const alias = expiringNode(run);
+  const expiresAtMs =
+    alias === null
+      ? (await readEnvironmentLife(tx, run.environment_id))?.expiresAtMs
+      : await readNodeExpiry(tx, run.environment_id, alias);
+  return expiresAtMs !== undefined && (expiresAtMs === null || expiresAtMs > nowMs);
 }
 
 /** Its workflow was there and has ended, though the record is open. */

@@ -2,9 +2,10 @@ import { z } from 'zod';
 import { destroyRetryMs } from '../definition/index.ts';
 import type { EnvironmentActivities, EnvironmentLife, ExpiryAnswer, ScheduledActivities } from '../model/index.ts';
 import { environmentLockSchema, isTerminalDeployment, systemActor, WindlassError } from '../model/index.ts';
-import { postponeExpiry, readEnvironmentLife, recordEvent } from '../store/index.ts';
-import type { Db } from '../store/index.ts';
+import { hasNodeExpiry, postponeExpiry, readEnvironmentLife, recordEvent } from '../store/index.ts';
+import type { Db, RunRow } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
+import { postponeNode } from './node-expiry.ts';
 import { auditRefusal } from './refusals.ts';
 import type { Caller } from '../node/index.ts';
 
@@ -26,7 +27,7 @@ export async function readLife(
       targetId: input.environmentId,
       said: input.said,
     });
-  return life;
+  return (await hasNodeExpiry(deps.db.sql, input.environmentId)) ? { ...life, nodeExpiry: true } : life;
 }
 
 const saidSchema = z.object({ expiresAtMs: z.number().nullish(), lock: environmentLockSchema.nullish() });
@@ -101,6 +102,23 @@ export async function postponeDueExpiry(
 ): Promise<number | null> {
   const dueBy = new Date(Math.max(Date.now(), notAfterMs));
   return postponeExpiry(db, environmentId, { dueBy, until: new Date(dueBy.getTime() + destroyRetryMs) });
+}
+
+/** The node whose end a run is to bring about; null when that of the whole environment. */
+export function expiringNode({ request }: Pick<RunRow, 'request'>): string | null {
+  const { partial } = request;
+  return partial?.operation === 'single-node-destroy' ? partial.node : null;
+}
+
+/** The destroy of an end has come to nothing: it is tried again. Answers what the workflow has to hear of it. */
+export async function postponeAfter(
+  tx: Db,
+  run: Pick<RunRow, 'request' | 'environment_id'>,
+): Promise<{ expiresAtMs: number | null } | { nodeExpiry: true }> {
+  const alias = expiringNode(run);
+  if (alias === null) return { expiresAtMs: await postponeDueExpiry(tx, run.environment_id) };
+  await postponeNode(tx, { rootId: run.environment_id, alias });
+  return { nodeExpiry: true };
 }
 
 export async function warnExpiry(

@@ -114,6 +114,7 @@ function makeSnapshot(
     retry: node.retry ?? template.retryOnDeploy,
     retryOnDestroy: node.retry ?? template.retryOnDestroy,
     timeoutSeconds: node.timeoutSeconds ?? template.config.timeoutSeconds ?? null,
+    ttlSeconds: node.ttlSeconds ?? null,
     redeploy: node.redeploy,
     inputs: node.inputs.map((input_) => ({
       name: input_.name,

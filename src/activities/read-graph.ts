@@ -19,6 +19,7 @@ import type { Surroundings, WorkflowFile } from './read-definition.ts';
 import { refuse } from './resolution.ts';
 import type { ResolvingRun } from './resolution.ts';
 import { credentialsOf } from '../sources/index.ts';
+import { scopeTtlSettings } from '../store/index.ts';
 
 export interface ReadGraph {
   readonly nodes: readonly FlatNode<WorkflowFile>[];
@@ -43,6 +44,8 @@ interface Reading {
   readonly deps: ResolveDeps;
   readonly run: ResolvingRun;
   readonly stored: StoredTemplates;
+  /** Of a time to live, for each node. */
+  readonly maximumTtlHours: number | undefined;
   readonly problems: Problem[];
   readonly groups: Omit<ReadGroup, 'definition'>[];
   /** Nodes of all files so far. */
@@ -74,7 +77,8 @@ export async function readGraph(
     return singleStack(run, template, commit, (source) => credentialsOf(source, variables));
   const { file, parsed } = await readWorkflowFile(deps, { template, commit, variables, credentials });
   if (parsed.definition === null) throw unreadable(file, parsed.problems);
-  const reading: Reading = { deps, run, stored, problems: [], groups: [], count: 0 };
+  const { maximumTtlHours } = await scopeTtlSettings(deps.db.sql, run.project_id);
+  const reading: Reading = { deps, run, stored, maximumTtlHours, problems: [], groups: [], count: 0 };
   const level = { name: template.name, path: '', keys: keysOf(template, file) };
   const workflow = await readInner(reading, {
     definition: parsed.definition,
@@ -134,7 +138,9 @@ async function readInner(reading: Reading, inner: InnerFile): Promise<NestedWork
     });
   const runnable = reading.deps.runners.supported();
   const templateNames = [...reading.stored.values()];
-  const problems = checkAgainstProject(definition, { templateNames, fileName: file.fileName, runnable });
+  const { maximumTtlHours } = reading;
+  const { fileName } = file;
+  const problems = checkAgainstProject(definition, { templateNames, fileName, runnable, maximumTtlHours });
   reading.problems.push(...problems);
   const workflows = new Map<string, NestedWorkflow<WorkflowFile>>();
   // What is named wrongly cannot be looked into.

@@ -17,6 +17,7 @@ import {
   findLastNode,
   forgetDrift,
   hasFailedNode,
+  hasNodeExpiry,
   insertCompensation,
   listLeftOutHalfMade,
   listUndone,
@@ -38,7 +39,8 @@ import type { ActivityDeps } from './deps.ts';
 import { remedyDrift } from './drift-remedy.ts';
 import { borneOutUpdates, endingProblem, statusProblem } from './borne-out.ts';
 import { recordStop } from './control.ts';
-import { postponeDueExpiry } from './lifecycle.ts';
+import { expiringNode, postponeDueExpiry } from './lifecycle.ts';
+import { moveEndsOfNodes, postponeNode } from './node-expiry.ts';
 import { refuseCall } from './refusals.ts';
 import type { Caller } from '../node/index.ts';
 
@@ -204,7 +206,14 @@ async function recordEnding(
       const expiresAt = expiresAtMs === null ? null : new Date(expiresAtMs);
       await moveExpiry(tx, run.environment_id, expiresAt, { deploymentId: run.id });
     }
-    return { status: input.status, ...(expiresAtMs === undefined ? {} : { expiresAtMs }) };
+    await moveEndsOfNodes(tx, run, input.status);
+    const node = run.trigger === 'ttl' && input.status !== 'succeeded' ? expiringNode(run) : null;
+    if (node !== null) await postponeNode(tx, { rootId: run.environment_id, alias: node });
+    return {
+      status: input.status,
+      ...(expiresAtMs === undefined ? {} : { expiresAtMs }),
+      ...((await hasNodeExpiry(tx, run.environment_id)) ? { nodeExpiry: true } : {}),
+    };
   });
 }
 
@@ -223,7 +232,8 @@ async function letGo(tx: Db, run: RunRow): Promise<void> {
 async function recordedOutcome(tx: Db, run: RunRow): Promise<DeploymentOutcome> {
   const state = await loadRunState(tx, run.id);
   if (state === null) return { status: 'aborted' };
-  return { status: state.status, ...(await savedExpiry(tx, run)) };
+  const nodeExpiry = !isReadOnly(run.type) && (await hasNodeExpiry(tx, run.environment_id));
+  return { status: state.status, ...(await savedExpiry(tx, run)), ...(nodeExpiry ? { nodeExpiry } : {}) };
 }
 
 /** What a graph is once its run is over. */

@@ -19,6 +19,8 @@ export interface DrawnNode {
   readonly status: EnvironmentStatus | null;
   readonly disabled: boolean;
   readonly drifted: boolean;
+  /** When it destroys itself, such as `in 2 h`; null for never. */
+  readonly expires: string | null;
 }
 
 /** A tree; a node with several needs hangs under the one it waits for longest and names the others. */
@@ -37,6 +39,7 @@ export function drawText(nodes: readonly DrawnNode[], style: Style): string[] {
       node.status === null ? '' : environmentStatusWord(node.status),
       node.disabled ? 'disabled' : '',
       node.drifted ? 'drifted' : '',
+      node.expires === null ? '' : `ends ${node.expires}`,
       node.needs.length > 1
         ? `needs ${[...new Set(node.needs)].map((alias) => names.get(alias) ?? oneLine(alias)).join(', ')}`
         : '',

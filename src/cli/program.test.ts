@@ -88,6 +88,7 @@ function shop(status: Parameters<typeof done>[0] = 'succeeded'): Routes {
     'GET /environments/env_shop/graph': () => ({
       nodes: shopNodes().map(({ alias, name, needs }) => ({
         alias,
+        within: [],
         name,
         needs,
         environmentId: `env_${alias}`,
@@ -95,6 +96,8 @@ function shop(status: Parameters<typeof done>[0] = 'succeeded'): Routes {
         disabled: false,
         drift: 'ok',
         stateUnverified: null,
+        expiresAt: null,
+        expiryHeld: null,
         templateName: name,
         type: 'opentofu',
       })),

@@ -24,6 +24,8 @@ function node(alias: string, changes: Partial<NodeState> = {}, last: Partial<Non
     disabled: false,
     drift: 'neverRun',
     stateUnverified: null,
+    expiresAt: null,
+    expiryHeld: null,
     templateName: null,
     type: 'opentofu',
     last: { ...run, deploymentId: 'dep_7', deploymentNumber: 7, deploymentType: 'deploy', ...last },
@@ -87,6 +89,20 @@ test('shows stage and elapsed time of what runs, what waits for what, and that a
   expect(text).toContain('queued    deployment 9, destroy, by bob');
   expect(text).toContain('VPC (vpc)      apply     12 s, 3 of 5 resources');
   expect(text).toContain('EKS (eks)   waiting   waits for VPC');
+});
+
+test('shows the end of a node beside it, and why one that has passed does not come', () => {
+  const held = '"eks" expired at 10:00, and "app" still needs it: destroy what needs it first, or extend';
+  const text = render({
+    nodes: [
+      node('vpc', { expiresAt: new Date(Date.parse(at(0)) + 3 * 3_600_000).toISOString() }),
+      node('eks', { needs: ['vpc'], expiresAt: at(0), expiryHeld: held }),
+      node('app', { needs: ['eks'] }),
+    ],
+  });
+  expect(text).toMatch(/VPC \(vpc\) +active +ends in 2 h 59 min, deployed/);
+  expect(text).toMatch(/EKS \(eks\) +active +expired .* ago, deployed/);
+  expect(text).toMatch(/! "eks" expired at 10:00/);
 });
 
 test('gives the error of a failed node whole, with the command that shows its log', () => {

@@ -29,6 +29,7 @@ export function renderStatus(report: EnvironmentStatusReport, options: StatusOpt
     ],
     whole ? renderNodes(report, options) : [],
     renderFailures(report, options),
+    renderHeld(report, options),
     renderApprovals(report, options),
   ];
   return blocks.filter((block) => block.length > 0).flatMap((block, index) => (index === 0 ? block : ['', ...block]));
@@ -238,6 +239,7 @@ function wordsOf(report: EnvironmentStatusReport, node: NodeState, nowMs: number
     node.stateUnverified ? 'state unverified' : '',
     node.drift === 'drifted' ? 'drifted' : '',
     node.disabled ? 'disabled' : '',
+    node.expiresAt === null ? '' : expiryMark(node.expiresAt, nowMs),
   ];
   const open = openPart(report, node);
   const word = open ? wordOf(open) : environmentStatusWord(node.status);
@@ -252,6 +254,10 @@ function partsOf(report: EnvironmentStatusReport, { alias, type }: NodeState): s
   if (members.length === 0) return '';
   const active = members.filter(({ status }) => status === 'active').length;
   return `${active} of ${members.length} active`;
+}
+
+function expiryMark(expiresAt: string, nowMs: number): string {
+  return `${Date.parse(expiresAt) > nowMs ? 'ends' : 'expired'} ${formatRelative(expiresAt, nowMs)}`;
 }
 
 function resultOf(report: EnvironmentStatusReport, node: NodeState, last: Last, nowMs: number): string {
@@ -329,6 +335,15 @@ function renderFailures(report: EnvironmentStatusReport, { width, style }: Statu
   const ofRun = runError && lines.length === 0 ? [`${colors.red(glyphs.failed)} ${oneLine(runError.message)}`] : [];
   const more = failed.length - shownFailures;
   return [...ofRun, ...lines, ...(more > 0 ? [`  … and ${plural(more, 'failure')} more: --json`] : [])];
+}
+
+/** Nodes whose end is due and that are still there, with what to do about it. */
+function renderHeld(report: EnvironmentStatusReport, { width, style }: StatusOptions): string[] {
+  const held = report.nodes.flatMap(({ expiryHeld }) => expiryHeld ?? []);
+  return held.slice(0, shownFailures).flatMap((message) => {
+    const [first = '', ...rest] = wrap(oneLine(message), Math.max(20, width - 2));
+    return [`${style.colors.yellow('!')} ${first}`, ...rest.map((line) => `  ${line}`)];
+  });
 }
 
 const shownApprovals = 5;

@@ -198,7 +198,7 @@ export const environments = {
   setTtl: route('PUT /environments/:ref/ttl', {
     tag: 'Environments',
     permission: 'execute',
-    summary: 'Set when an environment destroys itself',
+    summary: 'Set when an environment, or one node of it, destroys itself',
     params: refParams,
     body: ttlSchema,
     response: environmentSchema,
@@ -206,7 +206,7 @@ export const environments = {
   extendTtl: route('POST /environments/:ref/ttl/extend', {
     tag: 'Environments',
     permission: 'execute',
-    summary: 'Put the end of an environment off',
+    summary: 'Put the end of an environment, or of one node of it, off',
     params: refParams,
     body: ttlExtensionSchema,
     response: environmentSchema,

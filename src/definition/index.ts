@@ -30,6 +30,8 @@ export type { NodeTally } from './environment-status.ts';
 export { diffGraphs } from './graph-diff.ts';
 export type { DiffNode, GraphDiff, Rename } from './graph-diff.ts';
 export { GraphRun } from './graph-run.ts';
+export { currentNotice, heldByDependents, nodeExpiryAfterRun, nodeExpirySteps, nodeTtl } from './node-expiry.ts';
+export type { ExpiringNode, ExpiryNotice, NodeExpirySteps } from './node-expiry.ts';
 export { decodeStates, isLast } from './node-states.ts';
 export type { GraphCounts, NodeState } from './node-states.ts';
 export {

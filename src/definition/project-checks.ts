@@ -1,5 +1,6 @@
 import type { NodeType, Problem, TemplateType, WorkflowDefinition } from '../model/index.ts';
 import { needsTool } from '../model/index.ts';
+import { formatDuration } from './duration.ts';
 import { positionOf } from './positions.ts';
 import { makeProblemList } from './problems.ts';
 import { listed, nearest, quote } from './text.ts';
@@ -18,8 +19,11 @@ export function checkAgainstProject(
     readonly fileName: string;
     /** Types that this version has a runner for. */
     readonly runnable: readonly TemplateType[];
+    /** No environment, and no node, lives longer after a deploy. */
+    readonly maximumTtlHours?: number | undefined;
   },
 ): Problem[] {
+  const { maximumTtlHours } = options;
   const problems = makeProblemList(options.fileName);
   const byName = new Map<string, TemplateName[]>();
   for (const template of options.templateNames) {
@@ -40,6 +44,13 @@ export function checkAgainstProject(
       problems.add(
         positionOf(node, 'vcs.type'),
         `${of} has the type ${inline.type}, which this version of Windlass cannot run; ${runs}`,
+      );
+    }
+    const { ttlSeconds } = node;
+    if (ttlSeconds !== undefined && maximumTtlHours !== undefined && ttlSeconds > maximumTtlHours * 3600) {
+      problems.add(
+        positionOf(node, 'ttl'),
+        `${of} has a ttl of ${formatDuration(ttlSeconds)}, which is longer than the maximum of ${formatDuration(maximumTtlHours * 3600)}; give a shorter one, or have the maximum raised (windlass project update --maximum-ttl)`,
       );
     }
     if (templateName === undefined || templateName.includes('${')) continue;

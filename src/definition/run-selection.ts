@@ -166,6 +166,24 @@ export function asPlan(nodes: readonly RunNode[]): RunNode[] {
   });
 }
 
+/** What stands directly on each node, also through what is gone; nodes that nothing stands on are left out. */
+export function liveDependents(nodes: readonly SelectableNode[]): Map<string, string[]> {
+  const gone = nodes.filter((node) => !node.live);
+  const dependents = new Map<string, string[]>();
+  for (const node of needsThrough(
+    nodes.filter(({ live }) => live),
+    gone,
+  )) {
+    for (const need of node.needs) {
+      if (need === node.alias) continue;
+      const list = dependents.get(need);
+      if (list === undefined) dependents.set(need, [node.alias]);
+      else list.push(node.alias);
+    }
+  }
+  return dependents;
+}
+
 function selectSingleDestroy(
   nodes: readonly SelectableNode[],
   partial: Extract<PartialRun, { operation: 'single-node-destroy' }>,

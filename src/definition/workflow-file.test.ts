@@ -444,6 +444,15 @@ describe('against a project', () => {
     ]);
   });
 
+  it('no node lives longer than the project allows', () => {
+    const file = parse(['environments:', '  a: {vcs: {type: shell}, ttl: 2h}', '  b: {vcs: {type: shell}, ttl: 1d}']);
+    const options = { templateNames, runnable, fileName: 'w.yml' };
+    expect(checkAgainstProject(file, options)).toEqual([]);
+    expect(formatProblems(checkAgainstProject(file, { ...options, maximumTtlHours: 2 }))).toEqual([
+      'w.yml:3:32  error  sub-environment "b" has a ttl of 1d, which is longer than the maximum of 2h; give a shorter one, or have the maximum raised (windlass project update --maximum-ttl)',
+    ]);
+  });
+
   it('a project without templates says how to make one', () => {
     const [first] = checkAgainstProject(definition, { templateNames: [], runnable, fileName: 'w.yml' });
     expect(first?.message).toBe(

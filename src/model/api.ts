@@ -119,6 +119,10 @@ export const environmentSchema = z
     }),
     settings: environmentSettingsSchema,
     expiresAt: timestamp.nullable(),
+    expiryHeld: z
+      .string()
+      .nullable()
+      .describe('Of a node: why it is still there although its end is due, and what to do'),
     currentDeploymentId: z.string().nullable().describe('The run in progress'),
     lastDeploymentId: z.string().nullable(),
     createdAt: timestamp,
@@ -346,6 +350,8 @@ export const graphNodeSchema = z.object({
   disabled: z.boolean(),
   drift: z.enum(driftStatuses),
   stateUnverified: stateUnverifiedSchema.nullable(),
+  expiresAt: timestamp.nullable().describe('When it is destroyed by itself; null when it has no end of its own'),
+  expiryHeld: z.string().nullable().describe('Why it is still there although its end is due, and what to do'),
   templateName: z.string().nullable(),
   type: nodeTypeSchema.nullable(),
 });

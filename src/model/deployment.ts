@@ -140,6 +140,8 @@ export const nodeSnapshotSchema = z.strictObject({
   /** The rule of a destroy; a deploy's does not hold for it. */
   retryOnDestroy: retryRuleSchema.nullable().default(null),
   timeoutSeconds: z.number().nullable(),
+  /** Its own time to live in the file, counted from the end of a deploy of it. */
+  ttlSeconds: z.number().nullable().default(null),
   redeploy: z.enum(redeployPolicies),
   inputs: z.array(
     z.strictObject({

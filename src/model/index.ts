@@ -3,6 +3,7 @@ export * from './actor.ts';
 export * from './api.ts';
 export * from './definition.ts';
 export * from './deployment.ts';
+export * from './environment-messages.ts';
 export * from './environment.ts';
 export * from './errors.ts';
 export * from './events.ts';

@@ -59,6 +59,8 @@ export async function graphOf(db: Db, environment: Environment): Promise<Graph> 
           disabled: false,
           drift: flags.drift,
           stateUnverified: flags.stateUnverified,
+          expiresAt: environment.expiresAt,
+          expiryHeld: environment.expiryHeld,
           templateName,
           type,
         },
@@ -85,6 +87,8 @@ export async function graphOf(db: Db, environment: Environment): Promise<Graph> 
         disabled: fact?.disabled ?? false,
         drift: node.flags.drift,
         stateUnverified: node.flags.stateUnverified,
+        expiresAt: node.expiresAt,
+        expiryHeld: node.expiryHeld,
         templateName: node.templateName ?? fact?.template_name ?? null,
         type: node.type,
       };
@@ -185,18 +189,20 @@ export function environmentOperations(context: Context) {
       requirePresent(place);
       const settings = mergeSettings(environment.settings, patch.settings);
       const { schedule, drift, ttl } = settings;
-      const life = [patch.settings?.schedule, patch.settings?.drift, patch.settings?.ttl].some(
+      const life = [patch.settings?.schedule, patch.settings?.drift].some(
         (given) => given !== undefined && given !== null,
       );
       if (place.alias !== null && (patch.name !== undefined || patch.template !== undefined || life)) {
-        requireRoot(place, 'its name, template, schedule, drift check and time to live come from the workflow file or');
+        requireRoot(place, 'its name, template, schedule and drift check come from the workflow file or');
       }
       if (patch.settings?.schedule && schedule) checkSchedule(schedule);
       if (patch.settings?.drift && drift) checkDrift(drift);
       const ttlChanged = JSON.stringify(ttl ?? null) !== JSON.stringify(environment.settings.ttl ?? null);
-      const expiresAtMs = ttlChanged
-        ? ((await expiryUnder(context, environment, ttl ?? { kind: 'unlimited' })) ?? null)
-        : undefined;
+      // A node without a setting of its own goes by the file again, from its next deploy on.
+      const expiresAtMs =
+        ttlChanged && (ttl !== undefined || place.alias === null)
+          ? ((await expiryUnder(context, environment, ttl ?? { kind: 'unlimited' })) ?? null)
+          : undefined;
       const template =
         patch.template === undefined ? undefined : await findTemplate(db.sql, patch.template, [environment.projectId]);
       if (template && template.type !== environment.type && mayHaveResources(environment.status)) {
@@ -210,7 +216,7 @@ export function environmentOperations(context: Context) {
       }
       return saveSettings(context, {
         actor,
-        environment,
+        ...place,
         settings: (saved) =>
           setByHand(
             mergeSettings(saved, patch.settings),

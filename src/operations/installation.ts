@@ -6,7 +6,9 @@ import {
   listLiveEnvironmentIds,
   listOpenRuns,
   listQueuedBefore,
+  hasNodeExpiry,
   moveExpiry,
+  moveNodeExpiries,
   readInstallation,
   recordEvent,
   writeInstallation,
@@ -62,13 +64,15 @@ export async function settleArrival(context: Context): Promise<void> {
   if (arrived === null || arrived.done) return;
   if (arrived.how === 'restore') {
     await dropRunsOfBackup(context, arrived);
-    await putOffEnds(context, arrived);
+    await postponeEnds(context, arrived);
   }
   const ids = await listLiveEnvironmentIds(db.sql);
   for (const id of ids) {
     const environment = await getEnvironment(db.sql, id);
     await syncSchedules(context, environment, environment.settings);
-    if (environment.expiresAt !== null) await temporal.expiryChanged(entityOf(environment));
+    const nodesExpire = await hasNodeExpiry(db.sql, id);
+    if (environment.expiresAt !== null || nodesExpire)
+      await temporal.expiryChanged({ ...entityOf(environment), nodesExpire });
   }
   await db.transaction(async (tx) => {
     await writeInstallation(tx, 'arrived', { ...arrived, done: true });
@@ -90,16 +94,20 @@ async function dropRunsOfBackup(context: Context, arrived: InstallationValue<'ar
     );
 }
 
-async function putOffEnds({ db }: Context, arrived: InstallationValue<'arrived'>): Promise<void> {
+async function postponeEnds({ db }: Context, arrived: InstallationValue<'arrived'>): Promise<void> {
   const until = new Date(Date.parse(arrived.at) + arrived.graceHours * 3_600_000);
-  for (const { id, due } of await listEndingBefore(db.sql, until)) {
+  for (const { id, rootId, alias, due } of await listEndingBefore(db.sql, until)) {
     await db.transaction(async (tx) => {
-      await moveExpiry(tx, id, until, { by: 'Windlass' });
+      if (alias === null) await moveExpiry(tx, id, until, { by: 'Windlass' });
+      else {
+        const move = { environmentId: rootId, alias, expiresAtMs: until.getTime() };
+        await moveNodeExpiries(tx, rootId, [move], { by: 'Windlass' });
+      }
       await recordEvent(tx, {
         type: 'environment.warning',
         environmentId: id,
         deploymentId: null,
-        alias: null,
+        alias,
         data: {
           message: `it came back from a backup, and its time to live ended at ${due.toISOString()}: it is destroyed at ${until.toISOString()} unless that is put off (windlass ttl extend)`,
         },

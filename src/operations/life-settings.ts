@@ -13,8 +13,10 @@ import { mayHaveResources, messageOf, WindlassError } from '../model/index.ts';
 import {
   getEnvironment,
   listDeploysSinceDestroy,
+  listNodeDeploysSinceDestroy,
   lockEnvironmentRow,
   moveExpiry,
+  moveNodeExpiries,
   scopeTtlSettings,
   setEnvironmentExpiry,
   updateEnvironment,
@@ -65,7 +67,9 @@ function refuse(problems: readonly Problem[], what: string): void {
  */
 export async function deployedAt(context: Context, environment: Environment): Promise<number | null> {
   if (!mayHaveResources(environment.status)) return null;
-  const runs = await listDeploysSinceDestroy(context.db.sql, environment.id);
+  const isNode = environment.parentId !== null && !environment.flags.detached;
+  const deploys = isNode ? listNodeDeploysSinceDestroy : listDeploysSinceDestroy;
+  const runs = await deploys(context.db.sql, environment.id);
   const since = runs.findLast((run) => run.succeeded && restartsTtl(run)) ?? runs[0];
   return since?.finished_at.getTime() ?? null;
 }
@@ -147,6 +151,8 @@ function same(a: unknown, b: unknown): boolean {
 export interface LifeChange {
   readonly actor: Actor;
   readonly environment: Environment;
+  /** Of a node: the environment of its graph, whose workflow follows its end. */
+  readonly root?: Environment;
   /** Of what is saved at that moment, so that changes at the same time do not undo each other. */
   readonly settings: (saved: EnvironmentSettings) => EnvironmentSettings;
   /** Epoch milliseconds or null for never; undefined leaves the moment of the end as it is. */
@@ -167,7 +173,8 @@ export interface LifeChange {
  */
 export async function saveSettings(context: Context, change: LifeChange): Promise<Environment> {
   const { db, temporal } = context;
-  const { actor, environment, action } = change;
+  const { actor, environment, action, root = environment } = change;
+  const isNode = root.id !== environment.id;
   const expiryBefore = environment.expiresAt === null ? null : Date.parse(environment.expiresAt);
   const moved = change.expiresAtMs !== undefined && change.expiresAtMs !== expiryBefore;
 
@@ -179,7 +186,14 @@ export async function saveSettings(context: Context, change: LifeChange): Promis
     if (moved) {
       const expiresAt =
         change.expiresAtMs === null || change.expiresAtMs === undefined ? null : new Date(change.expiresAtMs);
-      await moveExpiry(tx, environment.id, expiresAt, { by: actor.name });
+      if (isNode) {
+        const move = {
+          environmentId: environment.id,
+          alias: environment.alias ?? '',
+          expiresAtMs: expiresAt?.getTime() ?? null,
+        };
+        await moveNodeExpiries(tx, root.id, [move], { by: actor.name });
+      } else await moveExpiry(tx, environment.id, expiresAt, { by: actor.name });
     }
     await audit(tx, actor, {
       action,
@@ -194,7 +208,10 @@ export async function saveSettings(context: Context, change: LifeChange): Promis
   const scheduled = !same(before.schedule, settings.schedule) || !same(before.drift, settings.drift);
   try {
     if (scheduled) await syncSchedules(context, environment, settings);
-    if (moved) await temporal.expiryChanged(entityOf({ ...environment, expiresAt: isoOf(change.expiresAtMs ?? null) }));
+    if (moved) {
+      const expiresAt = isNode ? root.expiresAt : isoOf(change.expiresAtMs ?? null);
+      await temporal.expiryChanged({ ...entityOf({ ...root, expiresAt }), nodesExpire: isNode });
+    }
   } catch (thrown) {
     await db.transaction(async (tx) => {
       await updateEnvironment(tx, environment.id, { ...present(environment, change.patch), settings: before });

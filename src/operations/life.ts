@@ -1,11 +1,11 @@
-import { expiryAfterDeploy, nextRuns } from '../definition/index.ts';
-import type { Environment, EnvironmentDrift, EnvironmentLock, EnvironmentSchedule, Page, Ttl } from '../model/index.ts';
+import { nextRuns } from '../definition/index.ts';
+import type { Environment, EnvironmentDrift, EnvironmentLock, EnvironmentSchedule, Page } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
-import { getEnvironment, listDriftResults, recordEvent, scopeTtlSettings, setEnvironmentLock } from '../store/index.ts';
+import { getEnvironment, listDriftResults, recordEvent, setEnvironmentLock } from '../store/index.ts';
 import type { DriftResult, PageRequest } from '../store/index.ts';
 import { audit, authorize, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
-import { checkDrift, checkSchedule, deployedAt, expiryUnder, saveSettings } from './life-settings.ts';
+import { checkDrift, checkSchedule, saveSettings } from './life-settings.ts';
 import { setByHand } from './life-settings-file.ts';
 import { findPlace, requirePresent, requireRoot } from './places.ts';
 
@@ -40,7 +40,7 @@ function runsOf(
   return nextRuns(cron, settings.timezone, context.clock(), shownRuns).map((ms) => new Date(ms).toISOString());
 }
 
-/** How an environment lives by itself: its lock, its end, its schedules. */
+/** How an environment lives by itself: its lock and its schedules. */
 export function lifeOperations(context: Context) {
   const { db, temporal } = context;
 
@@ -142,50 +142,6 @@ export function lifeOperations(context: Context) {
         if (!(thrown instanceof WindlassError) || thrown.code !== 'unavailable') throw thrown;
       }
       return unlocked;
-    },
-
-    /** Sets when the environment destroys itself, while it runs too. */
-    async setTtl({ actor, ref, ttl }: OnEnvironment & { ttl: Ttl }): Promise<Environment> {
-      const environment = await forChange({ actor, ref }, 'a time to live');
-      const expiresAtMs = await expiryUnder(context, environment, ttl);
-      return saveSettings(context, {
-        actor,
-        environment,
-        settings: (saved) => ({ ...saved, ttl }),
-        expiresAtMs: expiresAtMs ?? null,
-        action: 'environment.ttl',
-      });
-    },
-
-    /** Puts the present end off; the saved time to live, which counts anew with each deploy, stays. */
-    async extendTtl({ actor, ref, hours }: OnEnvironment & { hours: number }): Promise<Environment> {
-      const environment = await forChange({ actor, ref }, 'a time to live');
-      if (environment.expiresAt === null) {
-        throw new WindlassError('conflict', `"${environment.name}" has no end that could be put off`, {
-          hint: `set one: windlass ttl set ${environment.name} 8h`,
-        });
-      }
-      const from = Math.max(Date.parse(environment.expiresAt), context.clock());
-      const expiresAtMs = from + hours * 3_600_000;
-      const limits = await scopeTtlSettings(context.db.sql, environment.projectId);
-      const deployed = await deployedAt(context, environment);
-      const latest = deployed === null ? null : expiryAfterDeploy({ kind: 'unlimited' }, deployed, limits);
-      if (latest !== null && expiresAtMs > latest) {
-        throw new WindlassError(
-          'conflict',
-          `"${environment.name}" may live until ${new Date(latest).toISOString()} at most: ${limits.maximumTtlHours ?? 0} hours after its deploy`,
-          {
-            hint: 'deploy it again, or have the maximum of the project raised',
-          },
-        );
-      }
-      return saveSettings(context, {
-        actor,
-        environment,
-        settings: (saved) => saved,
-        expiresAtMs,
-        action: 'environment.ttl.extend',
-      });
     },
 
     async getSchedule(ask: OnEnvironment): Promise<ScheduleAnswer> {

@@ -12,6 +12,7 @@ import { accessOperations } from './keys.ts';
 import { firingOperations } from './firings.ts';
 import { fileSettingsOperations } from './life-settings-file.ts';
 import { lifeOperations } from './life.ts';
+import { ttlOperations } from './ttl.ts';
 import { nodeVariableOperations } from './node-variables.ts';
 import { poolOperations } from './pools.ts';
 import { previewOperations } from './previews.ts';
@@ -37,6 +38,7 @@ export function createOperations(deps: OperationsDeps) {
     ...archiveOperations(context),
     ...statusOperations(context),
     ...lifeOperations(context),
+    ...ttlOperations(context),
     ...scheduleOperations(context),
     ...fileSettingsOperations(context),
     ...firingOperations(context),

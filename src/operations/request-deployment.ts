@@ -235,6 +235,11 @@ export function requestOperations(context: Context) {
       return prepare(context, ask);
     },
 
+    /** A recorded run as the workflow of its environment is told of it. Throws `notFound`. */
+    async findQueuedRun(deploymentId: string): Promise<QueuedRun> {
+      return (await found(db.sql, deploymentId)).queued;
+    },
+
     /**
      * Records a run and hands it to its environment's queue. A Temporal that is away loses nothing: the run stays queued
      * and is sent again by the reconciliation, so this answers with a warning instead of failing.

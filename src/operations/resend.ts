@@ -1,3 +1,4 @@
+import { destroyRetryMs } from '../definition/index.ts';
 import { isTerminalDeployment, WindlassError } from '../model/index.ts';
 import {
   getApproval,
@@ -9,7 +10,7 @@ import {
   listUnheardDecisions,
   settleControlRequest,
 } from '../store/index.ts';
-import type { RecordedControl } from '../store/index.ts';
+import type { DueEnvironment, RecordedControl } from '../store/index.ts';
 import { deliverDecision } from './approvals.ts';
 import type { Context } from './context.ts';
 import { isHeld, settleArrival } from './installation.ts';
@@ -66,12 +67,16 @@ async function resendDecision(
   return true;
 }
 
-/** An environment whose end is due and whose workflow is gone, or knows of another end, gets it back, and with it its end. */
-async function reviveExpiry(context: Context, environmentId: string): Promise<boolean> {
-  const view = await context.temporal.view(environmentId);
-  const root = await getEnvironment(context.db.sql, environmentId);
-  if (root.expiresAt === null || view?.expiresAtMs === Date.parse(root.expiresAt)) return false;
-  await context.temporal.expiryChanged(entityOf(root));
+/** An environment whose end, or that of a node, is due and whose workflow is gone, or knows of another end, gets it back, and with it its end. */
+async function reviveExpiry(context: Context, { id, nodes }: DueEnvironment): Promise<boolean> {
+  const view = await context.temporal.view(id);
+  const root = await getEnvironment(context.db.sql, id);
+  const own = root.expiresAt !== null && view?.expiresAtMs !== Date.parse(root.expiresAt);
+  // Once it has heard of a node that is due, it looks again within the hour.
+  const looksAtMs = view?.nodesDueMs ?? null;
+  const unheard = nodes && (looksAtMs === null || looksAtMs > context.clock() + 2 * destroyRetryMs);
+  if (!own && !unheard) return false;
+  await context.temporal.expiryChanged({ ...entityOf(root), nodesExpire: nodes });
   return true;
 }
 
@@ -115,7 +120,7 @@ export function resendOperations(context: Context) {
         ...queued.map((id) => () => resendQueued(context, id)),
         ...controls.map((recorded) => () => resendControl(context, recorded)),
         ...decisions.map((decision) => () => resendDecision(context, decision)),
-        ...due.map((id) => () => reviveExpiry(context, id)),
+        ...due.map((one) => () => reviveExpiry(context, one)),
       ];
       let sent = 0;
       for (const one of work) {

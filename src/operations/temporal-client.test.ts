@@ -114,6 +114,9 @@ describe('a run for an environment', () => {
     expect(await gateway.view(shop.id)).toMatchObject({ expiresAtMs: 4_102_444_800_000 });
     await gateway.expiryChanged(shop);
     expect(heardOf(await gateway.view(shop.id))).toEqual(['expiry', 'expiry']);
+    const other = target();
+    await gateway.expiryChanged({ ...other, nodesExpire: true });
+    expect(heardOf(await gateway.view(other.id))).toEqual(['expiry']);
   });
 });
 

@@ -236,7 +236,7 @@ export function createTemporalGateway(client: Client, options: TemporalGatewayOp
     },
 
     async expiryChanged(target: EntityTarget): Promise<void> {
-      if (target.expiresAtMs === null) {
+      if (target.expiresAtMs === null && target.nodesExpire !== true) {
         await tellEntity<void>(target.id, environmentMessages.setExpiry, {});
         return;
       }

@@ -17,6 +17,8 @@ export interface EntityTarget {
   readonly lock: EnvironmentLock | null;
   /** Epoch milliseconds. */
   readonly expiresAtMs: number | null;
+  /** Nodes have ends of their own that the workflow has to look at; for `expiryChanged`. */
+  readonly nodesExpire?: boolean;
 }
 
 export interface ScheduleInput {
@@ -48,7 +50,7 @@ export interface TemporalGateway {
   submit(target: EntityTarget, run: QueuedRun): Promise<SubmitAnswer>;
   /** Drops a run that has not started, by a recorded request; false when it had started or was never there. */
   cancelQueued(environmentId: string, message: CancelQueued): Promise<boolean>;
-  /** Says that the recorded end has changed. Starts the workflow when there is an end that it has to attend to. */
+  /** Says that the recorded end, or that of a node, has changed. Starts the workflow when there is an end that it has to attend to. */
   expiryChanged(target: EntityTarget): Promise<void>;
   /** Says that the recorded lock has changed. */
   lockChanged(environmentId: string): Promise<void>;

@@ -7,7 +7,13 @@ import {
 } from '../definition/index.ts';
 import type { Graph, Problem, Project } from '../model/index.ts';
 import { runnableTypes } from '../tools/index.ts';
-import { findProject, listTemplateNames, loadLayersOfAll, loadVariableLayers } from '../store/index.ts';
+import {
+  findProject,
+  listTemplateNames,
+  loadLayersOfAll,
+  loadVariableLayers,
+  scopeTtlSettings,
+} from '../store/index.ts';
 import { authorize, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
 
@@ -48,7 +54,9 @@ export function validateOperations({ db, secrets, resolver }: Context) {
     const parsed = parseWorkflowFile(text, { ...options, ...textsOf(resolveVariables(layers).effective) });
     if (parsed.definition === null) return [...parsed.problems];
     const templateNames = await listTemplateNames(db.sql, scope.id);
-    const problems = checkAgainstProject(parsed.definition, { templateNames, fileName, runnable: runnableTypes() });
+    const { maximumTtlHours } = await scopeTtlSettings(db.sql, scope.id);
+    const limits = { templateNames, fileName, runnable: runnableTypes(), maximumTtlHours };
+    const problems = checkAgainstProject(parsed.definition, limits);
     if (problems.length > 0) return problems;
     const named = new Set(parsed.definition.nodes.flatMap(({ templateName }) => templateName ?? []));
     const templates = templateNames.filter(({ name, type }) => type === 'workflow' && named.has(name));
@@ -88,6 +96,8 @@ export function validateOperations({ db, secrets, resolver }: Context) {
             disabled: node.disabled,
             drift: 'neverRun',
             stateUnverified: null,
+            expiresAt: null,
+            expiryHeld: null,
             templateName: node.templateName ?? null,
             type: node.inline?.type ?? null,
           })),

@@ -10,6 +10,7 @@ import { worstDrift } from './drift-results.ts';
 import { tallyWhere } from './graph-environments.ts';
 import { oneOf } from './lists.ts';
 import { isNodeOf } from './nested.ts';
+import { expiryNoticeSchema } from './node-expiry.ts';
 import type { EnvironmentRow } from './schema.ts';
 
 /** An environment with all that its DTO shows beside it. */
@@ -64,6 +65,13 @@ export async function selectEnvironments(
 const { shape } = environmentSchema;
 const flags = shape.flags.shape;
 
+/** What was told of an end that somebody has moved since does not count. */
+function heldExpiry({ id, expires_at, expiry_notice }: FullEnvironmentRow): string | null {
+  if (expires_at === null || expiry_notice === null) return null;
+  const notice = fromJson(expiryNoticeSchema, expiry_notice, `environment ${id}`);
+  return notice.expiresAtMs === expires_at.getTime() ? notice.held : null;
+}
+
 export function toEnvironment(row: FullEnvironmentRow): Environment {
   const place = `environment ${row.id}`;
   const inline = row.inline_template === null ? null : fromJson(inlineTemplateSchema, row.inline_template, place);
@@ -91,6 +99,7 @@ export function toEnvironment(row: FullEnvironmentRow): Environment {
     },
     settings: fromJson(shape.settings, row.settings, place),
     expiresAt: isoOrNull(row.expires_at),
+    expiryHeld: heldExpiry(row),
     currentDeploymentId: row.current_deployment,
     lastDeploymentId: row.last_deployment,
     createdAt: iso(row.created_at),

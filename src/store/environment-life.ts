@@ -111,13 +111,20 @@ export async function postponeExpiry(
   return row.expires_at?.getTime() ?? null;
 }
 
-/** Environments that stand alone and end before a moment. */
-export async function listEndingBefore(db: Db, moment: Date): Promise<{ readonly id: string; readonly due: Date }[]> {
-  const { rows } = await sql<{ id: string; due: Date }>`
-    SELECT id, expires_at AS due FROM environments WHERE expires_at < ${moment} AND NOT archived AND parent_id IS NULL`.execute(
-    db,
-  );
+/** Environments, and nodes of graphs, that end before a moment. */
+export async function listEndingBefore(db: Db, moment: Date): Promise<EndingEnvironment[]> {
+  const { rows } = await sql<EndingEnvironment>`
+    SELECT id, COALESCE(parent_id, id) AS "rootId", CASE WHEN parent_id IS NOT NULL THEN alias END AS alias, expires_at AS due FROM environments
+    WHERE expires_at < ${moment} AND NOT archived`.execute(db);
   return rows;
+}
+
+export interface EndingEnvironment {
+  readonly id: string;
+  /** Of a node: the environment of its graph; else the same. */
+  readonly rootId: string;
+  readonly alias: string | null;
+  readonly due: Date;
 }
 
 /** Ids of environments that stand alone and are not archived. */

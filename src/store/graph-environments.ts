@@ -103,11 +103,11 @@ export async function renameNode(db: Db, parentId: string, from: string, to: str
   );
 }
 
-/** Lets nodes live on by themselves, under a name that says where they came from. */
+/** Lets nodes live on by themselves, under a name that says where they came from, and without an end: what is let go stays. */
 export async function detachNodes(db: Db, parentName: string, ids: readonly string[]): Promise<void> {
   if (ids.length === 0) return;
   await sql`
-    UPDATE environments SET detached = true, parent_id = NULL, name = ${parentName} || '/' || alias || CASE WHEN EXISTS (
+    UPDATE environments SET detached = true, parent_id = NULL, expires_at = NULL, name = ${parentName} || '/' || alias || CASE WHEN EXISTS (
         SELECT 1 FROM environments other WHERE other.project_id = environments.project_id AND other.parent_id IS NULL AND NOT other.archived
           AND other.name = ${parentName} || '/' || environments.alias) THEN ' ' || right(environments.id, 6) ELSE '' END,
       template_id = template_id, updated_at = now()

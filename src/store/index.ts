@@ -39,6 +39,7 @@ export * from './run-compensation.ts';
 export * from './run-history.ts';
 export * from './graph-environments.ts';
 export * from './environment-life.ts';
+export * from './node-expiry.ts';
 export * from './reconciliation.ts';
 export * from './state-grants.ts';
 export * from './state-locks.ts';

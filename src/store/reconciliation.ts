@@ -91,12 +91,18 @@ export async function listUnheardDecisions(
 }
 
 /** Environments whose end is due within two minutes, or has been. */
-export async function listDueEnvironments(db: Db, limit: number): Promise<string[]> {
-  const { rows } = await sql<{ id: string }>`
-    SELECT id FROM environments WHERE expires_at < now() + interval '2 minutes' AND NOT archived AND parent_id IS NULL
-      AND status IN ('active', 'partlyDeployed', 'failed')
-    ORDER BY expires_at LIMIT ${limit}`.execute(db);
-  return ids(rows);
+export async function listDueEnvironments(db: Db, limit: number): Promise<DueEnvironment[]> {
+  const { rows } = await sql<DueEnvironment>`
+    SELECT COALESCE(parent_id, id) AS id, bool_or(parent_id IS NOT NULL) AS nodes FROM environments
+    WHERE expires_at < now() + interval '2 minutes' AND NOT archived AND status IN ('active', 'partlyDeployed', 'failed')
+    GROUP BY 1 ORDER BY min(expires_at) LIMIT ${limit}`.execute(db);
+  return rows;
+}
+
+export interface DueEnvironment {
+  readonly id: string;
+  /** Nodes of it are due. */
+  readonly nodes: boolean;
 }
 
 /** A run that may be told of as stranded, and whether it was. */

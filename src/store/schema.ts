@@ -55,6 +55,7 @@ export interface EnvironmentsTable {
   drift_status: Generated<string>;
   drift_checked_at: NullableTimestamp;
   expires_at: NullableTimestamp;
+  expiry_notice: NullableJson;
   state_unverified: NullableJson;
   deployed_by: string | null;
   deployed_snapshot: NullableJson;

@@ -1,6 +1,7 @@
 import { proxyActivities } from '@temporalio/workflow';
 import type { ActivityInterfaceFor } from '@temporalio/workflow';
-import type { DeploymentActivities, EnvironmentActivities, OrchestrationActivities } from '../model/orchestration.ts';
+import type { EnvironmentActivities } from '../model/environment-messages.ts';
+import type { DeploymentActivities, OrchestrationActivities } from '../model/orchestration.ts';
 import { taskQueues } from '../model/orchestration.ts';
 
 /**

@@ -1,7 +1,7 @@
 /** What is recorded: each way in which workflows are told something, played once on a real server. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Approval, Deployment, Page } from '../../src/model/index.ts';
+import type { Approval, Deployment, Event, Page } from '../../src/model/index.ts';
 import type { TestServer } from './windlass.ts';
 
 export interface Scenario {
@@ -191,12 +191,30 @@ export const scenarios: readonly Scenario[] = [
       await endIn(server, environment, 4);
       await server.request('POST', `/environments/${environment}/lock`, { reason: 'holidays' });
       await server.until(async () => {
-        const events = await server.text(`/environments/${environment}/events`);
-        return events.includes('its time to live is over');
+        const path = `/environments/${environment}/events?limit=200`;
+        const { items } = await server.request<Page<Event>>('GET', path, undefined, { accept: 'application/json' });
+        return items.some(
+          ({ type, data }) => type === 'environment.warning' && /time to live is over/.test(String(data['message'])),
+        );
       });
       await server.request('DELETE', `/environments/${environment}/lock`);
       const end = await server.ended((await runOfEnd(server, environment)).id);
       return [id, end.id];
+    },
+  },
+  {
+    name: 'time-to-live-of-nodes',
+    file: `environments:\n${node('a', 'true', '    ttl: 4s\n')}${node('b', 'true', `    ttl: 4s\n${needs('a')}`)}${node('c', 'true')}`,
+    play: async (server, environment) => {
+      const { id } = await server.run(environment);
+      // One after the other: what needs it first.
+      const ends = await server.until(async () => {
+        const { items } = await server.request<Page<Deployment>>('GET', `/environments/${environment}/deployments`);
+        const found = items.filter(({ trigger }) => trigger === 'ttl');
+        return found.length === 2 && found;
+      });
+      for (const end of ends) await server.ended(end.id);
+      return [id, ...ends.map((end) => end.id)];
     },
   },
   {

@@ -7,6 +7,7 @@ import type { Invocation, Registry } from '../cli.ts';
 import { CliError } from '../exit.ts';
 import { drawDot, drawMermaid, drawText, graphFormats } from '../graph-text.ts';
 import type { DrawnNode } from '../graph-text.ts';
+import { formatRelative } from '../text/format.ts';
 import { oneLine } from '../text/width.ts';
 import { inspectPath, isPath } from './directory.ts';
 import { readLocalGraph } from './nested-files.ts';
@@ -69,6 +70,7 @@ function readFileGraph(target: string): DrawnNode[] {
     disabled,
     status: null,
     drifted: false,
+    expires: null,
   }));
 }
 
@@ -93,6 +95,7 @@ async function fetchGraph(call: Invocation<unknown>, reference: string): Promise
       ...node,
       drifted: node.drift === 'drifted',
       isWorkflow: node.type === 'workflow',
+      expires: node.expiresAt === null ? null : formatRelative(node.expiresAt, call.io.now()),
     })),
   };
 }

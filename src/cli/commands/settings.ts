@@ -133,7 +133,7 @@ export function settingsFields(environment: Environment, inherited: Inherited, n
         ? 'asked before every apply, unless the file says otherwise'
         : 'not asked, unless the file says otherwise';
   const life: Fields = isNode
-    ? []
+    ? [['time to live', settings.ttl ? describeTtl(settings.ttl) : 'as the file says, else that of the environment']]
     : [
         ['time to live', timeToLive(settings.ttl, inherited)],
         [

@@ -8,7 +8,7 @@ import { getEnvironment, printDone, printItem } from './shared.ts';
 import { readHours, readTtl } from './times.ts';
 
 export function addTtl({ add, group }: Registry): void {
-  const ttl = group('ttl', 'Time to live: environments that destroy themselves');
+  const ttl = group('ttl', 'Time to live: environments and nodes that destroy themselves');
   add(
     {
       usage: 'show <environment>',
@@ -26,11 +26,12 @@ export function addTtl({ add, group }: Registry): void {
     {
       usage: 'set <environment> <when>',
       aliases: ['create', 'update'],
-      summary: 'Set when an environment destroys itself',
+      summary: 'Set when an environment, or one node of it, destroys itself',
       examples: [
         ['windlass ttl set shop 8h', 'eight hours after a deploy; 3d for days'],
         ['windlass ttl set shop 2026-12-24T18:00:00Z', 'at this moment'],
         ['windlass ttl set shop unlimited', 'never'],
+        ['windlass ttl set shop/db 4h', 'one node; the rest of the environment stays'],
       ],
       options: noOptions,
       run: setTtl,
@@ -41,7 +42,10 @@ export function addTtl({ add, group }: Registry): void {
     {
       usage: 'extend <environment> <hours>',
       summary: 'Put the end off by some hours',
-      examples: [['windlass ttl extend shop 4h', 'four hours more; 2d for days']],
+      examples: [
+        ['windlass ttl extend shop 4h', 'four hours more; 2d for days'],
+        ['windlass ttl extend shop/db 4h', 'of one node'],
+      ],
       options: noOptions,
       async run(call) {
         const hours = readHours(call.argument(1));
@@ -64,17 +68,25 @@ async function setTtl(call: Invocation<unknown>): Promise<void> {
 }
 
 function printExpiry(call: Invocation<unknown>, environment: Environment): void {
-  const { expiresAt, settings } = environment;
-  printDone(call, describeExpiry(environment, call.io.now()), {
+  const { expiresAt, expiryHeld, settings } = environment;
+  printDone(call, describeExpiry(environment, call.argument(0), call.io.now()), {
     ttl: settings.ttl ?? { kind: 'unlimited' },
     expiresAt,
+    ...(expiryHeld === null ? {} : { expiryHeld }),
   });
 }
 
-function describeExpiry({ name, expiresAt, flags }: Environment, nowMs: number): string {
+/** `reference` is what the environment was called by, which says of a node whose it is. */
+function describeExpiry(
+  { name: own, alias, expiresAt, expiryHeld, flags }: Environment,
+  reference: string,
+  nowMs: number,
+): string {
+  const name = alias === null ? own : reference;
   if (expiresAt === null) return `${name} has no end set.`;
   const when = `${formatRelative(expiresAt, nowMs)}, at ${expiresAt}`;
   if (Date.parse(expiresAt) > nowMs) return `${name} destroys itself ${when}.`;
+  if (expiryHeld !== null) return `The life of ${name} ended ${when}, but it is still there: ${expiryHeld}`;
   const next = flags.lock
     ? `is due as soon as the lock is taken off:  windlass unlock ${shellQuote(name)}`
     : `is due:  windlass deployment list ${shellQuote(name)}`;

@@ -98,6 +98,7 @@ export function makeEnvironment(changes: Partial<Environment> = {}): Environment
       coalesceDeploys: false,
     },
     expiresAt: null,
+    expiryHeld: null,
     currentDeploymentId: 'dep_1',
     lastDeploymentId: 'dep_1',
     createdAt: at(-100),

@@ -14,6 +14,7 @@ import * as runnerPools from './0070-runner-pools.ts';
 import * as traceparent from './0071-traceparent.ts';
 import * as nodeWaits from './0072-node-waits.ts';
 import * as nestedWorkflows from './0080-nested-workflows.ts';
+import * as nodeExpiry from './0081-node-expiry.ts';
 
 export interface Migration {
   readonly name: string;
@@ -38,4 +39,5 @@ export const migrations: readonly Migration[] = [
   traceparent,
   nodeWaits,
   nestedWorkflows,
+  nodeExpiry,
 ];

@@ -7,7 +7,8 @@ import type {
   LifeMessage,
   QueuedRun,
   SubmitAnswer,
-} from '../../model/orchestration.ts';
+} from '../../model/environment-messages.ts';
+import type { DeploymentOutcome } from '../../model/orchestration.ts';
 import { isReadOnly } from '../../model/status.ts';
 import { actsByRecord } from '../by-record.ts';
 import { records } from '../proxies.ts';
@@ -15,18 +16,23 @@ import { showStatus } from '../search-attributes.ts';
 import type { environment } from './environment.ts';
 import { executeRun, preemptRun } from './execution.ts';
 import { ExpiryFollower } from './expiry-follower.ts';
-import type { Drop } from './expiry-follower.ts';
+import type { Drop, Runs } from './expiry-follower.ts';
+import { NodeExpiryFollower } from './node-expiry-follower.ts';
 import { RunQueue } from './run-queue.ts';
 
 const handOverEvents = 2000;
 /** A timer of Temporal may not be longer than this when it is computed from a date far away. */
 const longestWaitMs = 30 * 24 * 3600 * 1000;
 
+/** What has become of a run that was taken out of the queue. */
+type Dropped = { readonly done: boolean } & Pick<DeploymentOutcome, 'expiresAtMs' | 'nodeExpiry'>;
+
 /** The state of an environment's workflow, and all that its messages and its children change in it. */
 export class EnvironmentEntity {
   private readonly input: EnvironmentWorkflowInput;
   private readonly queue: RunQueue;
   private readonly expiry: ExpiryFollower;
+  private readonly nodeExpiry: NodeExpiryFollower;
   private lock: EnvironmentLock | null;
   /** Something has changed since it was last looked at what is to be done. */
   private awake = false;
@@ -36,11 +42,13 @@ export class EnvironmentEntity {
     this.input = input;
     this.queue = new RunQueue(input.state);
     this.lock = input.state?.lock ?? null;
-    this.expiry = new ExpiryFollower(input.environmentId, input.state, {
+    const runs: Runs = {
       submit: (run) => this.submit(run),
       drop: (deploymentId, why) => this.dropQueued(deploymentId, why),
       wake: () => this.wake(),
-    });
+    };
+    this.expiry = new ExpiryFollower(input.environmentId, input.state, runs);
+    this.nodeExpiry = new NodeExpiryFollower(input.environmentId, input.state?.nodesDueMs ?? null, runs);
   }
 
   private wake(): void {
@@ -55,10 +63,10 @@ export class EnvironmentEntity {
       if (this.archived && this.queue.isIdle && (await this.mayEnd())) return;
       showStatus(this.status());
       if (this.queue.isIdle && workflowInfo().historyLength > handOverEvents) await this.continueAsNew();
-      const waitMs = await this.expiry.attend();
+      const waits = [await this.expiry.attend(), await this.nodeExpiry.attend()].filter((waitMs) => waitMs !== null);
       if (this.awake) continue;
-      if (waitMs === null) await condition(() => this.awake);
-      else await condition(() => this.awake, Math.min(waitMs, longestWaitMs));
+      if (waits.length === 0) await condition(() => this.awake);
+      else await condition(() => this.awake, Math.min(...waits, longestWaitMs));
     }
   }
 
@@ -96,11 +104,12 @@ export class EnvironmentEntity {
     const dropped = await this.drop(taken.run, why, taken.position);
     if (!dropped.done && destroy !== null) this.expiry.restore(destroy);
     if (destroy !== null && dropped.expiresAtMs !== undefined) await this.expiry.move(dropped.expiresAtMs);
+    if (dropped.nodeExpiry === true) this.nodeExpiry.changed();
     return dropped.done;
   }
 
   /** Records that a run which was taken out of the queue is dropped. One that the records know no reason for goes back. */
-  private async drop(run: QueuedRun, why: Drop, position = 0): Promise<{ done: boolean; expiresAtMs?: number | null }> {
+  private async drop(run: QueuedRun, why: Drop, position = 0): Promise<Dropped> {
     const { cancelled, ...rest } = await records.recordCancelled({ deploymentId: run.deploymentId, ...why });
     if (cancelled !== false) return { done: true, ...rest };
     this.queue.putBack(run, position);
@@ -117,9 +126,10 @@ export class EnvironmentEntity {
     }
     const { environmentId } = this.input;
     const said = Object.keys(message).length === 0 ? {} : { said: message };
-    const { expiresAtMs, lock, archived } = await records.readLife({ environmentId, ...said });
+    const { expiresAtMs, lock, archived, nodeExpiry } = await records.readLife({ environmentId, ...said });
     if (archived === true) this.archived = true;
     this.setLock(lock);
+    if (nodeExpiry === true) this.nodeExpiry.changed();
     if (expiresAtMs !== this.expiry.expiresAtMs) await this.expiry.move(expiresAtMs);
   }
 
@@ -129,7 +139,8 @@ export class EnvironmentEntity {
   }
 
   view(): EnvironmentView {
-    return { ...this.queue.view(), lock: this.lock, expiresAtMs: this.expiry.expiresAtMs };
+    const { expiresAtMs } = this.expiry;
+    return { ...this.queue.view(), lock: this.lock, expiresAtMs, nodesDueMs: this.nodeExpiry.dueMs };
   }
 
   private dispatch(): void {
@@ -143,6 +154,8 @@ export class EnvironmentEntity {
       const ending = await executeRun(this.input, run);
       if (ending.unknown === true) this.queue.forget(run);
       if (ending.expiresAtMs !== undefined) await this.expiry.move(ending.expiresAtMs);
+      // Before the next run begins: it may be the destroy of a node that lives on.
+      if (ending.nodeExpiry === true) await this.nodeExpiry.attendNow();
     } finally {
       this.expiry.runEnded(run.deploymentId);
       this.queue.ended(run);
@@ -167,7 +180,7 @@ export class EnvironmentEntity {
     if (!this.queue.isIdle || this.awake) return;
     await continueAsNew<typeof environment>({
       ...this.input,
-      state: { ...this.queue.state(), lock: this.lock, ...this.expiry.state() },
+      state: { ...this.queue.state(), lock: this.lock, ...this.expiry.state(), nodesDueMs: this.nodeExpiry.dueMs },
     });
   }
 

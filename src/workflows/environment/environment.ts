@@ -6,8 +6,8 @@ import type {
   LifeMessage,
   QueuedRun,
   SubmitAnswer,
-} from '../../model/orchestration.ts';
-import { environmentMessages } from '../../model/orchestration.ts';
+} from '../../model/environment-messages.ts';
+import { environmentMessages } from '../../model/environment-messages.ts';
 import { everythingTakenIn } from '../taken-in.ts';
 import { EnvironmentEntity } from './entity.ts';
 

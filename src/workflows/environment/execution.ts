@@ -8,7 +8,8 @@ import {
   startChild,
   WorkflowIdReusePolicy,
 } from '@temporalio/workflow';
-import type { DeploymentOutcome, EnvironmentWorkflowInput, QueuedRun } from '../../model/orchestration.ts';
+import type { EnvironmentWorkflowInput, QueuedRun } from '../../model/environment-messages.ts';
+import type { DeploymentOutcome } from '../../model/orchestration.ts';
 import { deploymentMessages, taskQueues, workflowIds } from '../../model/orchestration.ts';
 import type { deployment } from '../graph/deployment.ts';
 import { records } from '../proxies.ts';
@@ -16,7 +17,7 @@ import { attributesOfChild } from '../search-attributes.ts';
 import { isRefused } from '../stopping.ts';
 
 /** `unknown`: the records know no such run, and it may be sent again. */
-type Ending = Pick<DeploymentOutcome, 'expiresAtMs'> & { readonly unknown?: true };
+type Ending = Pick<DeploymentOutcome, 'expiresAtMs' | 'nodeExpiry'> & { readonly unknown?: true };
 
 /** Begins a run as a child and follows it to its end, also one that its workflow does not bring about. */
 export async function executeRun(

@@ -13,7 +13,7 @@ import {
   savedExpiry,
 } from '../../definition/expiry.ts';
 import type { Expiry, ExpiryDestroy, SavedExpiry } from '../../definition/expiry.ts';
-import type { DropCause, QueuedRun } from '../../model/orchestration.ts';
+import type { DropCause, QueuedRun } from '../../model/environment-messages.ts';
 import { records } from '../proxies.ts';
 
 /** Why a run is taken out of the queue: for people, and for the records. */
@@ -24,8 +24,8 @@ export interface Drop {
 
 export const endPostponed: Drop = { message: 'its time to live was put off', cause: { kind: 'putOff' } };
 
-/** What the queue does for the end of the environment. */
-interface Runs {
+/** What the queue does for the ends of an environment and its nodes. */
+export interface Runs {
   submit(run: QueuedRun): Promise<unknown>;
   drop(deploymentId: string, why: Drop): Promise<unknown>;
   /** Something has changed: what is to be done is looked at again. */

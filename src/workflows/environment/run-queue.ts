@@ -1,4 +1,4 @@
-import type { EnvironmentState, EnvironmentView, QueuedRun } from '../../model/orchestration.ts';
+import type { EnvironmentState, EnvironmentView, QueuedRun } from '../../model/environment-messages.ts';
 import { isReadOnly } from '../../model/status.ts';
 
 /** Runs already accepted that are remembered, so that a repeated request is recognized across continue-as-new. */
