@@ -11,7 +11,7 @@ import { shell } from './shell/definition.ts';
 import { terragrunt } from './terragrunt/definition.ts';
 import type { Tool } from './tool.ts';
 
-export { flowSteps } from './definition.ts';
+export { flowSteps, plainTool } from './definition.ts';
 export type { FileKey, FlowStep, ToolDefinition } from './definition.ts';
 
 const listed: readonly ToolDefinition[] = [
@@ -25,31 +25,34 @@ const listed: readonly ToolDefinition[] = [
   shell,
 ];
 
+const addedDefinitions: ToolDefinition[] = [];
 const added: Tool[] = [];
 let isRead = false;
 
 /**
- * Adds a tool that is not part of Windlass. A program of one's own calls it first and loads the rest of Windlass afterwards,
- * with `import()`: the schemas of files, templates and the API are made from the catalogue. Throws when that has happened, or
- * when the tool takes the place of another one.
+ * Adds a tool that is not part of Windlass. A program of one's own does so first, and loads the rest of Windlass afterwards with
+ * `import()`: the schemas of files, templates and the API are made from the catalogue. `load` brings the rest of the tool, which
+ * stands on those schemas. Throws when they have been made already, or when the tool takes the place of another one.
  */
-export function addTool(tool: Tool): void {
-  const { name, types } = tool.definition;
+export async function addTool(definition: ToolDefinition, load: () => Promise<Tool>): Promise<void> {
+  const { name, types } = definition;
   if (isRead) throw new Error(`the tool ${name} is added too late: add it before anything else of Windlass is loaded`);
-  const taken = [...listed, ...added.map(({ definition }) => definition)].flatMap((each) => [each.name, ...each.types]);
+  const taken = [...listed, ...addedDefinitions].flatMap((each) => [each.name, ...each.types]);
   const double = [name, ...types].find((word) => taken.includes(word));
   if (double !== undefined) throw new Error(`there is a tool or type named ${double} already`);
-  added.push(tool);
+  addedDefinitions.push(definition);
+  added.push(await load());
 }
 
+/** Tools that are not part of Windlass, with their runners. */
 export function addedTools(): readonly Tool[] {
-  isRead = true;
   return added;
 }
 
 /** In the order in which people see them. */
 export function toolDefinitions(): readonly ToolDefinition[] {
-  return [...listed, ...addedTools().map(({ definition }) => definition)];
+  isRead = true;
+  return [...listed, ...addedDefinitions];
 }
 
 /** Undefined for a type that no tool serves. */

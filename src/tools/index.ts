@@ -22,3 +22,8 @@ export type {
   StackRunner,
   ToolVariable,
 } from './runner.ts';
+export { clearCall, followCall, recoverCall, startCall } from './calls.ts';
+export type { Call, Follower } from './calls.ts';
+export { describeFailure } from './failures.ts';
+export { sandboxOf } from './sandbox.ts';
+export { buildWorkTree, stackDirectory } from './work-tree.ts';

@@ -129,13 +129,15 @@ export interface UpOptions {
   readonly dataDirectory: string;
   readonly port: number;
   readonly env?: Readonly<Record<string, string>>;
+  /** Compiled program that is started in place of `windlass`, from the root of dist/. */
+  readonly program?: string;
 }
 
 /** `windlass up` in a process of its own. */
-export function startUp({ dataDirectory, port, env = {} }: UpOptions): Promise<TestApi> {
+export function startUp({ dataDirectory, port, env = {}, program }: UpOptions): Promise<TestApi> {
   const process_ = startProcess({
     command: process.execPath,
-    args: [main, 'up'],
+    args: [program === undefined ? main : join(root, 'dist', program), 'up'],
     env: { ...testEnvironment(dataDirectory), WINDLASS_PORT: String(port), ...env },
     logFile: join(dataDirectory, '..', 'up.log'),
   });
