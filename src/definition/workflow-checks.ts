@@ -3,6 +3,7 @@ import type { Position } from '../model/index.ts';
 import { areUpstream, findCycles } from './graph.ts';
 import { enclosing } from './node-path.ts';
 import type { ProblemList } from './problems.ts';
+import { kindOfKey } from './node-kinds.ts';
 import { listed, quote, shown } from './text.ts';
 import type { ReadNode } from './workflow-node.ts';
 
@@ -71,8 +72,8 @@ function checkInputs(
           );
         else if (producer === undefined)
           problems.add(input.position, `${reads}, which does not exist${problems.suggest(alias, known.keys())}`);
-        else if (known.get(alias)?.definition.inline?.type === 'approval')
-          problems.add(input.position, `${reads}, which is an approval and has no outputs`);
+        else if (kindOfKey(known.get(alias)?.definition.inline?.type ?? '') !== undefined)
+          problems.add(input.position, `${reads}, which is ${titleOf(known.get(alias))} and has no outputs`);
         else {
           const say = (): void =>
             problems.add(
@@ -92,6 +93,8 @@ function checkInputs(
 function mayBeWorkflow(node: ReadNode | undefined): boolean {
   return node !== undefined && (node.definition.inline === undefined || node.definition.inline.type === 'workflow');
 }
+
+const titleOf = (node: ReadNode | undefined): string => kindOfKey(node?.definition.inline?.type ?? '')?.title ?? '';
 
 function referred(alias: string): string {
   return /^[\w-]+$/.test(alias) ? `environments.${shown(alias)}` : `environments[${quote(alias)}]`;

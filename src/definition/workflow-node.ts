@@ -7,7 +7,7 @@ import type { Fields, Found, Issues, Located, Part, Piece } from './schema.ts';
 import { derived, guarded, list, located, mapping, say, sayAt, shorthand, wrong } from './schema.ts';
 import { boolean, decimal, duration, flag, integer, oneOf, pattern, plainText, text } from './schema-values.ts';
 import { listed, quote } from './text.ts';
-import { gate } from './workflow-approval.ts';
+import { kindBlocks, kindKeys, kindOfKey, templateOfKind } from './node-kinds.ts';
 import type { WorkflowFormat } from './workflow-formats.ts';
 import { inFormats } from './workflow-formats.ts';
 import { collisions, inputs, steering, variables } from './workflow-variables.ts';
@@ -84,7 +84,8 @@ const windlass = {
   // The alias does when there is none.
   name: env0.name.optional(),
   vcs: vcs.windlass.optional(),
-  approval: gate.optional(),
+  // Not known to the compiler: `templateOfKind` reads them.
+  ...(kindBlocks as object),
   variables: variables.optional(),
   inputs: inputs.optional(),
   redeploy: oneOf(redeployPolicies).optional(),
@@ -122,13 +123,12 @@ function guardedNode(schema: Piece<ReadNode>): Piece<ReadNode> {
 
 function makeNode(part: Part, read: NodeFields = {}): ReadNode {
   const { key: alias, keyPosition: position } = part.entry ?? { key: '', keyPosition: part.node.position };
-  const { needs = [], templateName, vcs: code, approval } = read;
+  const { needs = [], templateName, vcs: code } = read;
   const definition: NodeDefinition = {
     alias,
     name: read.name ?? alias,
     templateName,
-    // A decision has no code: its place is the file that asks for it.
-    inline: code ?? (approval && { type: 'approval', source: { kind: 'own', path: '.' }, config: { approval } }),
+    inline: code ?? templateOfKind({ ...read }),
     needs: [...new Set(needs.map((need) => need.value))],
     revision: read.revision,
     workspace: read.workspace,
@@ -148,11 +148,11 @@ function makeNode(part: Part, read: NodeFields = {}): ReadNode {
 }
 
 /** Exactly one of them says what a node is. */
-const whatItIs = { env0: ['templateName', 'vcs'], windlass: ['templateName', 'vcs', 'approval'] };
-const keysOfApproval = new Set(['name', 'needs', 'disabled', ...whatItIs.windlass]);
-const forApprovals = 'name, needs and disabled';
-/** Keys that a decision cannot have. */
-const stackKeys = new Set(Object.keys({ ...env0, ...windlass }).filter((key) => !keysOfApproval.has(key)));
+const whatItIs = { env0: ['templateName', 'vcs'], windlass: ['templateName', 'vcs', ...kindKeys] };
+const keysOfKinds = new Set(['name', 'needs', 'disabled', ...whatItIs.windlass]);
+const forKinds = 'name, needs and disabled';
+/** Keys that a node without a tool cannot have. */
+const stackKeys = new Set(Object.keys({ ...env0, ...windlass }).filter((key) => !keysOfKinds.has(key)));
 
 function checkKind({ node, issues }: Found, format: WorkflowFormat): void {
   const given = node.entries.flatMap(({ key, value }) =>
@@ -165,10 +165,11 @@ function checkKind({ node, issues }: Found, format: WorkflowFormat): void {
     const [one, other] = whatItIs.windlass.filter((key) => given.slice(0, 2).includes(key));
     sayAt(issues, second, (name) => `${name} has both ${one} and ${other}; keep one`);
   }
-  if (!given.includes('approval')) return;
+  const title = given.map(kindOfKey).find((kind) => kind !== undefined)?.title;
+  if (title === undefined) return;
   for (const { key, value } of node.entries) {
     if (stackKeys.has(key) && !isAbsent(value))
-      sayAt(issues, key, (name) => `${name} is an approval and cannot have ${quote(key)}; it takes ${forApprovals}`);
+      sayAt(issues, key, (name) => `${name} is ${title} and cannot have ${quote(key)}; it takes ${forKinds}`);
   }
 }
 

@@ -122,7 +122,11 @@ function readConstant({ node, reading }: Part, issues: Issues): Constant | undef
 }
 
 /** A value as JSON, with every text in it as `put` gives it. Keys such as `__proto__` become plain own properties. */
-function jsonOf(node: YamlNode, issues: Issues, put: (text: string, position: Position) => string): VariableValue {
+export function jsonOf(
+  node: YamlNode,
+  issues: Issues,
+  put: (text: string, position: Position) => string,
+): VariableValue {
   switch (node.kind) {
     case 'scalar':
       if (

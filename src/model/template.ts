@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { nodeKindDefinitions } from '../node/kinds/catalogue.ts';
 import { toolDefinitions } from '../tools/catalogue.ts';
 import { poolNameSchema } from './pool.ts';
 
@@ -14,19 +15,17 @@ export const templateTypes: readonly TemplateType[] = [
 ];
 export const templateTypeSchema = z.enum(templateTypes);
 
-/** What a node of a graph can be: what a template makes, or one of those that only a workflow file makes. */
-export const nodeTypes = [...templateTypes, 'approval'] as const;
+/** What a node of a graph can be: what a template makes, or a kind that only a workflow file makes. */
+export const nodeTypes: readonly NodeType[] = [...templateTypes, ...nodeKindDefinitions().map(({ name }) => name)];
 export const nodeTypeSchema = z.enum(nodeTypes);
 export type NodeType = TemplateType;
 
-/** How a node is run: each kind has one performer and one task queue; see docs/architecture.md, "Kinds of nodes". */
-export const nodeKinds = ['stack', 'approval', 'environment', 'release'] as const;
-export type NodeKind = (typeof nodeKinds)[number];
+/** How a node is run: by the tool of its type, as a graph of its own, or by the performer of a kind without a tool. */
+export type NodeKind = 'stack' | 'environment' | 'release' | 'withoutTool';
 
 export function kindOf(type: NodeType): NodeKind {
+  if (nodeKindDefinitions().some(({ name }) => name === type)) return 'withoutTool';
   switch (type) {
-    case 'approval':
-      return 'approval';
     case 'workflow':
       return 'environment';
     case 'release':
@@ -36,15 +35,11 @@ export function kindOf(type: NodeType): NodeKind {
   }
 }
 
-/** Kinds that have nothing but their records: no tool runs for them, and each has a performer in node/kinds/. */
-export const kindsWithoutTool = ['approval'] as const satisfies readonly NodeKind[];
-export type KindWithoutTool = (typeof kindsWithoutTool)[number];
-
 /** Whether a tool has to run a node of this type: one that is known, or else the run is refused. */
 export function needsTool(type: NodeType): boolean {
   const kind = kindOf(type);
   // A workflow is not run itself, but the nodes in it are.
-  return kind !== 'environment' && !(kindsWithoutTool as readonly NodeKind[]).includes(kind);
+  return kind !== 'environment' && kind !== 'withoutTool';
 }
 
 /** Types of nodes that no tool runs for. */
@@ -118,13 +113,16 @@ const commonSettings = {
   extra: z.record(z.string(), z.json()).optional(),
 };
 const toolSettings: z.ZodRawShape = Object.assign({}, ...toolDefinitions().map(({ settings }) => settings));
+const kindSettings = Object.fromEntries(
+  nodeKindDefinitions().flatMap(({ name, settings }) => (settings === undefined ? [] : [[name, settings.optional()]])),
+);
 
 /** Settings of a template that depend on its type. Those of tools are read by the tool, with its own schema. */
 export type TemplateConfig = z.infer<z.ZodObject<typeof commonSettings>> & Readonly<Record<string, unknown>>;
 
 /** Unused settings are ignored by the runners of other types. */
 export const templateConfigSchema: z.ZodType<TemplateConfig, TemplateConfig> = z
-  .strictObject({ ...toolSettings, ...commonSettings })
+  .strictObject({ ...toolSettings, ...kindSettings, ...commonSettings })
   .meta({ id: 'TemplateConfig' });
 
 export const templateInputSchema = z
