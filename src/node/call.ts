@@ -39,8 +39,8 @@ export interface NodeCall {
   readonly runner: StackRunner;
   readonly flow: NodeFlow | null;
   readonly run: StackRun;
-  /** What the tool reads and writes the managed state with; it ends with the call. */
-  readonly grantId: string;
+  /** What the tool reads and writes the managed state with; it ends with the call. Null for a tool without a state. */
+  readonly grantId: string | null;
   readonly crash: CrashNotes;
   readonly masker: Masker;
   readonly log: LogWriter;
@@ -62,5 +62,5 @@ export const takesDown = ({ action, removal }: Pick<NodeBegin, 'action' | 'remov
 
 /** Writes down how the call ended. Nothing of it may use the state afterwards, so it is the last that a call does. */
 export function endCall({ records, grantId }: FailingCall, ending: Omit<NodeEnding, 'grantId'>): Promise<void> {
-  return records.end({ ...ending, ...(grantId === undefined ? {} : { grantId }) });
+  return records.end({ ...ending, ...(typeof grantId === 'string' ? { grantId } : {}) });
 }

@@ -66,9 +66,9 @@ export type Opening =
   | { readonly kind: 'unchanged' }
   /** Its account has asked for slower calls. */
   | { readonly kind: 'slower'; readonly afterMs: number; readonly account: string }
-  | { readonly kind: 'ready'; readonly values: NodeValues; readonly grant: StateGrant };
+  | { readonly kind: 'ready'; readonly values: NodeValues; readonly grant: StateGrant | null };
 
-/** What a tool reads and writes the managed state with, for the time of the call. */
+/** What a tool reads and writes the managed state with, for the time of the call. Null for a tool that has no state. */
 export interface StateGrant {
   readonly id: string;
   readonly token: string;
@@ -100,7 +100,7 @@ export interface BoundsVerdict {
 export interface Success {
   readonly outputs: Outputs;
   readonly plan: Plan | null;
-  readonly grantId: string;
+  readonly grantId: string | null;
   /** The variables it ran with, kept for a later rollback. */
   readonly variables: readonly EffectiveVariable[];
   /** What an earlier deploy may have made outside the state is still there. */

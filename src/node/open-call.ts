@@ -54,12 +54,13 @@ export async function openCall(started: StartedCall): Promise<OpenedCall> {
 async function prepareCall(
   started: StartedCall,
   snapshot: NodeSnapshot,
-  { values, grant }: { readonly values: NodeValues; readonly grant: StateGrant },
+  { values, grant }: { readonly values: NodeValues; readonly grant: StateGrant | null },
 ): Promise<NodeCall> {
   const { deps, input, begin, masker } = started;
   for (const variable of values.variables) if (variable.sensitive) masker.addValue(variable.value);
-  masker.add(grant.token);
+  if (grant !== null) masker.add(grant.token);
   const crash: CrashNotes = { cutOff: null };
+  const grantId = grant?.id ?? null;
   const environment = values.variables.filter((variable) => variable.kind === 'environment');
   const credentials = credentialsOf(snapshot.source, environment);
   const progress = progressOf(started);
@@ -79,15 +80,15 @@ async function prepareCall(
     config: snapshot.config,
     variables: toolVariables(values.variables),
     environment: toolEnvironment({ begin, key: started.key, snapshot, input, workDirectory }, values.variables),
-    state: { address: grant.address, username: grant.id, password: grant.token },
+    state: grant && { address: grant.address, username: grant.id, password: grant.token },
     timeoutMs: (snapshot.timeoutSeconds ?? input.timeoutSeconds ?? defaultTimeoutSeconds) * 1000,
-    ...watchStages(started, { workDirectory, grantId: grant.id, crash }),
+    ...watchStages(started, { workDirectory, grantId, crash }),
     progress,
     signal: input.mode === 'settle' ? AbortSignal.abort('abort' satisfies StopReason) : started.signal,
   };
   const flow = await openFlow(source, snapshot, { run, action: input.action, masker });
   const runner = deps.runners.get(snapshot.type);
-  return { ...started, snapshot, values, runner: flow?.wrap(runner) ?? runner, flow, run, grantId: grant.id, crash };
+  return { ...started, snapshot, values, runner: flow?.wrap(runner) ?? runner, flow, run, grantId, crash };
 }
 
 function toolVariables(variables: readonly EffectiveVariable[]): StackRun['variables'] {
@@ -99,7 +100,7 @@ function toolVariables(variables: readonly EffectiveVariable[]): StackRun['varia
 /** Stages are made durable before their first process, and what is logged belongs to the one that was entered last. */
 function watchStages(
   { deps, records, begin, log, preparation }: StartedCall,
-  call: { readonly workDirectory: string; readonly grantId: string; readonly crash: CrashNotes },
+  call: { readonly workDirectory: string; readonly grantId: string | null; readonly crash: CrashNotes },
 ): Pick<StackRun, 'log' | 'enter'> {
   let stage: Stage = 'prepare';
   const journal = (next: Stage, changes: boolean): Journal => ({

@@ -117,7 +117,7 @@ export const methods = {
     input: ofNode({
       outputs: z.array(output).max(10_000).readonly(),
       plan: planSchema.nullable(),
-      grantId: id,
+      grantId: id.nullable(),
       variables: z.array(variable).max(10_000).readonly(),
       keepUnverified: z.boolean(),
     }),

@@ -11,5 +11,6 @@ export const toy: ToolDefinition = {
   steps: { both: { toyLook: 'plan' }, deploy: { toyMake: 'apply' }, destroy: { toyRemove: 'destroy' } },
   environment: { ...plainTool.environment, reserved: { names: [], beginnings: ['TOY_'] } },
   accounts: [{ name: 'TOY_BOX', shown: true }],
+  managesState: false,
   detect: { file: /\.toy$/, type: 'toy', hint: '*.toy files' },
 };

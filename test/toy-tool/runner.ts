@@ -85,7 +85,10 @@ export function createToyRunner({ ladder = defaultLadder }: RunnerOptions): Stac
   };
 
   return {
-    prepare: async (run) => void (await buildWorkTree(run)),
+    async prepare(run) {
+      if (run.state !== null) throw new Error('a tool without a state has got access to one');
+      await buildWorkTree(run);
+    },
     plan: (run) => plan(run, false),
     apply: deploy,
     deploy,

@@ -24,6 +24,7 @@ import { approvalTerms, settingsOf } from './approval-terms.ts';
 import { backOff, isThrottle, paceLeftMs, pacerOf } from './pacing.ts';
 import { isUnchanged, unchangedHash } from './unchanged.ts';
 import { resolveNodeValues, sealResolved } from './values.ts';
+import { toolOfType } from '../../tools/catalogue.ts';
 
 /** What the records of nodes are kept with. */
 export type HostDeps = Pick<ActivityDeps, 'db' | 'secrets' | 'artifacts' | 'state' | 'stateUrl' | 'log'>;
@@ -45,6 +46,7 @@ export function openRecords(deps: HostDeps, key: NodeKey, begin: NodeBegin): Nod
       const afterMs = begin.journal?.open === true || mode === 'apply' ? 0 : await paceLeftMs(deps.db, pace);
       if (afterMs > 0) return { kind: 'slower', afterMs, account };
       const readOnly = begin.action === 'drift';
+      if (toolOfType(snapshot.type)?.managesState !== true) return { kind: 'ready', values: found, grant: null };
       const grant = await deps.state.grant({ environmentId: begin.environment_id, ...key, readOnly });
       return {
         kind: 'ready',
@@ -100,7 +102,7 @@ export function openRecords(deps: HostDeps, key: NodeKey, begin: NodeBegin): Nod
         status: 'succeeded',
         plan,
         changedOutputs,
-        grantId,
+        ...(grantId === null ? {} : { grantId }),
         environment: destroyed
           ? { status: 'inactive', inputHash: null, ...(keepUnverified ? {} : { stateUnverified: null }) }
           : {
