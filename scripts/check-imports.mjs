@@ -178,7 +178,7 @@ function roomOf(file) {
     : { name: room, level: levels[room], door: `src/${room}/index.ts` };
 }
 
-function checkImport(file, { from, line, typeOnly }) {
+function checkImport(file, { from, line }) {
   const to = target(file, from);
   const here = `${file}:${line}`;
   if (to === null) {
@@ -198,9 +198,6 @@ function checkImport(file, { from, line, typeOnly }) {
   if (other.level === undefined)
     return problems.push(`${here}: ${other.name} has no level in scripts/check-imports.mjs`);
   if (own?.name === other.name) return;
-  // A type is gone when the code runs; a tool from outside comes with its runner.
-  if (own?.name === 'catalogue' && to === 'src/tools/tool.ts' && typeOnly) return;
-  if (own?.name === 'kinds' && to === 'src/node/kinds/kind.ts' && typeOnly) return;
 
   const byFile = byFileAllowed[own?.name]?.test(to) ?? false;
   // What a room keeps for tests is its second door, for tests alone.

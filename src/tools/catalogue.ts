@@ -9,7 +9,6 @@ import { opentofu } from './opentofu/definition.ts';
 import { pulumi } from './pulumi/definition.ts';
 import { shell } from './shell/definition.ts';
 import { terragrunt } from './terragrunt/definition.ts';
-import type { Tool } from './tool.ts';
 
 export { flowSteps, plainTool } from './definition.ts';
 export type { FileKey, FlowStep, ToolDefinition } from './definition.ts';
@@ -26,15 +25,20 @@ const listed: readonly ToolDefinition[] = [
 ];
 
 const addedDefinitions: ToolDefinition[] = [];
-const added: Tool[] = [];
+const added: AddedTool[] = [];
 let isRead = false;
+
+/** A `Tool` (see tool.ts), whose type would bring all rooms below tools into whatever reads the catalogue. */
+export interface AddedTool {
+  readonly definition: ToolDefinition;
+}
 
 /**
  * Adds a tool that is not part of Windlass. A program of one's own does so first, and loads the rest of Windlass afterwards with
  * `import()`: the schemas of files, templates and the API are made from the catalogue. `load` brings the rest of the tool, which
  * stands on those schemas. Throws when they have been made already, or when the tool takes the place of another one.
  */
-export async function addTool(definition: ToolDefinition, load: () => Promise<Tool>): Promise<void> {
+export async function addTool(definition: ToolDefinition, load: () => Promise<AddedTool>): Promise<void> {
   const { name, types } = definition;
   if (isRead) throw new Error(`the tool ${name} is added too late: add it before anything else of Windlass is loaded`);
   const taken = [...listed, ...addedDefinitions].flatMap((each) => [each.name, ...each.types]);
@@ -45,7 +49,7 @@ export async function addTool(definition: ToolDefinition, load: () => Promise<To
 }
 
 /** Tools that are not part of Windlass, with their runners. */
-export function addedTools(): readonly Tool[] {
+export function addedTools(): readonly AddedTool[] {
   return added;
 }
 

@@ -3,6 +3,7 @@ import { WindlassError } from '../model/index.ts';
 import type { NodeType, TemplateType } from '../model/index.ts';
 import type { ProgramRecipes } from '../provision/index.ts';
 import { addedTools } from './catalogue.ts';
+import type { AddedTool } from './catalogue.ts';
 import { opentofuTool } from './opentofu/tool.ts';
 import type { RunnerOptions } from './options.ts';
 import type { StackRunner } from './runner.ts';
@@ -12,7 +13,17 @@ import type { Tool, ToolPaths } from './tool.ts';
 /** Tools that can be run, each a line here and one in the catalogue. */
 const listed: readonly Tool[] = [opentofuTool, shellTool];
 
-const allTools = (): readonly Tool[] => [...listed, ...addedTools()];
+function allTools(): readonly Tool[] {
+  return [
+    ...listed,
+    ...addedTools().map((tool) => {
+      if (isTool(tool)) return tool;
+      throw new WindlassError('internal', `the tool ${tool.definition.name} has no runner`);
+    }),
+  ];
+}
+
+const isTool = (tool: AddedTool): tool is Tool => 'createRunner' in tool && typeof tool.createRunner === 'function';
 
 export interface RunnerRegistry {
   /** The runner of a type. Throws a WindlassError of class `definition` that lists the supported types. */

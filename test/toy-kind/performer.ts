@@ -1,5 +1,5 @@
 import { appendFileSync } from 'node:fs';
-import type { PerformNode } from '../../src/node/kinds/catalogue.ts';
+import type { PerformNode } from '../../src/node/index.ts';
 import { noteSettings } from './definition.ts';
 
 /** Writes a line for a deploy and for a destroy; there is nothing to plan or to check. */

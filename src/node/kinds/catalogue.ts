@@ -1,8 +1,5 @@
 /** Kinds of nodes for which no tool runs, by what files and schemas have to know of them. A new kind is a line here. */
 import type { z } from 'zod';
-import type { PerformNode } from './kind.ts';
-
-export type { PerformNode } from './kind.ts';
 
 export interface NodeKindDefinition {
   /** Also the type of its nodes, and the key of its block in a workflow file. */
@@ -16,14 +13,17 @@ export interface NodeKindDefinition {
 const listed: readonly NodeKindDefinition[] = [{ name: 'approval', title: 'an approval' }];
 
 const addedDefinitions: NodeKindDefinition[] = [];
-const added = new Map<string, PerformNode>();
+const added = new Map<string, AddedPerformer>();
 let isRead = false;
+
+/** A `PerformNode` (see kind.ts), whose type would bring the rooms of a worker into whatever reads the catalogue. */
+export type AddedPerformer = (node: never) => Promise<unknown>;
 
 /**
  * Adds a kind that is not part of Windlass, as `addTool` adds a tool: before anything else of Windlass is loaded. `load` brings
  * what does the work. Throws when it comes too late, or when there is such a kind.
  */
-export async function addNodeKind(definition: NodeKindDefinition, load: () => Promise<PerformNode>): Promise<void> {
+export async function addNodeKind(definition: NodeKindDefinition, load: () => Promise<AddedPerformer>): Promise<void> {
   const { name } = definition;
   if (isRead) throw new Error(`the kind ${name} is added too late: add it before anything else of Windlass is loaded`);
   if ([...listed, ...addedDefinitions].some((each) => each.name === name))
@@ -38,6 +38,6 @@ export function nodeKindDefinitions(): readonly NodeKindDefinition[] {
 }
 
 /** Who does the work of a kind that is not part of Windlass. */
-export function addedPerformer(name: string): PerformNode | undefined {
+export function addedPerformer(name: string): AddedPerformer | undefined {
   return added.get(name);
 }

@@ -11,5 +11,7 @@ const performers: Readonly<Record<string, PerformNode>> = {
 
 /** Who does what a node of this type does; undefined when a tool does. */
 export function performerOf(type: NodeType): PerformNode | undefined {
-  return needsTool(type) ? undefined : (performers[type] ?? addedPerformer(type));
+  if (needsTool(type)) return undefined;
+  // The catalogue cannot name the type, under which whoever adds a kind writes its performer.
+  return performers[type] ?? (addedPerformer(type) as PerformNode | undefined);
 }
