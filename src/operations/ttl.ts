@@ -20,7 +20,7 @@ export function ttlOperations(context: Context) {
     const place = await findPlace(db.sql, ref, scopeOf(actor));
     authorize(actor, 'execute', place.root.projectId);
     requirePresent(place);
-    if (kindOf(place.environment.type) === 'approval')
+    if (kindOf(place.environment.type) === 'withoutTool')
       throw new WindlassError('conflict', `"${place.name}" is a decision: it has nothing that could end`, {
         hint: `set the time to live of a stack, or of the whole: windlass ttl set ${place.root.name} 8h`,
       });
