@@ -21,7 +21,7 @@ export function ttlOperations(context: Context) {
     authorize(actor, 'execute', place.root.projectId);
     requirePresent(place);
     if (kindOf(place.environment.type) === 'withoutTool')
-      throw new WindlassError('conflict', `"${place.name}" is a decision: it has nothing that could end`, {
+      throw new WindlassError('conflict', `"${place.name}" deploys nothing, so it has nothing that could end`, {
         hint: `set the time to live of a stack, or of the whole: windlass ttl set ${place.root.name} 8h`,
       });
     if (place.alias !== null && kindOf(place.environment.type) === 'environment')
