@@ -98,7 +98,7 @@ function progressPrinter() {
 }
 
 /** Where each tool is, under the names by which tests look for them; what is missing is got first. */
-export async function findTools({ chromium }) {
+export async function findTools({ chromium, temporalCluster }) {
   const { loadConfig } = await import('../dist/src/config.js');
   const embedded = await import('../dist/src/embedded/index.js');
   const { findProviderMirror } = await import('../dist/src/tools/index.js');
@@ -112,6 +112,12 @@ export async function findTools({ chromium }) {
     WINDLASS_TEST_SERVER: await embedded.findTestServer(cache, process.env.WINDLASS_TEST_SERVER || null, onProgress),
     WINDLASS_TOFU: await tools.find('tofu'),
     WINDLASS_PROVIDER_MIRROR: process.env.WINDLASS_PROVIDER_MIRROR || (await findProviderMirror(cache, onProgress)),
+    ...(temporalCluster
+      ? {
+          WINDLASS_TEMPORAL_CLUSTER:
+            process.env.WINDLASS_TEMPORAL_CLUSTER || (await embedded.findTemporalCluster(cache, onProgress)),
+        }
+      : {}),
     WINDLASS_GIT: systemProgram({ program: 'git', packageName: 'git', variable: 'WINDLASS_GIT' }),
     WINDLASS_POSTGRES: systemProgram({ program: 'postgres', packageName: 'postgresql', variable: 'WINDLASS_POSTGRES' }),
     WINDLASS_INITDB: systemProgram({ program: 'initdb', packageName: 'postgresql', variable: 'WINDLASS_INITDB' }),

@@ -85,10 +85,13 @@ async function jest(project, { args, environment, workers }) {
 
 async function main() {
   console.log('Tools');
-  const pages =
-    !unitOnly && date === null && (passedOn.length === 0 || passedOn.some((argument) => /page/.test(argument)));
+  const asksFor = (pattern) =>
+    !unitOnly && date === null && (passedOn.length === 0 || passedOn.some((argument) => pattern.test(argument)));
   const clock = date === null ? {} : clockAt(date);
-  const environment = { ...testEnvironment(await findTools({ chromium: pages })), ...clock };
+  const environment = {
+    ...testEnvironment(await findTools({ chromium: asksFor(/page/), temporalCluster: asksFor(/cluster/) })),
+    ...clock,
+  };
 
   if (passedOn.length === 0 && date === null) {
     console.log('Checks');

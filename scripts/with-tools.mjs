@@ -13,7 +13,7 @@ if (ready.status !== 0) process.exit(ready.status ?? 1);
 const { findTools, testEnvironment } = await import('./test-tools.mjs');
 let environment;
 try {
-  environment = testEnvironment(await findTools({ chromium: false }));
+  environment = testEnvironment(await findTools({ chromium: false, temporalCluster: args.includes('cluster') }));
 } catch (error) {
   console.error([error.message, error.hint].filter(Boolean).join('\n  '));
   process.exit(1);

@@ -9,10 +9,16 @@ import { searchAttributes } from '../../src/model/index.ts';
 import { freePort, processesOf, startProcess, tailOf } from '../support/processes.ts';
 import type { TestProcess } from '../support/processes.ts';
 import { startPostgres } from '../support/postgres.ts';
+import type { TestPostgres } from '../support/postgres.ts';
+import { startTemporalCluster, temporalServices } from '../support/temporal-cluster.ts';
+import type { TemporalService } from '../support/temporal-cluster.ts';
 import { toolPath } from '../support/tools.ts';
 
-export const memberNames = ['worker-1', 'worker-2', 'api', 'temporal'] as const;
-export type MemberName = (typeof memberNames)[number];
+const windlassMembers = ['worker-1', 'worker-2', 'api'] as const;
+/** Of Temporal there is one process, `temporal`, or one for each service of a cluster. */
+export type MemberName = (typeof windlassMembers)[number] | 'temporal' | TemporalService;
+/** What runs and waits are kept by: the development server, or a cluster of seven processes. */
+export type TemporalKind = 'server' | 'cluster';
 
 /** Compiled beside this file: dist/src and dist/test. */
 const main = join(__dirname, '..', '..', 'src', 'cli', 'main.js');
@@ -27,6 +33,38 @@ interface Member {
   killedByUs: boolean;
 }
 
+const newMember = (start: Member['start'], process_: TestProcess | null = null): Member => ({
+  start,
+  process: process_,
+  downUntilMs: 0,
+  killedByUs: false,
+});
+
+/** Temporal, started. */
+interface TemporalMembers {
+  readonly address: string;
+  readonly members: ReadonlyMap<MemberName, Member>;
+  stop(): Promise<void>;
+}
+
+async function oneProcess(_: TestPostgres, directory: string): Promise<TemporalMembers> {
+  mkdirSync(directory);
+  const ports = { port: await freePort(), uiPort: await freePort() };
+  const start = (): Promise<TestProcess> => startTemporal(directory, ports);
+  const member = newMember(start, await start());
+  return {
+    address: `127.0.0.1:${ports.port}`,
+    members: new Map([['temporal', member]]),
+    stop: async () => member.process?.stop(),
+  };
+}
+
+async function manyProcesses(postgres: TestPostgres, directory: string): Promise<TemporalMembers> {
+  const { address, process: processOf, start, stop } = await startTemporalCluster(postgres, directory);
+  const member = (name: TemporalService): [MemberName, Member] => [name, newMember(() => start(name), processOf(name))];
+  return { address, members: new Map(temporalServices.map(member)), stop };
+}
+
 export interface Tool {
   readonly pid: number;
   readonly deploymentId: string;
@@ -39,6 +77,7 @@ export interface Cluster {
   readonly apiUrl: string;
   readonly temporalAddress: string;
   readonly databaseUrl: string;
+  readonly temporalMembers: readonly MemberName[];
   token(): string;
   /** Ends a part as a power cut would; it is started again after the given time. False when it did not run. */
   kill(name: MemberName, downMs: number): Promise<boolean>;
@@ -51,13 +90,20 @@ export interface Cluster {
   stop(options: { readonly keepFiles: boolean }): Promise<void>;
 }
 
-export async function startCluster(): Promise<Cluster> {
+export async function startCluster(temporalKind: TemporalKind): Promise<Cluster> {
   const directory = mkdtempSync(join(tmpdir(), 'windlass-chaos-'));
-  const postgres = await startPostgres();
+  const postgres = await startPostgres({ settings: ['max_connections=300'] });
   const databaseUrl = await postgres.createDatabase('windlass');
-  const [apiPort, temporalPort, uiPort] = [await freePort(), await freePort(), await freePort()];
+  const apiPort = await freePort();
   const apiUrl = `http://127.0.0.1:${apiPort}`;
-  const temporalAddress = `127.0.0.1:${temporalPort}`;
+  const temporal = await (temporalKind === 'cluster' ? manyProcesses : oneProcess)(
+    postgres,
+    join(directory, 'temporal'),
+  ).catch(async (error: unknown) => {
+    await postgres.stop();
+    throw error;
+  });
+  const temporalAddress = temporal.address;
   const key = randomBytes(32).toString('hex');
   const dataOf = (name: MemberName): string => join(directory, name);
   const environmentOf = (name: MemberName): Record<string, string> => ({
@@ -86,22 +132,16 @@ export async function startCluster(): Promise<Cluster> {
       }),
     );
   };
-  const temporalDirectory = dataOf('temporal');
-  mkdirSync(temporalDirectory);
-  const member = (start: Member['start']): Member => ({ start, process: null, downUntilMs: 0, killedByUs: false });
-  const members: Record<MemberName, Member> = {
-    temporal: member(() => startTemporal(temporalDirectory, { port: temporalPort, uiPort })),
-    api: member(windlass('api', 'server')),
-    'worker-1': member(windlass('worker-1', 'worker')),
-    'worker-2': member(windlass('worker-2', 'worker')),
-  };
+  const members = new Map<MemberName, Member>(temporal.members);
+  members.set('api', newMember(windlass('api', 'server')));
+  for (const name of ['worker-1', 'worker-2'] as const) members.set(name, newMember(windlass(name, 'worker')));
   const endedAlone: string[] = [];
   const tokenFile = join(dataOf('api'), 'administrator.token');
-  const logOf = (name: MemberName): string => join(name === 'temporal' ? temporalDirectory : directory, `${name}.log`);
+  const logOf = (name: MemberName): string =>
+    join(temporal.members.has(name) ? join(directory, 'temporal') : directory, `${name}.log`);
 
   let stopping = false;
-  const keep = async (name: MemberName): Promise<void> => {
-    const it = members[name];
+  const keep = async ([name, it]: [MemberName, Member]): Promise<void> => {
     while (!stopping) {
       if (it.process !== null && !it.process.running) {
         if (!it.killedByUs) endedAlone.push(`${name}: ${tailOf(logOf(name), 600)}`);
@@ -118,11 +158,11 @@ export async function startCluster(): Promise<Cluster> {
     }
   };
   const answers = async (): Promise<boolean> => {
-    if (memberNames.some((name) => members[name].process?.running !== true)) return false;
+    if ([...members.values()].some((it) => it.process?.running !== true)) return false;
     return (await fetch(`${apiUrl}/readyz`)).ok && existsSync(tokenFile);
   };
   const ready = async (): Promise<void> => {
-    for (const name of memberNames) members[name].downUntilMs = 0;
+    for (const it of members.values()) it.downUntilMs = 0;
     const deadline = Date.now() + startWithinMs;
     while (!(await answers().catch(() => false))) {
       if (Date.now() > deadline) throw new Error(`Windlass did not come up: ${tailOf(logOf('api'), 2000)}`);
@@ -132,7 +172,9 @@ export async function startCluster(): Promise<Cluster> {
   async function stop({ keepFiles }: { readonly keepFiles: boolean }): Promise<void> {
     stopping = true;
     await Promise.all(keepers);
-    for (const name of memberNames) await members[name].process?.stop();
+    // Windlass first, which ends what it has begun.
+    for (const it of [...members.values()].reverse()) await it.process?.stop();
+    await temporal.stop();
     for (const tool of toolsOf(directory)) process.kill(tool.pid, 'SIGKILL');
     await postgres.stop();
     if (!keepFiles) rmSync(directory, { recursive: true, force: true });
@@ -141,9 +183,9 @@ export async function startCluster(): Promise<Cluster> {
   // The first start in order; later each part finds the others by itself.
   let keepers: Promise<void>[] = [];
   try {
-    members.temporal.process = await members.temporal.start();
-    members.api.process = await members.api.start();
-    keepers = memberNames.map((name) => keep(name));
+    const api = members.get('api');
+    if (api) api.process = await api.start();
+    keepers = [...members].map(keep);
     await ready();
   } catch (error) {
     await stop({ keepFiles: true });
@@ -154,10 +196,11 @@ export async function startCluster(): Promise<Cluster> {
     apiUrl,
     temporalAddress,
     databaseUrl,
+    temporalMembers: [...temporal.members.keys()],
     token: () => readFileSync(tokenFile, 'utf8').trim(),
     async kill(name, downMs) {
-      const it = members[name];
-      if (it.process === null || !it.process.running) return false;
+      const it = members.get(name);
+      if (it === undefined || it.process === null || !it.process.running) return false;
       it.killedByUs = true;
       it.downUntilMs = Date.now() + downMs;
       await it.process.kill();

@@ -1,5 +1,6 @@
 /**
- * `npm run chaos -- [--seed N] [--runs M] [--parallel P] [--from K] [--report FILE] [--keep]`: deploys random graphs on
+ * `npm run chaos -- [--seed N] [--runs M] [--parallel P] [--from K] [--report FILE] [--keep]
+ * [--temporal server|cluster]`: deploys random graphs on
  * Windlass as users run it on servers, while parts of it and the tools are killed, and checks that nothing is lost, stuck
  * or done twice.
  */
@@ -10,7 +11,7 @@ import { Pool } from 'pg';
 import type { Counts } from './actions.ts';
 import { createChaosClient } from './client.ts';
 import { startCluster } from './cluster.ts';
-import type { Cluster } from './cluster.ts';
+import type { Cluster, TemporalKind } from './cluster.ts';
 import { releaseMonkey } from './monkey.ts';
 import { oneRun } from './one-run.ts';
 import type { RunParts, RunReport } from './one-run.ts';
@@ -19,6 +20,11 @@ import { countViolations, runLines, summaryLines, writeReport } from './report.t
 import type { SeriesReport } from './report.ts';
 
 const print = (lines: readonly string[]): void => void process.stdout.write(lines.map((line) => `${line}\n`).join(''));
+
+function temporalKind(text: string): TemporalKind {
+  if (text === 'server' || text === 'cluster') return text;
+  throw new Error('--temporal is server or cluster');
+}
 
 function readOptions() {
   const { values } = parseArgs({
@@ -29,6 +35,7 @@ function readOptions() {
       from: { type: 'string', default: '0' },
       report: { type: 'string' },
       keep: { type: 'boolean', default: false },
+      temporal: { type: 'string', default: 'server' },
     },
   });
   const whole = (name: 'seed' | 'runs' | 'parallel' | 'from', least: number): number => {
@@ -44,6 +51,7 @@ function readOptions() {
     from: whole('from', 0),
     report,
     keep,
+    temporal: temporalKind(values.temporal),
   };
 }
 
@@ -124,7 +132,7 @@ async function runSeries(cluster: Cluster, options: ReturnType<typeof readOption
 
 async function main(): Promise<void> {
   const options = readOptions();
-  const cluster = await startCluster();
+  const cluster = await startCluster(options.temporal);
   let keepFiles = true;
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.once(signal, () => void cluster.stop({ keepFiles: options.keep }).finally(() => process.exit(130)));

@@ -87,8 +87,10 @@ export function releaseMonkey(cluster: Cluster, random: Random): Monkey {
         if (await killParts('worker-1', 'worker-2')) kills.push({ ...seen, tools: [] });
         return;
       case 'api':
+        if (await killParts('api')) kills.push({ ...seen, tools: [] });
+        return;
       case 'temporal':
-        if (await killParts(kind)) kills.push({ ...seen, tools: [] });
+        if (await killParts(random.pick(cluster.temporalMembers))) kills.push({ ...seen, tools: [] });
         return;
       case 'tool': {
         const killed = killTool();

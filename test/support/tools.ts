@@ -50,6 +50,15 @@ export function settingsWithMirror(directory: string): Record<string, string> {
   return { WINDLASS_TF_CLI_CONFIG: file, WINDLASS_CACHE: join(directory, 'cache') };
 }
 
+/** A program of a Temporal cluster. Throws when it is not there. */
+export function temporalClusterProgram(program: 'temporal-server' | 'temporal-sql-tool'): string {
+  const directory = process.env['WINDLASS_TEMPORAL_CLUSTER'];
+  if (directory && executable(join(directory, program))) return join(directory, program);
+  throw new Error(
+    `${program} is not here: run the tests with ./windlass test, or set WINDLASS_TEMPORAL_CLUSTER to its directory`,
+  );
+}
+
 /** What makes a program see the date of `./windlass test --date`; nothing without that option. */
 export function clockVariables(): Record<string, string> {
   const names = ['LD_PRELOAD', 'FAKETIME', 'FAKETIME_DONT_FAKE_MONOTONIC', 'NO_FAKE_STAT'];

@@ -1,0 +1,7 @@
+resource "terraform_data" "this" {
+  input = "app"
+}
+
+output "name" {
+  value = terraform_data.this.output
+}
