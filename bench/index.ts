@@ -2,7 +2,7 @@
  * `npm run bench`: the engine beside a bare Temporal workflow of the same shape, and real stacks beside `make -j`, in the
  * same run; how soon another worker takes over; and how the API answers under load. Prints tables and writes JSON.
  * `npm run bench -- engine`, `-- tools`, `-- takeover` or `-- load` runs one part; `-- load 50 200 1` is a smaller load:
- * environments, streams, waves.
+ * environments, streams, waves. `-- cluster`, which is no part of the whole, counts what a Temporal cluster carries.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,6 +14,7 @@ import { loadConfig } from '../src/config.ts';
 import { createToolLocator, findRunning, startTemporalServer } from '../src/embedded/index.ts';
 import type { Deployment } from '../src/model/index.ts';
 import { isTerminalDeployment } from '../src/model/index.ts';
+import { capacityLines, measureCapacity } from './capacity.ts';
 import { chain, depth, fanOut, random, shop, writeMake, writeWindlass } from './graphs.ts';
 import type { Shape, StackKind } from './graphs.ts';
 import { measureLoad, startClusterTarget, startEmbeddedTarget } from './load.ts';
@@ -89,6 +90,10 @@ async function main(): Promise<void> {
           await target.stop();
         }
       }
+    }
+    if (only === 'cluster') {
+      await server.stop();
+      console.log(capacityLines(await measureCapacity(root)).join('\n'));
     }
   } finally {
     await bench.close();

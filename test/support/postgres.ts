@@ -15,6 +15,8 @@ const run = promisify(execFile);
 export interface TestPostgres {
   /** Of the database `postgres`. */
   readonly url: string;
+  /** Its processes have their files and work in it. */
+  readonly directory: string;
   /** Makes an empty database and answers its address. */
   createDatabase(name: string): Promise<string>;
   /** Ends the server at once, as a crash does, keeps its files, and answers when it is gone. */
@@ -136,6 +138,7 @@ export async function startPostgres(options: { readonly settings?: readonly stri
   await start();
   return {
     url,
+    directory,
     async createDatabase(name) {
       const client = new Client({ connectionString: url });
       await client.connect();
