@@ -211,6 +211,26 @@ describe('a move to PostgreSQL and another Temporal', () => {
     ]);
   });
 
+  test('destroys a node whose time to live ends at the new place, once', async () => {
+    const old = await up();
+    const vcs = (name: string) =>
+      `{ type: shell, path: ., deployScript: 'echo deploy ${name} >> ${shared}/journal', destroyScript: 'echo destroy ${name} >> ${shared}/journal' }`;
+    const file = `environments:\n  a: { vcs: ${vcs('a')} }\n  b: { vcs: ${vcs('b')}, needs: [a], ttl: 1h }\n`;
+    writeFileSync(join(source, 'windlass.workflow.yml'), file);
+    const local = { kind: 'local' as const, directory: source };
+    await old.client.createTemplate({ name: 'shop', type: 'workflow', source: local });
+    await old.client.createEnvironment({ name: 'shop', template: 'shop', settings: {} });
+    expect((await old.client.run('shop')).status).toBe('succeeded');
+    expect((await move()).said).toContain('Moved to');
+    // Its hour passes while nothing runs.
+    await query(`UPDATE environments SET expires_at = now() WHERE expires_at IS NOT NULL`);
+    const { client } = await newServer();
+    await client.until(async () => (await client.environment('shop/b')).status === 'inactive');
+    expect(journal()).toEqual(['deploy a', 'deploy b', 'destroy b']);
+    expect((await client.environment('shop/a')).status).toBe('active');
+    expect((await runsOf(client)).map(({ trigger }) => trigger)).toEqual(['ttl', 'api']);
+  });
+
   test('to a database that is not empty changes nothing', async () => {
     const old = await up();
     await query('CREATE TABLE theirs (id int)');
