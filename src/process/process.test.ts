@@ -108,13 +108,14 @@ describe.each(['off', 'bubblewrap'] as const)('with isolation: %s', (way) => {
   });
 
   describe('stopping', () => {
+    /** For tools that end on the interrupt: however slow the machine is, nothing harsher follows. */
+    const patient = { interruptMs: 60_000, terminateMs: 60_000 };
+
     test('a tool that hears the interrupt ends by itself, and each rung is told', async () => {
       const stop = new AbortController();
       const { launch: run, heard } = options(
         'trap "echo saving; exit 3" INT; echo ready; while :; do sleep 0.02; done',
-        {
-          signal: stop.signal,
-        },
+        { signal: stop.signal, ladder: patient },
       );
       const done = launch(run);
       await until(() => heard.stdout.join('').includes('ready'));
@@ -128,7 +129,7 @@ describe.each(['off', 'bubblewrap'] as const)('with isolation: %s', (way) => {
       const stop = new AbortController();
       const { launch: run, heard } = options(
         'trap "exit 1" INT; sleep 600 & echo $! >grandchild; echo ready; while :; do sleep 0.02; done',
-        { signal: stop.signal },
+        { signal: stop.signal, ladder: patient },
       );
       const done = launch(run);
       await until(() => heard.stdout.join('').includes('ready'));
@@ -154,7 +155,11 @@ describe.each(['off', 'bubblewrap'] as const)('with isolation: %s', (way) => {
 
     test('what a script runs hears the interrupt too when the group is meant', async () => {
       const stop = new AbortController();
-      const { launch: run, heard } = options('echo ready; sleep 600', { signal: stop.signal, scope: 'group' });
+      const { launch: run, heard } = options('echo ready; sleep 600', {
+        signal: stop.signal,
+        scope: 'group',
+        ladder: patient,
+      });
       const done = launch(run);
       await until(() => heard.stdout.join('').includes('ready'));
       stop.abort('abort');
