@@ -10,7 +10,7 @@ import { openEncryptionKeys } from './key-file.ts';
 import { findRunning } from './embedded/index.ts';
 import { messageOf, searchAttributes, WindlassError } from './model/index.ts';
 import {
-  atOneMoment,
+  inSnapshot,
   copyRecords,
   listLocalSources,
   listOpenRuns,
@@ -297,7 +297,7 @@ async function copyTo(
   const { db } = await openTarget(target, { aside: false });
   try {
     await migrate(db.sql);
-    await atOneMoment(from.sql, (source) =>
+    await inSnapshot(from.sql, (source) =>
       db.transaction(async (tx) => {
         await copyRecords(source, tx, onProgress);
         await arrive(tx, { how: 'move', asOf, graceHours: 0, id });

@@ -15,11 +15,11 @@ import {
   detachNodes,
   expireOverdueApprovals,
   findLastNode,
-  forgetDrift,
+  resetDriftStatus,
   hasFailedNode,
   hasNodeExpiry,
   insertCompensation,
-  listLeftOutHalfMade,
+  listSkippedAfterPartialApply,
   listUndone,
   loadNodeMarks,
   loadRun,
@@ -173,13 +173,13 @@ async function recordEnding(
   given: { status: DeploymentStatus; message?: string },
 ): Promise<DeploymentOutcome> {
   return deps.db.transaction(async (tx): Promise<DeploymentOutcome> => {
-    const halfMade = given.status === 'succeeded' ? await listLeftOutHalfMade(tx, run.id) : [];
+    const partiallyApplied = given.status === 'succeeded' ? await listSkippedAfterPartialApply(tx, run.id) : [];
     const input =
-      halfMade.length === 0
+      partiallyApplied.length === 0
         ? given
         : {
             status: 'failed' as const,
-            message: `${listed(halfMade.map(quote), 'and')} failed half-way and ${halfMade.length === 1 ? 'was' : 'were'} left out`,
+            message: `${listed(partiallyApplied.map(quote), 'and')} failed half-way and ${partiallyApplied.length === 1 ? 'was' : 'were'} left out`,
           };
     const error =
       input.message === undefined || given.status === 'failed'
@@ -196,7 +196,7 @@ async function recordEnding(
     });
     if (isReadOnly(run.type)) return { status: input.status };
     if (input.status === 'succeeded') await letGo(tx, run);
-    await forgetDrift(tx, run.environment_id);
+    await resetDriftStatus(tx, run.environment_id);
     const status = await environmentStatus(tx, run, input.status);
     await setEnvironmentStatus(tx, run.environment_id, status, run.id);
     if (input.status === 'succeeded' && status === 'active') await setDeployedBy(tx, run.environment_id, run.id);

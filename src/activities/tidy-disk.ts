@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { endedBefore, lockIfGone } from '../store/index.ts';
+import { endedBefore, lockUnusedEnvironment } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
 
 const dayMs = 86_400_000;
@@ -67,7 +67,7 @@ async function moveAside(db: Deps['db'], { name, path, aside, before }: Candidat
     return true;
   }
   return db.transaction(async (tx) => {
-    if (!(await lockIfGone(tx, environmentId, before))) return false;
+    if (!(await lockUnusedEnvironment(tx, environmentId, before))) return false;
     await rename(path, aside);
     return true;
   });

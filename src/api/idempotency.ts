@@ -1,6 +1,11 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { claimIdempotencyKey, completeIdempotencyKey, releaseIdempotencyKey, stillWorkedOn } from '../store/index.ts';
+import {
+  claimIdempotencyKey,
+  completeIdempotencyKey,
+  releaseIdempotencyKey,
+  requestInProgressError,
+} from '../store/index.ts';
 import type { ClaimAnswer, Database, IdempotencyClaim } from '../store/index.ts';
 import type { IdempotencyStore } from './router.ts';
 
@@ -28,7 +33,7 @@ export function createIdempotencyStore({ sql, presence }: Database): Idempotency
         .update(JSON.stringify([method, path, body]))
         .digest('hex');
       const { owner, answer } = await settled({ actor, key, requestHash });
-      if (answer.state === 'pending') throw stillWorkedOn(key);
+      if (answer.state === 'pending') throw requestInProgressError(key);
       if (answer.state === 'answered') return { status: answer.status, body: answer.body };
       return {
         complete: (given) => completeIdempotencyKey(sql, { actor, key }, given),

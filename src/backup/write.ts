@@ -7,7 +7,7 @@ import { pipeline, Readable } from 'node:stream';
 import { createGzip } from 'node:zlib';
 import type { Gzip } from 'node:zlib';
 import { messageOf, WindlassError } from '../model/index.ts';
-import { atOneMoment, listMigrations, readRecords } from '../store/index.ts';
+import { inSnapshot, listMigrations, readRecords } from '../store/index.ts';
 import type { CopyProgress, Database } from '../store/index.ts';
 import { formatVersion, magic, wrapKeys } from './header.ts';
 import type { BackupHeader } from './header.ts';
@@ -46,7 +46,7 @@ export async function writeBackup(options: BackupOptions): Promise<{ bytes: numb
   const draft = `${file}.unfinished`;
   const createdAt = new Date().toISOString();
   try {
-    const bytes = await atOneMoment(db.sql, async (tx) => {
+    const bytes = await inSnapshot(db.sql, async (tx) => {
       const header: BackupHeader = {
         format: formatVersion,
         windlass: options.version,

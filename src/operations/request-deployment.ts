@@ -11,7 +11,7 @@ import {
   readIdempotentAnswer,
   readInstallation,
   recordEvent,
-  stillWorkedOn,
+  requestInProgressError,
   setRunStatus,
 } from '../store/index.ts';
 import type { Db } from '../store/index.ts';
@@ -92,7 +92,7 @@ async function claim(tx: Db, remembered: Remembered, ask: DeploymentAsk): Promis
     .update(JSON.stringify([ask.environment, ask.request]))
     .digest('hex');
   const answer = await claimIdempotencyKey(tx, { ...remembered, requestHash, staleAfterMs: 0 });
-  if (answer.state === 'pending') throw stillWorkedOn(remembered.key);
+  if (answer.state === 'pending') throw requestInProgressError(remembered.key);
   return answer.state === 'new' ? null : rememberedSchema.parse(answer.body).deploymentId;
 }
 

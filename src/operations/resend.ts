@@ -6,8 +6,8 @@ import {
   getEnvironment,
   listDueEnvironments,
   listQueued,
-  listUndelivered,
-  listUnheardDecisions,
+  listUndeliveredControls,
+  listUndeliveredDecisions,
   settleControlRequest,
 } from '../store/index.ts';
 import type { DueEnvironment, RecordedControl } from '../store/index.ts';
@@ -113,8 +113,8 @@ export function resendOperations(context: Context) {
       await settleArrival(context);
       const look = { graceSeconds, limit };
       const queued = await listQueued(db.sql, look);
-      const controls = await listUndelivered(db.sql, graceSeconds, limit);
-      const decisions = await listUnheardDecisions(db.sql, look);
+      const controls = await listUndeliveredControls(db.sql, graceSeconds, limit);
+      const decisions = await listUndeliveredDecisions(db.sql, look);
       const due = await listDueEnvironments(db.sql, limit);
       const work = [
         ...queued.map((id) => () => resendQueued(context, id)),

@@ -94,7 +94,11 @@ export async function hasTakenControl(
 }
 
 /** Requests that nobody has acted on for this long, oldest first: whoever recorded them has died before it told the run. */
-export async function listUndelivered(db: Db, olderThanSeconds: number, limit: number): Promise<RecordedControl[]> {
+export async function listUndeliveredControls(
+  db: Db,
+  olderThanSeconds: number,
+  limit: number,
+): Promise<RecordedControl[]> {
   const rows = await db
     .selectFrom('control_requests')
     .selectAll()

@@ -207,7 +207,7 @@ export async function settleArrivedRecords(tx: Db, at: string): Promise<void> {
 }
 
 /** Lets a function read all records as they are at one moment, while others go on. */
-export function atOneMoment<T>(db: Db, read: (tx: Db) => Promise<T>): Promise<T> {
+export function inSnapshot<T>(db: Db, read: (tx: Db) => Promise<T>): Promise<T> {
   return db.transaction().setIsolationLevel('repeatable read').execute(read);
 }
 

@@ -4,16 +4,16 @@ import { Pool } from 'pg';
 import { WindlassError } from '../model/index.ts';
 import type { PoolState } from '../metrics/index.ts';
 import { withCommitWork } from './after-commit.ts';
-import { careful } from './careful-dialect.ts';
+import { errorMapping } from './error-mapping-dialect.ts';
 import { columnParser } from './column-types.ts';
 import { ensureDefaults } from './defaults.ts';
 import { migrate } from './migrate.ts';
 import { makeMaintenance } from './pglite-maintenance.ts';
 import { openPGlite } from './pglite-database.ts';
-import { makeTurns, pgliteDialect } from './pglite-dialect.ts';
+import { makeMutex, pgliteDialect } from './pglite-dialect.ts';
 import { PGliteSession } from './pglite-session.ts';
 import { listenOnPostgres } from './postgres-listener.ts';
-import { presentAlone, presentOnPostgres } from './presence.ts';
+import { singleProcessPresence, postgresPresence } from './presence.ts';
 import type { Presence } from './presence.ts';
 import type { Schema } from './schema.ts';
 
@@ -101,9 +101,9 @@ function openServer(url: string, poolSize: number): Database {
   // those inside a transaction only to themselves.
   pool.on('error', () => undefined);
   pool.on('connect', (client) => client.on('error', () => undefined));
-  const db = new Kysely<Schema>({ dialect: careful(new PostgresDialect({ pool })) });
+  const db = new Kysely<Schema>({ dialect: errorMapping(new PostgresDialect({ pool })) });
   const listener = listenOnPostgres(url);
-  const presence = presentOnPostgres(url);
+  const presence = postgresPresence(url);
   let closing: Promise<void> | undefined;
   return {
     kind: 'postgres',
@@ -134,20 +134,20 @@ async function openEmbedded({
 }: Extract<DatabaseOptions, { kind: 'pglite' }>): Promise<Database> {
   const { pg, release } = await openPGlite(directory, { ignoreDamage });
   const session = new PGliteSession(pg);
-  const turns = makeTurns();
-  const maintenance = makeMaintenance({ session, turns });
+  const mutex = makeMutex();
+  const maintenance = makeMaintenance({ session, mutex });
   const db = new Kysely<Schema>({
-    dialect: careful(pgliteDialect({ session, turns, onStatement: maintenance.count })),
+    dialect: errorMapping(pgliteDialect({ session, mutex, onStatement: maintenance.count })),
   });
   const listening = new Map<string, number>();
 
   /** LISTEN belongs to the session and would be undone with somebody else's transaction. */
-  async function alone(statement: string): Promise<void> {
-    await turns.take();
+  async function withMutex(statement: string): Promise<void> {
+    await mutex.acquire();
     try {
       await session.script(statement);
     } finally {
-      turns.give();
+      mutex.release();
     }
   }
 
@@ -162,7 +162,7 @@ async function openEmbedded({
         if (from === channel) onPayload(payload);
       });
       listening.set(channel, (listening.get(channel) ?? 0) + 1);
-      await alone(`LISTEN ${channel}`);
+      await withMutex(`LISTEN ${channel}`);
       let stopped = false;
       return async () => {
         if (stopped) return;
@@ -170,18 +170,18 @@ async function openEmbedded({
         stop();
         const left = (listening.get(channel) ?? 1) - 1;
         listening.set(channel, left);
-        if (left === 0 && !pg.closed) await alone(`UNLISTEN ${channel}`);
+        if (left === 0 && !pg.closed) await withMutex(`UNLISTEN ${channel}`);
       };
     },
-    presence: presentAlone(),
-    pool: () => turns.state(),
+    presence: singleProcessPresence(),
+    pool: () => mutex.state(),
     async ping() {
       await sql`SELECT 1`.execute(db);
     },
     close() {
       closing ??= (async () => {
         maintenance.stop();
-        await turns.close();
+        await mutex.close();
         await pg.close();
         release();
       })();

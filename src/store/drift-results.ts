@@ -42,7 +42,7 @@ const worstOfNodes = (parentId: string) => sql`(
   FROM environments m WHERE m.parent_id = ${parentId} AND NOT m.detached AND NOT m.archived AND NOT m.nested)`;
 
 /** After a run that changed things: what is gone cannot have drifted, and the whole is what its nodes still are. */
-export async function forgetDrift(db: Db, environmentId: string): Promise<void> {
+export async function resetDriftStatus(db: Db, environmentId: string): Promise<void> {
   await sql`
     UPDATE environments SET drift_status = 'neverRun'
     WHERE (id = ${environmentId} OR parent_id = ${environmentId}) AND ${oneOf(sql`status`, emptyEnvironmentStatuses)} AND drift_status <> 'neverRun'`.execute(

@@ -77,10 +77,10 @@ export async function moveExpiry(
   { deploymentId = null, by }: { readonly deploymentId?: string | null; readonly by?: string | undefined } = {},
 ): Promise<void> {
   await setEnvironmentExpiry(db, environmentId, expiresAt);
-  await tellExpiry(db, environmentId, expiresAt, { deploymentId, by });
+  await recordExpiryEvent(db, environmentId, expiresAt, { deploymentId, by });
 }
 
-async function tellExpiry(
+async function recordExpiryEvent(
   db: Db,
   environmentId: string,
   expiresAt: Date | null,
@@ -107,7 +107,7 @@ export async function postponeExpiry(
     .returning('expires_at')
     .executeTakeFirst();
   if (row === undefined) return (await readEnvironmentLife(db, environmentId))?.expiresAtMs ?? null;
-  await tellExpiry(db, environmentId, row.expires_at, { deploymentId: null });
+  await recordExpiryEvent(db, environmentId, row.expires_at, { deploymentId: null });
   return row.expires_at?.getTime() ?? null;
 }
 
@@ -156,7 +156,7 @@ export async function markVerified(db: Db, environment: Pick<Environment, 'id' |
  * Whether nothing of an environment exists, nothing was done with it since a moment, and nothing is about to be. Keeps its
  * root to the end of the transaction: a run gets its number by changing that row, so none begins in between.
  */
-export async function lockIfGone(tx: Db, environmentId: string, before: Date): Promise<boolean> {
+export async function lockUnusedEnvironment(tx: Db, environmentId: string, before: Date): Promise<boolean> {
   await sql`
     SELECT 1 FROM environments
     WHERE id = (SELECT COALESCE(parent_id, id) FROM environments WHERE id = ${environmentId}) FOR UPDATE`.execute(tx);

@@ -63,7 +63,7 @@ export async function claimIdempotencyKey(db: Db, claim: IdempotencyClaim): Prom
 }
 
 /** For who will not wait for the answer to a `pending` request. */
-export function stillWorkedOn(key: string): WindlassError {
+export function requestInProgressError(key: string): WindlassError {
   return new WindlassError('conflict', `the request with the idempotency key "${key}" is still being worked on`, {
     hint: 'repeat it in a few seconds to get its answer',
   });

@@ -12,13 +12,17 @@ export interface PaceRule {
   readonly firstMs: number;
   readonly longestMs: number;
   /** After this long without a further strike the account counts as calm again. */
-  readonly calmMs: number;
+  readonly resetAfterMs: number;
 }
 
 /** Notes that an account asked for slower calls. Waits double; strikes that come while it is being waited for are one. */
-export async function strikePace(db: Db, key: string, { firstMs, longestMs, calmMs }: PaceRule): Promise<Pace> {
+export async function recordThrottle(
+  db: Db,
+  key: string,
+  { firstMs, longestMs, resetAfterMs }: PaceRule,
+): Promise<Pace> {
   const ms = (value: number) => sql`(${value}::float8 * interval '1 millisecond')`;
-  const next = sql`CASE WHEN pacing.until < now() - ${ms(calmMs)} THEN 1 ELSE pacing.strikes + 1 END`;
+  const next = sql`CASE WHEN pacing.until < now() - ${ms(resetAfterMs)} THEN 1 ELSE pacing.strikes + 1 END`;
   const { rows } = await sql<Pace>`
     INSERT INTO pacing (key, until, strikes) VALUES (${key}, now() + ${ms(firstMs)}, 1)
     ON CONFLICT (key) DO UPDATE SET

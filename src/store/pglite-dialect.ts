@@ -10,21 +10,21 @@ export class SingleConnectionAdapter extends PostgresAdapter {}
 const longestWaitMs = 60_000;
 
 /** Hands the one connection to one holder after the other, in the order they asked. */
-export interface Turns {
-  take(): Promise<void>;
-  give(): void;
+export interface Mutex {
+  acquire(): Promise<void>;
+  release(): void;
   /** As of a pool of one. */
   state(): PoolState;
   /** Waits for its turn and lets nobody have one afterwards. */
   close(): Promise<void>;
 }
 
-export function makeTurns(waitMs = longestWaitMs): Turns {
+export function makeMutex(waitMs = longestWaitMs): Mutex {
   const waiting: { readonly start: () => void }[] = [];
   let taken = false;
   let closed = false;
-  const turns: Turns = {
-    take() {
+  const mutex: Mutex = {
+    acquire() {
       if (closed) return Promise.reject(new WindlassError('unavailable', 'the embedded database is closed'));
       if (!taken) {
         taken = true;
@@ -49,19 +49,19 @@ export function makeTurns(waitMs = longestWaitMs): Turns {
         waiting.push(entry);
       });
     },
-    give() {
+    release() {
       const next = waiting.shift();
       if (next) next.start();
       else taken = false;
     },
     state: () => ({ total: 1, idle: taken ? 0 : 1, waiting: waiting.length }),
     async close() {
-      const last = turns.take();
+      const last = mutex.acquire();
       closed = true;
       await last;
     },
   };
-  return turns;
+  return mutex;
 }
 
 class PGliteConnection implements DatabaseConnection {
@@ -86,18 +86,18 @@ class PGliteConnection implements DatabaseConnection {
 
 export interface PGliteDialectOptions {
   readonly session: PGliteSession;
-  readonly turns: Turns;
+  readonly mutex: Mutex;
   /** Called before every statement. */
   readonly onStatement: () => void;
 }
 
 /** Kysely on PGlite: one session, shared in turns. */
-export function pgliteDialect({ session, turns, onStatement }: PGliteDialectOptions): Dialect {
+export function pgliteDialect({ session, mutex, onStatement }: PGliteDialectOptions): Dialect {
   const connection = new PGliteConnection(session, onStatement);
   const driver: Driver = {
     init: () => Promise.resolve(),
     async acquireConnection() {
-      await turns.take();
+      await mutex.acquire();
       return connection;
     },
     async beginTransaction(_connection, settings) {
@@ -108,7 +108,7 @@ export function pgliteDialect({ session, turns, onStatement }: PGliteDialectOpti
     commitTransaction: () => session.script('commit'),
     rollbackTransaction: () => session.script('rollback'),
     releaseConnection() {
-      turns.give();
+      mutex.release();
       return Promise.resolve();
     },
     destroy: () => Promise.resolve(),

@@ -1,5 +1,5 @@
 import type { PGliteSession } from './pglite-session.ts';
-import type { Turns } from './pglite-dialect.ts';
+import type { Mutex } from './pglite-dialect.ts';
 
 const lookEveryMs = 60_000;
 const statementsPerCheckpoint = 2000;
@@ -9,7 +9,7 @@ const statementsPerVacuum = 100_000;
  * PGlite has no background processes: without this, the write-ahead log grows until the database is closed, and a
  * start after a crash replays all of it; rows that were changed often are never cleaned up.
  */
-export function makeMaintenance({ session, turns }: { readonly session: PGliteSession; readonly turns: Turns }): {
+export function makeMaintenance({ session, mutex }: { readonly session: PGliteSession; readonly mutex: Mutex }): {
   readonly count: () => void;
   readonly stop: () => void;
 } {
@@ -21,7 +21,7 @@ export function makeMaintenance({ session, turns }: { readonly session: PGliteSe
     if (busy || sinceCheckpoint < statementsPerCheckpoint) return;
     busy = true;
     try {
-      await turns.take();
+      await mutex.acquire();
       try {
         if (sinceVacuum >= statementsPerVacuum) {
           sinceVacuum = 0;
@@ -30,7 +30,7 @@ export function makeMaintenance({ session, turns }: { readonly session: PGliteSe
         sinceCheckpoint = 0;
         await session.script('CHECKPOINT');
       } finally {
-        turns.give();
+        mutex.release();
       }
     } catch {
       // The next look tries again; a database that is broken says so to the next request.

@@ -29,13 +29,13 @@ export function hasEnded(process: RawBuilder<unknown>, own: number | null): RawB
 }
 
 /** The presence of the one process that has a PGlite database open. */
-export function presentAlone(): Presence {
+export function singleProcessPresence(): Presence {
   const number = randomInt(1, numbers);
   return { current: () => Promise.resolve(number), close: () => Promise.resolve() };
 }
 
 /** Holds an advisory lock in a connection of its own, which is opened when it is first asked for. */
-export function presentOnPostgres(url: string): Presence {
+export function postgresPresence(url: string): Presence {
   let number: number | null = null;
   const session = keepPostgresSession({
     url,

@@ -74,7 +74,7 @@ const decisionSchema = z.object({
 });
 
 /** Approvals that are decided while their node still waits. */
-export async function listUnheardDecisions(
+export async function listUndeliveredDecisions(
   db: Db,
   { graceSeconds, limit }: Look,
 ): Promise<z.infer<typeof decisionSchema>[]> {

@@ -14,7 +14,7 @@ interface EndedRun {
 }
 
 /** To those who watch the installation: its metrics and its traces. */
-export function tellEnding(run: EndedRun): void {
+export function observeRunEnd(run: EndedRun): void {
   const { type, ending, number, traceparent } = run;
   const startMs = run.started_at?.getTime() ?? null;
   const endMs = run.finished_at?.getTime() ?? Date.now();

@@ -121,7 +121,7 @@ export async function hasFailedNode(db: Db, deploymentId: string): Promise<boole
 }
 
 /** Aliases of nodes that a person left out of a run after they had failed half-way. */
-export async function listLeftOutHalfMade(db: Db, deploymentId: string): Promise<string[]> {
+export async function listSkippedAfterPartialApply(db: Db, deploymentId: string): Promise<string[]> {
   const { rows } = await sql<{ alias: string }>`
     SELECT nr.alias FROM node_runs nr JOIN environments e ON e.id = nr.environment_id
     WHERE nr.deployment_id = ${deploymentId} AND NOT nr.compensation AND nr.status = 'skipped'

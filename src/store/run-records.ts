@@ -60,7 +60,7 @@ const pauseSlackSeconds = 10;
  * Whether the records let a node begin, or go on; null when they do. The run is open, it is the node that is meant, what it
  * needs is done, and nobody has paused or stopped it.
  */
-function heldBack(claim: NodeClaim | null, attempt: number, mode: 'run' | 'apply' | 'settle'): RawBuilder<unknown> {
+function beginRefusal(claim: NodeClaim | null, attempt: number, mode: 'run' | 'apply' | 'settle'): RawBuilder<unknown> {
   if (claim === null) return sql`NULL::text`;
   const unmet = sql`EXISTS (SELECT 1 FROM jsonb_array_elements_text(g.needs) AS need(index)
       JOIN node_runs n ON n.deployment_id = g.deployment_id AND n.index = need.index::int AND n.compensation = g.compensation
@@ -108,7 +108,7 @@ export async function beginNode(
   const ended = sql`o.status IN ('succeeded','failed','cancelled','aborted')`;
   const result = await sql<Record<string, unknown>>`
     WITH o AS (
-      SELECT g.*, ${heldBack(claim, attempt, mode)} AS held FROM node_runs g JOIN deployments d ON d.id = g.deployment_id
+      SELECT g.*, ${beginRefusal(claim, attempt, mode)} AS held FROM node_runs g JOIN deployments d ON d.id = g.deployment_id
       WHERE g.deployment_id = ${key.deploymentId} AND g.index = ${key.index} AND g.compensation = ${key.compensation} FOR UPDATE OF g
     ), r AS (
       UPDATE node_runs SET

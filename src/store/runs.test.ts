@@ -11,7 +11,7 @@ import {
   openDatabase,
 } from './index.ts';
 import type { Database } from './index.ts';
-import { forgetDrift } from './drift-results.ts';
+import { resetDriftStatus } from './drift-results.ts';
 import { closeNodes } from './run-nodes.ts';
 import { lastSuccessBefore } from './run-history.ts';
 import { setRunStatus } from './runs.ts';
@@ -152,7 +152,7 @@ it.each([
       .set({ drift_status: 'drifted', status: 'active' })
       .where('id', '=', graph.root.id)
       .execute();
-    await forgetDrift(db.sql, graph.root.id);
+    await resetDriftStatus(db.sql, graph.root.id);
     expect((await getEnvironment(db.sql, graph.root.id)).flags.drift).toBe(expected);
   },
 );

@@ -16,7 +16,7 @@ import { afterCommit } from './after-commit.ts';
 import type { Db } from './database.ts';
 import { recordEvent } from './events.ts';
 import { toJson, toNullableJson } from './json.ts';
-import { tellEnding } from './run-ending.ts';
+import { observeRunEnd } from './run-ending.ts';
 
 export const runDefinitionSchema = z.object({
   title: z.string(),
@@ -218,7 +218,7 @@ export async function setRunStatus(
       ...(change.message === undefined ? {} : { message: change.message }),
     },
   });
-  if (over) afterCommit(() => tellEnding({ ...row, id: deploymentId, ending: change.status }));
+  if (over) afterCommit(() => observeRunEnd({ ...row, id: deploymentId, ending: change.status }));
   return true;
 }
 

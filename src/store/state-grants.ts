@@ -8,7 +8,7 @@ import { eventFor } from './events.ts';
 import { oneOf } from './lists.ts';
 
 /** Frees a lock; both it and the statement's other parts see each other only through what they return. */
-function writeDownFreed(because: string): RawBuilder<unknown> {
+function auditFreedLock(because: string): RawBuilder<unknown> {
   return sql`freed_audit AS (
     INSERT INTO audit_log (actor, action, target_type, target_id, project_id, before, after)
     SELECT ${JSON.stringify(systemActor)}::jsonb, 'state.unlock', 'environment', f.environment_id, env.project_id,
@@ -37,7 +37,7 @@ export function endGrants(which: RawBuilder<unknown>, because: string): RawBuild
   ), freed AS (
     DELETE FROM state_locks l USING fenced f WHERE l.environment_id = f.environment_id AND l.grant_id = f.id
     RETURNING l.environment_id, l.lock_id, l.deployment_id, l.info
-  ), ${writeDownFreed(because)}`;
+  ), ${auditFreedLock(because)}`;
 }
 
 /**
@@ -50,7 +50,7 @@ export async function freeEndedLocks(db: Db, environmentId: string | null = null
       DELETE FROM state_locks l USING state_grants g
       WHERE g.id = l.grant_id AND g.fenced_at IS NOT NULL AND (${environmentId}::text IS NULL OR l.environment_id = ${environmentId}::text)
       RETURNING l.environment_id, l.lock_id, l.deployment_id, l.info
-    ), ${writeDownFreed('the call of the tool that took it has ended')}
+    ), ${auditFreedLock('the call of the tool that took it has ended')}
     SELECT (SELECT count(*)::int FROM freed) AS freed, (SELECT count(*) FROM freed_told)`.execute(db);
   return rows[0]?.freed ?? 0;
 }

@@ -48,8 +48,9 @@ export function createChaosClient(cluster: Cluster): ChaosClient {
         const text = await response.text();
         if (response.status < 400) return (text === '' ? null : JSON.parse(text)) as T;
         // The call that an API died with holds its key for a while; the hint of the answer is to ask again.
-        const stillWorkedOn = response.status === 409 && text.includes(key);
-        if (response.status < 500 && !stillWorkedOn) throw new Refused(`${method} ${path}`, response.status, text);
+        const requestInProgressError = response.status === 409 && text.includes(key);
+        if (response.status < 500 && !requestInProgressError)
+          throw new Refused(`${method} ${path}`, response.status, text);
         throw new Error(`${method} ${path}: ${response.status} ${text}`);
       } catch (error) {
         if (error instanceof Refused || Date.now() > deadline) throw error;

@@ -1,4 +1,4 @@
-import { openDatabase, readPaces, strikePace } from '../../store/index.ts';
+import { openDatabase, readPaces, recordThrottle } from '../../store/index.ts';
 import type { Database } from '../../store/index.ts';
 import type { EffectiveVariable, Source } from '../../model/index.ts';
 import { isThrottle, pacerOf } from './pacing.ts';
@@ -54,7 +54,7 @@ it.each([
 
 describe('the wait of an account', () => {
   let db: Database;
-  const rule = { firstMs: 1000, longestMs: 600_000, calmMs: 600_000 };
+  const rule = { firstMs: 1000, longestMs: 600_000, resetAfterMs: 600_000 };
   const past = (key: string, ms: number): Promise<unknown> =>
     db.sql
       .updateTable('pacing')
@@ -67,8 +67,8 @@ describe('the wait of an account', () => {
   afterAll(() => db.close());
 
   it('is one for all that are throttled at the same time, and is known to the others', async () => {
-    const first = await strikePace(db.sql, 'a', rule);
-    const second = await strikePace(db.sql, 'a', rule);
+    const first = await recordThrottle(db.sql, 'a', rule);
+    const second = await recordThrottle(db.sql, 'a', rule);
     expect([first.strikes, second.strikes]).toEqual([1, 1]);
     expect(second.waitMs).toBeLessThanOrEqual(first.waitMs);
     const paces = await readPaces(db.sql);
@@ -79,13 +79,13 @@ describe('the wait of an account', () => {
   it('doubles when it was not enough, up to a limit, and begins anew after a calm time', async () => {
     const waits: number[] = [];
     for (let strike = 1; strike <= 11; strike++) {
-      const pace = await strikePace(db.sql, 'c', rule);
+      const pace = await recordThrottle(db.sql, 'c', rule);
       expect(pace.strikes).toBe(strike);
       waits.push(Math.round(pace.waitMs / 1000));
       await past('c', 1);
     }
     expect(waits).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600]);
-    await past('c', rule.calmMs + 1000);
-    expect((await strikePace(db.sql, 'c', rule)).strikes).toBe(1);
+    await past('c', rule.resetAfterMs + 1000);
+    expect((await recordThrottle(db.sql, 'c', rule)).strikes).toBe(1);
   });
 });

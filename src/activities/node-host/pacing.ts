@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { NodeSnapshot, RunError } from '../../model/index.ts';
-import { readPaces, strikePace } from '../../store/index.ts';
+import { readPaces, recordThrottle } from '../../store/index.ts';
 import type { Database } from '../../store/index.ts';
 import type { NodeValues } from '../../node/index.ts';
 import { toolOfType } from '../../tools/catalogue.ts';
 
-const rule = { firstMs: 5000, longestMs: 600_000, calmMs: 600_000 };
+const rule = { firstMs: 5000, longestMs: 600_000, resetAfterMs: 600_000 };
 const mostStrikes = 10;
 /** How long this worker believes what it has read, so that large runs do not ask for each node. */
 const believedMs = 1000;
@@ -78,7 +78,7 @@ export async function backOff(
   key: string,
 ): Promise<{ readonly afterMs: number; readonly tooOften: boolean }> {
   known.delete(db);
-  const { waitMs, strikes } = await strikePace(db.sql, key, rule);
+  const { waitMs, strikes } = await recordThrottle(db.sql, key, rule);
   return { afterMs: spread(waitMs), tooOften: strikes > mostStrikes };
 }
 

@@ -2,7 +2,7 @@ import type { CompiledQuery, DatabaseConnection, Dialect, Driver, QueryResult, T
 import { WindlassError } from '../model/index.ts';
 import { toStoreError } from './unavailable.ts';
 
-class CarefulConnection implements DatabaseConnection {
+class ErrorMappingConnection implements DatabaseConnection {
   readonly inner: DatabaseConnection;
   /** A statement of the open transaction has failed. */
   failed = false;
@@ -25,7 +25,7 @@ class CarefulConnection implements DatabaseConnection {
   }
 }
 
-class CarefulDriver implements Driver {
+class ErrorMappingDriver implements Driver {
   readonly #inner: Driver;
 
   constructor(inner: Driver) {
@@ -36,27 +36,27 @@ class CarefulDriver implements Driver {
     await this.#inner.init();
   }
 
-  async acquireConnection(): Promise<CarefulConnection> {
+  async acquireConnection(): Promise<ErrorMappingConnection> {
     try {
-      return new CarefulConnection(await this.#inner.acquireConnection());
+      return new ErrorMappingConnection(await this.#inner.acquireConnection());
     } catch (error) {
       throw toStoreError(error);
     }
   }
 
-  async beginTransaction(connection: CarefulConnection, settings: TransactionSettings): Promise<void> {
+  async beginTransaction(connection: ErrorMappingConnection, settings: TransactionSettings): Promise<void> {
     connection.failed = false;
     await this.#inner.beginTransaction(connection, settings);
   }
 
-  async commitTransaction(connection: CarefulConnection): Promise<void> {
+  async commitTransaction(connection: ErrorMappingConnection): Promise<void> {
     // PostgreSQL answers such a COMMIT by rolling back, without an error: what was written would be gone unseen.
     if (connection.failed)
       throw new WindlassError('internal', 'a statement of this transaction failed before its commit');
     await this.#inner.commitTransaction(connection);
   }
 
-  async rollbackTransaction(connection: CarefulConnection): Promise<void> {
+  async rollbackTransaction(connection: ErrorMappingConnection): Promise<void> {
     try {
       await this.#inner.rollbackTransaction(connection);
     } catch {
@@ -65,7 +65,7 @@ class CarefulDriver implements Driver {
     connection.failed = false;
   }
 
-  async releaseConnection(connection: CarefulConnection): Promise<void> {
+  async releaseConnection(connection: ErrorMappingConnection): Promise<void> {
     await this.#inner.releaseConnection(connection.inner);
   }
 
@@ -75,11 +75,11 @@ class CarefulDriver implements Driver {
 }
 
 /** Another dialect whose errors are those of this room, and whose failed transactions never look committed. */
-export function careful(dialect: Dialect): Dialect {
+export function errorMapping(dialect: Dialect): Dialect {
   return {
     createAdapter: () => dialect.createAdapter(),
     createIntrospector: (db) => dialect.createIntrospector(db),
     createQueryCompiler: () => dialect.createQueryCompiler(),
-    createDriver: () => new CarefulDriver(dialect.createDriver()),
+    createDriver: () => new ErrorMappingDriver(dialect.createDriver()),
   };
 }
