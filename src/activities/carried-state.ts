@@ -24,13 +24,13 @@ export function stateProblem(
   if (states === null) return 'its states cannot be read';
   for (const [index, nodeState] of states.entries()) {
     const mark = (state.compensating ? undone : forward).get(index);
-    if (!mayPass(nodeState, mark))
+    if (!matchesRecord(nodeState, mark))
       return `node ${index} is ${mark?.status ?? 'not part of it'}, not as it is said to be`;
   }
   return null;
 }
 
-function mayPass(state: NodeState, mark: NodeMark | undefined): boolean {
+function matchesRecord(state: NodeState, mark: NodeMark | undefined): boolean {
   switch (state) {
     case 'succeeded':
     case 'unchanged':

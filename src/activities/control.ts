@@ -58,14 +58,19 @@ async function take(
         return { kind: 'refused', message };
       }
       await settleControlRequest(tx, id, { status: 'taken', by: callId });
-      await bringAbout(tx, deploymentId, request, run);
+      await recordControlEffect(tx, deploymentId, request, run);
       return { kind: 'taken', request };
     }
   }
 }
 
 /** What the run's nodes, and whoever looks, are to find in the records before the run acts. */
-async function bringAbout(tx: Db, deploymentId: string, request: ControlRequest, run: RunState): Promise<void> {
+async function recordControlEffect(
+  tx: Db,
+  deploymentId: string,
+  request: ControlRequest,
+  run: RunState,
+): Promise<void> {
   switch (request.kind) {
     case 'pause':
     case 'continue':

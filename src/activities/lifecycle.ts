@@ -19,7 +19,7 @@ export async function readLife(
   caller: Caller,
 ): Promise<EnvironmentLife> {
   const life = (await readEnvironmentLife(deps.db.sql, input.environmentId)) ?? { expiresAtMs: null, lock: null };
-  if (input.said !== undefined && !agrees(input.said, life))
+  if (input.said !== undefined && !matchesRecords(input.said, life))
     await auditRefusal(deps, caller, {
       what: 'a change of the end or the lock',
       because: 'the records say otherwise',
@@ -33,7 +33,7 @@ export async function readLife(
 const saidSchema = z.object({ expiresAtMs: z.number().nullish(), lock: environmentLockSchema.nullish() });
 
 /** What a message carries that was sent by an API which still sent the things themselves. */
-function agrees(said: unknown, life: EnvironmentLife): boolean {
+function matchesRecords(said: unknown, life: EnvironmentLife): boolean {
   const parsed = saidSchema.safeParse(said);
   if (!parsed.success) return false;
   const { expiresAtMs, lock } = parsed.data;

@@ -37,7 +37,7 @@ import {
 import type { Db, RunRow } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
 import { remedyDrift } from './drift-remedy.ts';
-import { borneOutUpdates, endingProblem, statusProblem } from './borne-out.ts';
+import { permittedUpdates, endingProblem, statusProblem } from './record-checks.ts';
 import { recordStop } from './control.ts';
 import { expiringNode, postponeDueExpiry } from './lifecycle.ts';
 import { moveEndsOfNodes, postponeNode } from './node-expiry.ts';
@@ -50,7 +50,7 @@ export async function recordNodes(
   caller: Caller,
 ): Promise<void> {
   const run = { deploymentId: input.deploymentId, compensation: input.compensation ?? false };
-  const updates = await borneOutUpdates(deps, input, caller);
+  const updates = await permittedUpdates(deps, input, caller);
   const changes = updates.map(({ index, status, reason, message }) => ({
     index,
     status,

@@ -104,7 +104,7 @@ function progressOf(deps: ActivityDeps, deploymentId: string): (text: string) =>
 }
 
 async function resolveOnce(deps: ActivityDeps, input: ResolveInput, caller: Caller): Promise<ResolvedRun> {
-  const run = await requireBorneOut(deps, input, caller);
+  const run = await requireMatchingRun(deps, input, caller);
   if (run.definition !== null) return answer(run, run.definition, await loadEngineNodes(deps.db.sql, run.id));
   await begin(deps, run);
   const resolution = await resolve(deps, run);
@@ -138,7 +138,7 @@ function answer(run: RunRow, definition: RunDefinition, nodes: readonly RunNode[
 }
 
 /** The run as it is on record, if that is what the workflow was started for. */
-async function requireBorneOut(deps: ActivityDeps, input: ResolveInput, caller: Caller): Promise<RunRow> {
+async function requireMatchingRun(deps: ActivityDeps, input: ResolveInput, caller: Caller): Promise<RunRow> {
   const run = await loadRun(deps.db.sql, input.deploymentId);
   const problem = run === null ? 'there is no such run' : await claimProblem(deps, run, input);
   if (run !== null && problem === null) {

@@ -14,7 +14,7 @@ const turnWithinMs = 20_000;
 const lookEveryMs = 250;
 
 /** Begins a node, or answers how it has ended or why it does not begin. */
-export async function beginBorneOut(deps: HostDeps, input: RunNodeInput, caller: Caller): Promise<BegunCall> {
+export async function beginVerified(deps: HostDeps, input: RunNodeInput, caller: Caller): Promise<BegunCall> {
   const { deploymentId, alias, action } = input;
   const key = nodeKeyOf(input);
   const refusal = {

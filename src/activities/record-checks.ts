@@ -77,7 +77,7 @@ export function endingProblem(
 }
 
 /** Those changes of nodes that somebody has asked for or that change nothing for others; the rest is left out. */
-export async function borneOutUpdates(
+export async function permittedUpdates(
   deps: Pick<ActivityDeps, 'db' | 'log'>,
   input: Parameters<DeploymentActivities['recordNodes']>[0],
   caller: Caller,
