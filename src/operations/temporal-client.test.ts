@@ -64,7 +64,7 @@ async function startDeployment(id: string): Promise<void> {
 }
 
 /** What the workflow was told, in order. */
-const heardOf = (view: EnvironmentView | null): string[] => view?.queue.map((item) => item.deploymentId) ?? [];
+const queuedIds = (view: EnvironmentView | null): string[] => view?.queue.map((item) => item.deploymentId) ?? [];
 
 describe('a run for an environment', () => {
   test('starts its workflow with what the Temporal UI shows, and is taken once however often it is sent', async () => {
@@ -103,7 +103,7 @@ describe('a run for an environment', () => {
     expect(await gateway.view(shop.id)).toBeNull();
     await gateway.submit(shop, run('dep_1'));
     await gateway.lockChanged(shop.id);
-    expect(heardOf(await gateway.view(shop.id))).toEqual(['dep_1', 'lock']);
+    expect(queuedIds(await gateway.view(shop.id))).toEqual(['dep_1', 'lock']);
   });
 
   test('the end of an environment is known to its workflow, which is started for it', async () => {
@@ -113,10 +113,10 @@ describe('a run for an environment', () => {
     await gateway.expiryChanged({ ...shop, expiresAtMs: 4_102_444_800_000 });
     expect(await gateway.view(shop.id)).toMatchObject({ expiresAtMs: 4_102_444_800_000 });
     await gateway.expiryChanged(shop);
-    expect(heardOf(await gateway.view(shop.id))).toEqual(['expiry', 'expiry']);
+    expect(queuedIds(await gateway.view(shop.id))).toEqual(['expiry', 'expiry']);
     const other = target();
     await gateway.expiryChanged({ ...other, nodesExpire: true });
-    expect(heardOf(await gateway.view(other.id))).toEqual(['expiry']);
+    expect(queuedIds(await gateway.view(other.id))).toEqual(['expiry']);
   });
 });
 

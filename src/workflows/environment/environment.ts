@@ -8,7 +8,7 @@ import type {
   SubmitAnswer,
 } from '../../model/environment-messages.ts';
 import { environmentMessages } from '../../model/environment-messages.ts';
-import { everythingTakenIn } from '../taken-in.ts';
+import { pendingMessagesProcessed } from '../pending-messages.ts';
 import { EnvironmentEntity } from './entity.ts';
 
 const submitUpdate = defineUpdate<SubmitAnswer, [QueuedRun]>(environmentMessages.submit);
@@ -24,7 +24,7 @@ const viewQuery = defineQuery<EnvironmentView>(environmentMessages.view);
 export async function environment(input: EnvironmentWorkflowInput): Promise<void> {
   const entity = new EnvironmentEntity(input);
   const afterAll = async <T>(act: () => T | Promise<T>): Promise<T> => {
-    await everythingTakenIn();
+    await pendingMessagesProcessed();
     return act();
   };
   setHandler(submitUpdate, (run) => afterAll(() => entity.submit(run)), {

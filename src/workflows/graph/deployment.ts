@@ -36,7 +36,7 @@ import { NodeChildren } from './node-children.ts';
 import { records, resolveDeployment } from '../proxies.ts';
 import { showStatus, upsertStatus } from '../search-attributes.ts';
 import { endingOf, isRefused, refuse } from '../stopping.ts';
-import { everythingTakenIn } from '../taken-in.ts';
+import { pendingMessagesProcessed } from '../pending-messages.ts';
 
 const controlUpdate = defineUpdate<void, [ControlMessage]>(deploymentMessages.control);
 const makeWaySignal = defineSignal<[]>(deploymentMessages.makeWay);
@@ -53,7 +53,7 @@ export async function deployment(input: DeploymentWorkflowInput): Promise<Deploy
   const run = new DeploymentRun(input);
   setHandler(controlUpdate, (message) => run.control(message), { validator: (message) => run.validate(message) });
   setHandler(makeWaySignal, () => run.makeWay());
-  setHandler(placeSignal, (news) => run.hear(news));
+  setHandler(placeSignal, (news) => run.queuePlaceNews(news));
   // An operator's cancel in Temporal: what is done about it must not be cancelled, too.
   void CancellationScope.current().cancelRequested.catch(() =>
     CancellationScope.nonCancellable(() => run.stopByOperator()),
@@ -159,7 +159,7 @@ class DeploymentRun {
 
     for (;;) {
       this.changed = false;
-      this.takePlaceNews(graph, children);
+      this.applyPlaceNews(graph, children);
       const halted = !this.compensating && resolved.onFailure !== 'continue' && graph.failed > 0;
       const handingOver = this.isLong();
       // What has begun goes on, also in a run that is paused or stops at its first failure.
@@ -197,12 +197,12 @@ class DeploymentRun {
   }
 
   /** A signal of a node, which is acted on in its turn. */
-  hear(news: PlaceNews): void {
+  queuePlaceNews(news: PlaceNews): void {
     this.placeNews.push(news);
     this.changed = true;
   }
 
-  private takePlaceNews(graph: GraphRun, children: NodeChildren): void {
+  private applyPlaceNews(graph: GraphRun, children: NodeChildren): void {
     const all = this.placeNews;
     this.placeNews = [];
     for (const { index, place, compensation = false } of all) {
@@ -311,7 +311,7 @@ class DeploymentRun {
 
   /** Acts on what is recorded of a request. The message only says which one it is, and is no order by itself. */
   async control(message: ControlMessage): Promise<void> {
-    await everythingTakenIn();
+    await pendingMessagesProcessed();
     if (!actsByRecord()) return this.actOn(message, false);
     const taken = await records.takeControl({
       deploymentId: this.input.deploymentId,
@@ -370,7 +370,7 @@ class DeploymentRun {
 
   /** A run that changes the environment is due. */
   async makeWay(): Promise<void> {
-    await everythingTakenIn();
+    await pendingMessagesProcessed();
     const { deploymentId } = this.input;
     if (actsByRecord()) {
       if ((await records.makeWay({ deploymentId })).stop) this.beginStop('cancel');

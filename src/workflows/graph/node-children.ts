@@ -30,7 +30,7 @@ export class NodeChildren {
   private readonly open = new Set<number>();
   private readonly attributes = attributesOfChild('subEnvironment');
   private readonly starting = new Set<number>();
-  private tellings = 0;
+  private openSignals = 0;
   private stopMode: StopMode | null = null;
 
   constructor(options: NodeChildrenOptions) {
@@ -39,7 +39,7 @@ export class NodeChildren {
 
   /** No child is between asked for and started, or waits for a word that is on its way; only then may the deployment continue as new. */
   get allStarted(): boolean {
-    return this.starting.size === 0 && this.tellings === 0;
+    return this.starting.size === 0 && this.openSignals === 0;
   }
 
   start(index: number): void {
@@ -70,9 +70,9 @@ export class NodeChildren {
 
   /** Lets a node go on that has asked for a place. */
   proceed(index: number): void {
-    this.tellings++;
+    this.openSignals++;
     void this.signal(index, nodeMessages.proceed).finally(() => {
-      this.tellings--;
+      this.openSignals--;
       this.onStarted();
     });
   }
