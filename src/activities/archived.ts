@@ -14,7 +14,7 @@ export async function endArchived(deps: Pick<ActivityDeps, 'db' | 'operations' |
   let ids: string[] = [];
   const tell = async (): Promise<void> => {
     for (const environmentId of await archivedAmong(deps.db.sql, ids))
-      await deps.operations.tellArchived({ environmentId });
+      await deps.operations.notifyArchived({ environmentId });
     ids = [];
   };
   for await (const { workflowId } of deps.temporal.workflow.list({ query })) {

@@ -13,7 +13,7 @@ import {
 } from '../store/index.ts';
 import type { Database } from '../store/index.ts';
 import type { ActivityDeps } from './deps.ts';
-import { keepHouse } from './housekeeping.ts';
+import { pruneRecords } from './housekeeping.ts';
 
 let db: Database;
 
@@ -45,10 +45,10 @@ it('removes what has served its time, and nothing that has not', async () => {
   }
   const state = createStateStore({ db, secrets: createSecretBox(randomBytes(32)) });
   const deps: Pick<ActivityDeps, 'db' | 'state'> = { db, state };
-  expect(await keepHouse(deps)).toEqual({ removed: 2 });
+  expect(await pruneRecords(deps)).toEqual({ removed: 2 });
   expect((await db.sql.selectFrom('events').select('data').execute()).map(({ data }) => data)).toEqual([{ age: 89 }]);
   expect(await db.sql.selectFrom('idempotency_keys').select('key').execute()).toEqual([{ key: 'build-29' }]);
-  expect(await keepHouse(deps)).toEqual({ removed: 0 });
+  expect(await pruneRecords(deps)).toEqual({ removed: 0 });
 });
 
 it('drops what old plans and drift checks have said; what changed something keeps its log and its plans', async () => {
@@ -80,7 +80,7 @@ it('drops what old plans and drift checks have said; what changed something keep
     });
   }
   const state = createStateStore({ db, secrets: createSecretBox(randomBytes(32)) });
-  expect(await keepHouse({ db, state })).toEqual({ removed: 6 });
+  expect(await pruneRecords({ db, state })).toEqual({ removed: 6 });
   for (const table of ['log_chunks', 'artifacts'] as const) {
     const left = await db.sql.selectFrom(table).select('deployment_id').distinct().orderBy('deployment_id').execute();
     expect(left.map((row) => row.deployment_id)).toEqual(['dep_deploy_old', 'dep_drift_new', 'dep_plan_open']);

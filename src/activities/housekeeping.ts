@@ -9,7 +9,7 @@ const batch = 5000;
 const batchesADay = 40;
 
 /** See ScheduledActivities.keepHouse. Small steps, so that nobody waits for a lock. */
-export async function keepHouse(deps: Pick<ActivityDeps, 'db' | 'state'>): Promise<{ removed: number }> {
+export async function pruneRecords(deps: Pick<ActivityDeps, 'db' | 'state'>): Promise<{ removed: number }> {
   const before = (days: number): Date => new Date(Date.now() - days * dayMs);
   let removed = await deps.state.pruneGrants(keptDays.stateGrants * dayMs);
   for (const step of [

@@ -5,11 +5,11 @@ import { workflowIds } from '../model/index.ts';
 import { endArchived } from './archived.ts';
 import type { ActivityDeps } from './deps.ts';
 import { finishDeployment, planCompensation, recordNodes, setDeploymentStatus } from './records.ts';
-import { keepHouse } from './housekeeping.ts';
+import { pruneRecords } from './housekeeping.ts';
 import { reconcile } from './reconcile.ts';
 import { makeWay, recordedStop, takeControl } from './control.ts';
 import { recordCancelled } from './dropping.ts';
-import { attendNodeExpiry } from './node-expiry.ts';
+import { processNodeExpiry } from './node-expiry.ts';
 import { readLife, requestExpiry, requestScheduled, warnExpiry } from './lifecycle.ts';
 import { requireCaller } from './refusals.ts';
 import { callerOf, createRunActivities, forHistory } from '../node/index.ts';
@@ -80,7 +80,7 @@ export function createOrchestrationActivities(deps: ActivityDeps): Orchestration
     watchNodes: ofRun('watching nodes', (input) => watchNodes(deps, input)),
     readLife: ofEnvironment('reading the end and the lock', (input, caller) => readLife(deps, input, caller)),
     requestExpiry: ofEnvironment('the end of an environment', (input, caller) => requestExpiry(deps, input, caller)),
-    attendNodeExpiry: ofEnvironment('the ends of nodes', (input, caller) => attendNodeExpiry(deps, input, caller)),
+    attendNodeExpiry: ofEnvironment('the ends of nodes', (input, caller) => processNodeExpiry(deps, input, caller)),
     warnExpiry: ofEnvironment('a warning', (input, caller) => warnExpiry(deps, input, caller)),
     recordCancelled: alive(deps, (input, caller) => recordCancelled(deps, input, caller)),
     requestScheduled: alive(deps, async (input, caller) => {
@@ -91,7 +91,7 @@ export function createOrchestrationActivities(deps: ActivityDeps): Orchestration
     }),
     reconcile: alive(deps, (input) => reconcile(deps, input)),
     keepHouse: alive<void, { removed: number }>(deps, async () => {
-      const done = await keepHouse(deps);
+      const done = await pruneRecords(deps);
       await endArchived(deps);
       return done;
     }),

@@ -37,7 +37,7 @@ interface Look {
 }
 
 /** See EnvironmentActivities.attendNodeExpiry. */
-export async function attendNodeExpiry(
+export async function processNodeExpiry(
   deps: ActivityDeps,
   { environmentId }: Parameters<EnvironmentActivities['attendNodeExpiry']>[0],
   { nowMs }: Caller,
@@ -52,14 +52,14 @@ export async function attendNodeExpiry(
   const scheduled = new Set(destroys.map((run) => run.alias));
   const steps = nodeExpirySteps(
     nodes.map((node) => ({ ...node, scheduled: scheduled.has(node.alias) })),
-    due.size === 0 ? [] : await standingGraph(deps.db.sql, environmentId),
+    due.size === 0 ? [] : await deployedGraph(deps.db.sql, environmentId),
     nowMs,
   );
   const { name: rootName } = await getEnvironment(deps.db.sql, environmentId);
   const look: Look = { rootId: environmentId, rootName, nowMs };
   const byAlias = new Map(nodes.map((node) => [node.alias, node]));
-  await warn(deps, look, steps, byAlias);
-  await hold(deps, look, steps, byAlias);
+  await recordWarnings(deps, look, steps, byAlias);
+  await recordHeldWarnings(deps, look, steps, byAlias);
   const runs: QueuedRun[] = [];
   // Perhaps the call that has made them was lost with its worker.
   for (const run of queued) if (due.has(run.alias)) runs.push(await deps.operations.findQueuedRun(run.id));
@@ -72,13 +72,13 @@ export async function attendNodeExpiry(
 }
 
 /** The graph as a destroy of one node sees it: a dependent that got stuck half-way stands, too. */
-async function standingGraph(db: Db, rootId: string): Promise<SelectableNode[]> {
+async function deployedGraph(db: Db, rootId: string): Promise<SelectableNode[]> {
   const known = await loadKnown(db, rootId, true);
   const standing = new Set(known.filter(mayExist).map(aliasOf));
   return selectableFromRecords(known).map((node) => ({ ...node, live: standing.has(node.alias) }));
 }
 
-async function warn(
+async function recordWarnings(
   deps: ActivityDeps,
   { rootId }: Look,
   steps: NodeExpirySteps,
@@ -103,7 +103,7 @@ async function warn(
   }
 }
 
-async function hold(
+async function recordHeldWarnings(
   deps: ActivityDeps,
   look: Look,
   steps: NodeExpirySteps,
@@ -112,12 +112,22 @@ async function hold(
   for (const { alias, by } of steps.held) {
     const node = byAlias.get(alias);
     if (node !== undefined)
-      await tellHeld(deps, look, node, heldByDependents(look.rootName, { alias, by, expiresAtMs: node.expiresAtMs }));
+      await recordHeldWarning(
+        deps,
+        look,
+        node,
+        heldByDependents(look.rootName, { alias, by, expiresAtMs: node.expiresAtMs }),
+      );
   }
 }
 
 /** Says once why an end that is due does not come. */
-async function tellHeld(deps: ActivityDeps, { rootId, nowMs }: Look, node: NodeExpiry, message: string): Promise<void> {
+async function recordHeldWarning(
+  deps: ActivityDeps,
+  { rootId, nowMs }: Look,
+  node: NodeExpiry,
+  message: string,
+): Promise<void> {
   const notice: ExpiryNotice = currentNotice(node, nowMs);
   if (notice.held === message) return;
   await deps.db.transaction(async (tx) => {
@@ -151,7 +161,7 @@ async function requestNodeDestroy(deps: ActivityDeps, look: Look, node: NodeExpi
     if (!(error instanceof WindlassError) || error.code === 'unavailable') throw error;
     if (error.code === 'notFound') return null;
     const message = `"${alias}" expired at ${endedAt}, and is destroyed as soon as that is allowed: ${error.message}`;
-    await tellHeld(deps, look, node, message);
+    await recordHeldWarning(deps, look, node, message);
   }
   return null;
 }

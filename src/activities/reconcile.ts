@@ -34,7 +34,7 @@ export async function reconcile(deps: ActivityDeps, input: { limit: number }): P
   const look = { graceSeconds, limit: input.limit };
   for (const { id, status } of await listRunsInProgress(deps.db.sql, look)) {
     if ((await workflowState(deps, workflowIds.deployment(id))) === 'open') {
-      await tellIfStranded(deps, id);
+      await warnIfStranded(deps, id);
       if (status === 'stopping') repaired += await endStrandedNodes(deps, id);
       continue;
     }
@@ -67,7 +67,7 @@ async function settleEnvironments({ db }: ActivityDeps, look: Look): Promise<num
 }
 
 /** Says once of a run that it does not go on, and what can be done. */
-async function tellIfStranded(deps: ActivityDeps, deploymentId: string): Promise<void> {
+async function warnIfStranded(deps: ActivityDeps, deploymentId: string): Promise<void> {
   const stranded = await findStranded(deps.temporal, workflowIds.deployment(deploymentId)).catch(() => null);
   if (stranded === null) return;
   const known = await findStrandedWarning(deps.db.sql, deploymentId);

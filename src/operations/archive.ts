@@ -59,7 +59,7 @@ export function archiveOperations(context: Context) {
     );
   }
 
-  async function tellArchived({ environmentId }: { environmentId: string }): Promise<void> {
+  async function notifyArchived({ environmentId }: { environmentId: string }): Promise<void> {
     await temporal.lockChanged(environmentId).catch(() => undefined);
   }
 
@@ -109,10 +109,10 @@ export function archiveOperations(context: Context) {
       });
       // The record is what counts: a workflow that has not heard of it asks before it does anything, and the housekeeping
       // tells it once more.
-      await tellArchived({ environmentId: environment.id });
+      await notifyArchived({ environmentId: environment.id });
     },
 
     /** Lets the workflow of an environment that is archived see so, and end. One that cannot be told is told later. */
-    tellArchived,
+    notifyArchived,
   };
 }

@@ -68,14 +68,14 @@ async function resendDecision(
 }
 
 /** An environment whose end, or that of a node, is due and whose workflow is gone, or knows of another end, gets it back, and with it its end. */
-async function reviveExpiry(context: Context, { id, nodes }: DueEnvironment): Promise<boolean> {
+async function resendExpiry(context: Context, { id, nodes }: DueEnvironment): Promise<boolean> {
   const view = await context.temporal.view(id);
   const root = await getEnvironment(context.db.sql, id);
   const own = root.expiresAt !== null && view?.expiresAtMs !== Date.parse(root.expiresAt);
   // Once it has heard of a node that is due, it looks again within the hour.
   const looksAtMs = view?.nodesDueMs ?? null;
-  const unheard = nodes && (looksAtMs === null || looksAtMs > context.clock() + 2 * destroyRetryMs);
-  if (!own && !unheard) return false;
+  const nodesOutdated = nodes && (looksAtMs === null || looksAtMs > context.clock() + 2 * destroyRetryMs);
+  if (!own && !nodesOutdated) return false;
   await context.temporal.expiryChanged({ ...entityOf(root), nodesExpire: nodes });
   return true;
 }
@@ -120,7 +120,7 @@ export function resendOperations(context: Context) {
         ...queued.map((id) => () => resendQueued(context, id)),
         ...controls.map((recorded) => () => resendControl(context, recorded)),
         ...decisions.map((decision) => () => resendDecision(context, decision)),
-        ...due.map((one) => () => reviveExpiry(context, one)),
+        ...due.map((one) => () => resendExpiry(context, one)),
       ];
       let sent = 0;
       for (const one of work) {

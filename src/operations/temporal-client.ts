@@ -182,7 +182,7 @@ export function createTemporalGateway(client: Client, options: TemporalGatewayOp
   }
 
   /** The same for one that is only told what it should know if it is there; null when it is not. */
-  async function tellEntity<T>(environmentId: string, message: string, content: object): Promise<T | null> {
+  async function messageIfOpen<T>(environmentId: string, message: string, content: object): Promise<T | null> {
     const what = `Environment ${environmentId}`;
     return callEntity(what, environmentId, async () =>
       callOpen(what, async () => entity(environmentId).executeUpdate<T, [object]>(message, { args: [content] })),
@@ -231,13 +231,17 @@ export function createTemporalGateway(client: Client, options: TemporalGatewayOp
     },
 
     async cancelQueued(environmentId: string, message: CancelQueued): Promise<boolean> {
-      const answer = await tellEntity<{ cancelled: boolean }>(environmentId, environmentMessages.cancelQueued, message);
+      const answer = await messageIfOpen<{ cancelled: boolean }>(
+        environmentId,
+        environmentMessages.cancelQueued,
+        message,
+      );
       return answer?.cancelled ?? false;
     },
 
     async expiryChanged(target: EntityTarget): Promise<void> {
       if (target.expiresAtMs === null && target.nodesExpire !== true) {
-        await tellEntity<void>(target.id, environmentMessages.setExpiry, {});
+        await messageIfOpen<void>(target.id, environmentMessages.setExpiry, {});
         return;
       }
       const what = `Environment "${target.name}"`;
@@ -254,7 +258,7 @@ export function createTemporalGateway(client: Client, options: TemporalGatewayOp
 
     async lockChanged(environmentId: string): Promise<void> {
       // Without a workflow there is no queue to guard; requests read the recorded lock first.
-      await tellEntity<void>(environmentId, environmentMessages.setLock, {});
+      await messageIfOpen<void>(environmentId, environmentMessages.setLock, {});
     },
 
     async control(deploymentId: string, message: ControlMessage): Promise<void> {
