@@ -83,7 +83,7 @@ export interface Restored {
 export async function restoreHere(config: Config, options: RestoreOptions): Promise<Restored> {
   requireStopped(config, 'restoring');
   const backup = await readBackup(options.file, options.passphrase);
-  const kept = config.database.kind === 'pglite' ? keepAside(config, options.force) : null;
+  const kept = config.database.kind === 'pglite' ? setAsideExisting(config, options.force) : null;
   const keyFile = provideKeys(config, backup.keys, options.keyFile);
   const { db, keptIn } = await openTarget(config.database, { aside: options.force });
   try {
@@ -101,7 +101,7 @@ export async function restoreHere(config: Config, options: RestoreOptions): Prom
 }
 
 /** Of the embedded server: database, Temporal and key belong together. Its records are gone from Temporal's view, too. */
-function keepAside({ dataDirectory }: Config, force: boolean): string | null {
+function setAsideExisting({ dataDirectory }: Config, force: boolean): string | null {
   const there = ['database', 'temporal', 'encryption.key', 'administrator.token'].filter((name) =>
     existsSync(join(dataDirectory, name)),
   );
@@ -203,7 +203,7 @@ export async function checkDestination({
 
 /** It is empty, or has what an earlier call has copied. */
 async function checkDatabase(databaseUrl: string): Promise<void> {
-  if ((await arrivedAs(databaseUrl)) !== null) return;
+  if ((await findArrivedMove(databaseUrl)) !== null) return;
   const { db } = await openTarget({ kind: 'postgres', url: databaseUrl }, { aside: false });
   await db.close();
 }
@@ -293,7 +293,7 @@ async function copyTo(
   { databaseUrl, id, asOf, onProgress }: MoveOptions & { id: string; at: string; asOf: string },
 ): Promise<void> {
   const target = { kind: 'postgres', url: databaseUrl } as const;
-  if ((await arrivedAs(databaseUrl)) === id) return;
+  if ((await findArrivedMove(databaseUrl)) === id) return;
   const { db } = await openTarget(target, { aside: false });
   try {
     await migrate(db.sql);
@@ -309,7 +309,7 @@ async function copyTo(
 }
 
 /** The id of the move whose records are in a database; null when there are none. */
-async function arrivedAs(url: string): Promise<string | null> {
+async function findArrivedMove(url: string): Promise<string | null> {
   const db = await openBareDatabase({ kind: 'postgres', url });
   try {
     return (await readInstallation(db.sql, 'arrived').catch(() => null))?.id ?? null;
@@ -325,7 +325,7 @@ export async function cancelMove(config: Config, databaseUrl: string): Promise<v
   try {
     const begun = await readInstallation(db.sql, 'moved');
     if (begun === null) throw new WindlassError('conflict', 'no move was begun here');
-    if (begun.done || (await arrivedAs(databaseUrl)) === begun.id)
+    if (begun.done || (await findArrivedMove(databaseUrl)) === begun.id)
       throw new WindlassError('conflict', `the records have arrived at ${begun.to}`, {
         hint: 'run the same `windlass move` again to finish it',
       });

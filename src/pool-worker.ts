@@ -19,7 +19,7 @@ import { chooseIsolation } from './process/index.ts';
 import { temporalConnectionOptions } from './temporal-connection.ts';
 import { startTracing } from './tracing/index.ts';
 import { undoneOnFailure } from './undo-stack.ts';
-import { bootId, connectWorker, heartbeatThrottle, signOfLifeEveryMs, whenThere } from './worker.ts';
+import { bootId, connectWorker, heartbeatThrottle, workerHeartbeatEveryMs, retryUntilReachable } from './worker.ts';
 
 /** `windlass worker --pool`: runs the tools of a runner pool's nodes, with neither a database nor an encryption key. */
 export async function runPoolWorker(config: Config): Promise<RunningApp> {
@@ -47,7 +47,7 @@ export async function runPoolWorker(config: Config): Promise<RunningApp> {
     undo.push(() => host.leave(identity.id).catch(() => undefined));
     undo.push(stopBeating);
     const deps = { ...openToolRooms(config, createToolLocator(config)), worker: identity, log, isolation };
-    const worker = await whenThere(log, address, () =>
+    const worker = await retryUntilReachable(log, address, () =>
       Worker.create({
         ...workerOptions(config, identity, pool.name),
         connection,
@@ -87,6 +87,6 @@ async function keepBeating(host: HttpHost, identity: WorkerIdentity, log: Logger
   };
   const timer = setInterval(() => {
     beat().catch((error: unknown) => log.warn(`the server hears nothing of this worker: ${messageOf(error)}`));
-  }, signOfLifeEveryMs);
+  }, workerHeartbeatEveryMs);
   return () => clearInterval(timer);
 }

@@ -214,7 +214,7 @@ function startProcess(
         .catch((error: unknown) => log.warn(`schedules and ends are told to Temporal later: ${messageOf(error)}`));
       const ended = new AbortController();
       undo.push(() => ended.abort());
-      if (!(await ensureChores(client, log))) void scheduleLater(client, log, ended.signal);
+      if (!(await ensureSystemSchedules(client, log))) void retrySystemSchedules(client, log, ended.signal);
     }
     return { url, rooms, stop: () => undo.undo() };
   });
@@ -225,36 +225,36 @@ const scheduleAgainMs = 5000;
 const followKeyEveryMs = 5000;
 
 /** Temporal went away during the start: the worker waits for it by itself, and so does the schedule. */
-async function scheduleLater(client: Client, log: Logger, signal: AbortSignal): Promise<void> {
+async function retrySystemSchedules(client: Client, log: Logger, signal: AbortSignal): Promise<void> {
   do await delay(scheduleAgainMs, undefined, { signal, ref: false }).catch(() => undefined);
-  while (!signal.aborted && !(await ensureChores(client, log)));
+  while (!signal.aborted && !(await ensureSystemSchedules(client, log)));
 }
 
 const kindKey = defineSearchAttributeKey(searchAttributes.kind, SearchAttributeType.KEYWORD);
 
-/** The engine's own chores, by the name of their workflow: how often, and how late at most. */
-const chores = {
+/** The engine's own schedules, by the name of their workflow: how often, and how late at most. */
+const systemSchedules = {
   reconcile: { every: '1 minute', late: '1 minute', kind: 'reconcile' },
   keepHouse: { every: '1 day', late: '1 day', kind: 'housekeeping' },
 } as const;
 
 /** Schedules, so that exactly one process does it, whichever lives. False when one could not be made. */
-async function ensureChores(client: Client, log: Logger): Promise<boolean> {
+async function ensureSystemSchedules(client: Client, log: Logger): Promise<boolean> {
   for (const name of ['reconcile', 'keepHouse'] as const) {
     const id = workflowIds[name];
     try {
       await client.schedule.create({
         scheduleId: id,
-        spec: { intervals: [{ every: chores[name].every }] },
+        spec: { intervals: [{ every: systemSchedules[name].every }] },
         action: {
           type: 'startWorkflow',
           workflowType: workflowTypes[name],
           taskQueue: taskQueues.orchestration,
           args: [],
           workflowId: id,
-          typedSearchAttributes: [{ key: kindKey, value: chores[name].kind }],
+          typedSearchAttributes: [{ key: kindKey, value: systemSchedules[name].kind }],
         },
-        policies: { overlap: 'SKIP', catchupWindow: chores[name].late },
+        policies: { overlap: 'SKIP', catchupWindow: systemSchedules[name].late },
       });
     } catch (error) {
       if (error instanceof Error && error.name === 'ScheduleAlreadyRunning') continue;

@@ -8,7 +8,7 @@ import { NativeConnection, TransportError, Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import type { ActivityDeps } from './activities/index.ts';
 import type { WorkerIdentity } from './node/index.ts';
-import { createOrchestrationActivities, createToolActivities, tidyDisk } from './activities/index.ts';
+import { createOrchestrationActivities, createToolActivities, pruneDisk } from './activities/index.ts';
 import type { Config } from './config.ts';
 import { messageOf, newId, taskQueues, WindlassError } from './model/index.ts';
 import type { Operations } from './operations/index.ts';
@@ -24,10 +24,10 @@ const sourcePath = join(__dirname, 'workflows', 'index.ts');
 
 /** Sooner than Temporal's default, so that a cancel reaches a tool within about a second. */
 export const heartbeatThrottle = '1 second';
-export const signOfLifeEveryMs = 5000;
+export const workerHeartbeatEveryMs = 5000;
 /** Not at once: what a worker was started for goes first. */
-const tidyFirstMs = 5 * 60_000;
-const tidyEveryMs = 24 * 3_600_000;
+const firstPruneAfterMs = 5 * 60_000;
+const pruneEveryMs = 24 * 3_600_000;
 
 export interface RunningWorkers {
   /** Ends when the workers have stopped; rejects when one of them failed. */
@@ -57,7 +57,7 @@ const temporalWithinMs = 120_000;
 const askAgainMs = 1000;
 
 /** Waits for a Temporal that is just being started. */
-export async function whenThere<T>(log: Logger, address: string, work: () => Promise<T>): Promise<T> {
+export async function retryUntilReachable<T>(log: Logger, address: string, work: () => Promise<T>): Promise<T> {
   for (const deadline = Date.now() + temporalWithinMs; ; await new Promise((go) => setTimeout(go, askAgainMs))) {
     try {
       return await work();
@@ -78,7 +78,7 @@ export function connectWorker(
   options: TemporalConnectionOptions & { readonly address: string },
   log: Logger,
 ): Promise<NativeConnection> {
-  return whenThere(log, options.address, () => NativeConnection.connect(options));
+  return retryUntilReachable(log, options.address, () => NativeConnection.connect(options));
 }
 
 /** Starts the two workers of a process: one for workflows and records, one for tools. */
@@ -88,7 +88,7 @@ export async function startWorkers(parts: WorkerParts): Promise<RunningWorkers> 
   await registerWorker(rooms.db.sql, { ...identity, pid: process.pid, keyIds: rooms.secrets.keyIds });
   const beating = setInterval(() => {
     void heartbeatWorker(rooms.db.sql, identity.id, rooms.secrets.keyIds).catch(() => undefined);
-  }, signOfLifeEveryMs);
+  }, workerHeartbeatEveryMs);
   const deps: ActivityDeps = {
     ...rooms,
     operations: parts.operations,
@@ -115,7 +115,7 @@ export async function startWorkers(parts: WorkerParts): Promise<RunningWorkers> 
     ? { workflowBundle: bundleFor(parts.dataConverter) }
     : { workflowsPath: sourcePath };
   const create = (options: WorkerOptions): Promise<Worker> =>
-    whenThere(log, parts.address, () => Worker.create({ ...common, ...options }));
+    retryUntilReachable(log, parts.address, () => Worker.create({ ...common, ...options }));
   const orchestration = await create({
     ...workflows,
     taskQueue: taskQueues.orchestration,
@@ -130,10 +130,10 @@ export async function startWorkers(parts: WorkerParts): Promise<RunningWorkers> 
     maxConcurrentActivityTaskExecutions: config.run.slots,
   });
   const workers = [orchestration, run];
-  const stopTidying = keepDiskTidy(deps);
+  const stopPruning = scheduleDiskPruning(deps);
   const done = Promise.all(workers.map((worker) => worker.run())).then(async () => {
     clearInterval(beating);
-    stopTidying();
+    stopPruning();
     await stopWorker(rooms.db.sql, identity.id).catch(() => undefined);
   });
   return {
@@ -151,15 +151,15 @@ function bundleFor(dataConverter: DataConverter | undefined): { code: string } |
   return { code: `globalThis.windlassSealsFailures=true;${readFileSync(bundlePath, 'utf8')}` };
 }
 
-function keepDiskTidy(deps: ActivityDeps): () => void {
-  const tidy = (): void => {
-    tidyDisk(deps).then(
+function scheduleDiskPruning(deps: ActivityDeps): () => void {
+  const prune = (): void => {
+    pruneDisk(deps).then(
       (tidied) => deps.log.info(tidied, 'tidied the disk'),
       (error: unknown) => deps.log.warn({ error: messageOf(error) }, 'the disk could not be tidied; again tomorrow'),
     );
-    timer = setTimeout(tidy, tidyEveryMs).unref();
+    timer = setTimeout(prune, pruneEveryMs).unref();
   };
-  let timer = setTimeout(tidy, tidyFirstMs).unref();
+  let timer = setTimeout(prune, firstPruneAfterMs).unref();
   return () => clearTimeout(timer);
 }
 

@@ -22,7 +22,7 @@ import { watchNodes } from './watch-nodes.ts';
 export type { ActivityDeps } from './deps.ts';
 export { createPoolAccess } from './node-host/index.ts';
 export { createRunResolver } from './outlook.ts';
-export { tidyDisk } from './tidy-disk.ts';
+export { pruneDisk } from './prune-disk.ts';
 
 /** How often Temporal hears that this worker lives; it gives up after 15 s. */
 const heartbeatEveryMs = 4000;

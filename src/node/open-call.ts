@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { EffectiveVariable, Journal, NodeOutcome, NodeSnapshot, Stage, VariableLevel } from '../model/index.ts';
 import { isReadOnly, WindlassError } from '../model/index.ts';
-import { forgetOutput } from '../tools/index.ts';
+import { removeToolOutput } from '../tools/index.ts';
 import type { StopReason } from '../process/index.ts';
 import type { StackRun } from '../tools/index.ts';
 import { credentialsOf, watchedSources } from '../sources/index.ts';
@@ -154,9 +154,9 @@ async function refuseUnverified({ records, input, begin }: StartedCall): Promise
 }
 
 /** What the tools have printed is removed; of a read the whole directory, since nobody comes back to it. */
-export async function tidyUp({ input, run }: NodeCall): Promise<void> {
+export async function cleanUpWorkDirectory({ input, run }: NodeCall): Promise<void> {
   if (isReadOnly(input.action)) await rm(run.workDirectory, { recursive: true, force: true });
-  else await forgetOutput(run.workDirectory);
+  else await removeToolOutput(run.workDirectory);
 }
 
 /**

@@ -9,7 +9,7 @@ import { fail } from './ending.ts';
 import type { Caller, NodeHost, NodeRecords } from './host.ts';
 import { performerOf } from './kinds/index.ts';
 import { openLog } from './log-writer.ts';
-import { openCall, tidyUp } from './open-call.ts';
+import { openCall, cleanUpWorkDirectory } from './open-call.ts';
 import type { StartedCall } from './open-call.ts';
 import { watchPreparation } from './preparation.ts';
 import type { Preparation } from './preparation.ts';
@@ -81,13 +81,13 @@ async function execute(begun: Omit<StartedCall, 'key' | 'masker' | 'log'>, host:
     if (opened.status === 'over') return opened.outcome;
     call = opened.call;
     const outcome = await performStack(call);
-    await tidyUp(call);
+    await cleanUpWorkDirectory(call);
     return outcome;
   } catch (caught) {
     const error = preparation.active && signal.aborted ? stoppedEarly(host, caught, signal) : caught;
     if (isTransient(host, error)) throw error;
     const outcome = await fail(call ?? started, error);
-    if (call) await tidyUp(call);
+    if (call) await cleanUpWorkDirectory(call);
     return outcome;
   } finally {
     await log.close();

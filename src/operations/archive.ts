@@ -5,7 +5,7 @@ import { archiveEnvironment as putAway, listSubEnvironments, openRunsOf, setEnvi
 import type { OpenRunOf } from '../store/index.ts';
 import { audit, authorize, scopeOf } from './context.ts';
 import type { Asked, Context } from './context.ts';
-import { forgetSchedules } from './life-settings.ts';
+import { deleteSchedules } from './life-settings.ts';
 import { findPlace, requireRoot } from './places.ts';
 import { controlOperations } from './run-control.ts';
 
@@ -81,7 +81,7 @@ export function archiveOperations(context: Context) {
       }
       if (!force) await requireNothingLive(environment);
       if (running.length > 0) await endRuns({ actor }, environment);
-      await forgetSchedules(context, environment);
+      await deleteSchedules(context, environment);
       const nodes = await listSubEnvironments(db.sql, environment.id);
       const live = [environment, ...nodes].filter(({ status }) => mayHaveResources(status));
       await db.transaction(async (tx) => {

@@ -250,6 +250,6 @@ function present(
 }
 
 /** Takes the schedules of an environment that is put away out of Temporal. */
-export async function forgetSchedules(context: Context, environment: Environment): Promise<void> {
+export async function deleteSchedules(context: Context, environment: Environment): Promise<void> {
   await syncSchedules(context, environment, { ...environment.settings, schedule: undefined, drift: undefined });
 }

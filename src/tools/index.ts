@@ -1,4 +1,4 @@
-export { forgetOutput } from './forget-output.ts';
+export { removeToolOutput } from './tool-output.ts';
 export { createRunners, declaredVariables, programRecipes, runnableTypes, toolCaches } from './registry.ts';
 export type { RunnerRegistry } from './registry.ts';
 export type { RunnerOptions } from './options.ts';

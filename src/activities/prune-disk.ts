@@ -11,7 +11,7 @@ export const keptOnDiskDays = { checkouts: 30, workDirectories: 7 } as const;
 /** Begins the names of directories that are being removed. */
 const goneMark = 'gone-';
 
-export interface TidiedDisk {
+export interface PrunedDisk {
   readonly checkouts: number;
   readonly workDirectories: number;
   /** Of the checkouts. */
@@ -24,12 +24,12 @@ type Deps = Pick<ActivityDeps, 'db' | 'sources' | 'workDirectory'>;
  * Removes what this machine can make again: checkouts of git commits, and work directories of environments that are gone
  * and of reads that a crash has left behind. Each worker does so by itself, since nobody else sees its disk.
  */
-export async function tidyDisk(deps: Deps): Promise<TidiedDisk> {
+export async function pruneDisk(deps: Deps): Promise<PrunedDisk> {
   const { removed, freedBytes } = await deps.sources.prune({ unusedForMs: keptOnDiskDays.checkouts * dayMs });
-  return { checkouts: removed, workDirectories: await tidyWorkDirectories(deps), freedBytes };
+  return { checkouts: removed, workDirectories: await pruneWorkDirectories(deps), freedBytes };
 }
 
-async function tidyWorkDirectories({ db, workDirectory }: Deps): Promise<number> {
+async function pruneWorkDirectories({ db, workDirectory }: Deps): Promise<number> {
   await mkdir(workDirectory, { recursive: true });
   const before = new Date(Date.now() - keptOnDiskDays.workDirectories * dayMs);
   let removed = 0;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { createSources } from '../sources/index.ts';
 import { ensureDefaults, findProject, openDatabase } from '../store/index.ts';
 import type { Database } from '../store/index.ts';
-import { tidyDisk } from './tidy-disk.ts';
+import { pruneDisk } from './prune-disk.ts';
 
 let db: Database;
 let projectId: string;
@@ -24,8 +24,8 @@ beforeEach(() => {
 afterEach(() => rmSync(home, { recursive: true, force: true }));
 
 const daysAgo = (days: number): Date => new Date(Date.now() - days * 86_400_000);
-const tidy = (): ReturnType<typeof tidyDisk> =>
-  tidyDisk({ db, workDirectory, sources: createSources({ cacheDirectory: join(home, 'sources') }) });
+const prune = (): ReturnType<typeof pruneDisk> =>
+  pruneDisk({ db, workDirectory, sources: createSources({ cacheDirectory: join(home, 'sources') }) });
 
 function makeDirectory(name: string): void {
   mkdirSync(join(workDirectory, name, 'tree'), { recursive: true });
@@ -84,7 +84,7 @@ it('removes work directories of environments that are gone, and nothing that may
   await makeEnvironment('env_asked_node', { status: 'inactive', usedDaysAgo: 300, parent: 'env_asked' });
   await makeRun('dep_asked', 'env_asked', null);
   makeDirectory('env_of_another_database');
-  expect(await tidy()).toEqual({ checkouts: 0, workDirectories: 3, freedBytes: 0 });
+  expect(await prune()).toEqual({ checkouts: 0, workDirectories: 3, freedBytes: 0 });
   expect(readdirSync(workDirectory).sort()).toEqual([
     'env_asked',
     'env_asked_node',
@@ -102,11 +102,11 @@ it('removes what a crash has left of reads, and of its own removals', async () =
   await db.sql.updateTable('deployments').set({ number: 2 }).where('id', '=', 'dep_old').execute();
   await makeRun('dep_new', 'env_read', 1);
   for (const name of ['env_read.dep_old', 'env_read.dep_new', 'gone-env_x']) makeDirectory(name);
-  expect((await tidy()).workDirectories).toBe(1);
+  expect((await prune()).workDirectories).toBe(1);
   expect(readdirSync(workDirectory).sort()).toEqual(['env_read', 'env_read.dep_new']);
 });
 
 it('has nothing to do where no tool has run yet', async () => {
-  expect(await tidy()).toEqual({ checkouts: 0, workDirectories: 0, freedBytes: 0 });
+  expect(await prune()).toEqual({ checkouts: 0, workDirectories: 0, freedBytes: 0 });
   expect(existsSync(workDirectory)).toBe(true);
 });
