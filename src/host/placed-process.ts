@@ -16,7 +16,7 @@ export type PlacedProcess = z.infer<typeof placedProcessSchema>;
 export type Liveness = 'alive' | 'dead' | 'unknown';
 
 /** Two processes with the same answer see the same process numbers. */
-function whereAmI(): string {
+function processLocation(): string {
   const { boot, namespace } = processHome();
   return [hostname(), boot, namespace].join('/');
 }
@@ -24,21 +24,21 @@ function whereAmI(): string {
 /** null when there is no such process. */
 export function identify(pid: number): PlacedProcess | null {
   const startTime = startOf(pid);
-  return startTime === null ? null : { pid, startTime, where: whereAmI() };
+  return startTime === null ? null : { pid, startTime, where: processLocation() };
 }
 
 let cachedSelf: PlacedProcess | undefined;
 
 export function identifySelf(): PlacedProcess {
-  cachedSelf ??= { pid: process.pid, startTime: startOf(process.pid) ?? '', where: whereAmI() };
+  cachedSelf ??= { pid: process.pid, startTime: startOf(process.pid) ?? '', where: processLocation() };
   return cachedSelf;
 }
 
 export function livenessOf(identity: PlacedProcess): Liveness {
-  if (identity.where !== whereAmI()) {
+  if (identity.where !== processLocation()) {
     // After a reboot of this very machine nothing of before is alive; another host or container cannot be judged.
     const [host, boot, space] = identity.where.split('/');
-    const [ownHost, ownBoot, ownSpace] = whereAmI().split('/');
+    const [ownHost, ownBoot, ownSpace] = processLocation().split('/');
     return host === ownHost && space === ownSpace && boot !== ownBoot ? 'dead' : 'unknown';
   }
   return startOf(identity.pid) === identity.startTime ? 'alive' : 'dead';

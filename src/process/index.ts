@@ -9,5 +9,5 @@ export { isRunning, ownIdentity, parseIdentity, processHome } from '../host/inde
 export type { ProcessHome, ProcessIdentity } from '../host/index.ts';
 export { readIdentity, readRecord, removeRunDirectory } from './run-directory.ts';
 export { ensureDirectories, readLinkedFile, readPlainFile } from './plain-file.ts';
-export { chooseIsolation, giveTo, withoutIsolation } from './isolation/index.ts';
+export { chooseIsolation, chownTree, withoutIsolation } from './isolation/index.ts';
 export type { Isolation, IsolationSettings, StackPath } from './isolation/index.ts';

@@ -86,8 +86,8 @@ function markStopped(directory: string): void {
   }
 }
 
-/** Starts to stop a tool. Answers a function that ends the climb once the tool is over. */
-export function climb(options: LadderOptions): () => void {
+/** Starts to stop a tool. Answers a function that ends the ladder once the tool is over. */
+export function startLadder(options: LadderOptions): () => void {
   const { directory, scope, ladder, onNotice } = options;
   let timer: NodeJS.Timeout | undefined;
   const seconds = (ms: number) => `${Math.round(ms / 100) / 10} s`;

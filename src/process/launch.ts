@@ -4,7 +4,7 @@ import { WindlassError } from '../model/index.ts';
 import type { ConfinedCall, Isolation, View } from './isolation/index.ts';
 import type { StopReason } from './ladder.ts';
 import { inspect, processesRun } from './inspect.ts';
-import { climb } from './ladder.ts';
+import { startLadder } from './ladder.ts';
 import type { SignalScope, StopLadder } from './ladder.ts';
 import { createRunDirectory, readExitCode, readHandled, runFiles } from './run-directory.ts';
 import { startTool, StartUnknownError } from './starter.ts';
@@ -83,13 +83,13 @@ async function watch(options: WatchOptions, over: Promise<unknown>): Promise<Pro
   const stderr = await openTail(files.stderr, handled.stderr, (text, fresh) => options.onOutput('stderr', text, fresh));
   let ended = false;
   let stopped: StopReason | null = null;
-  let endClimb: (() => void) | undefined;
+  let endLadder: (() => void) | undefined;
   let wake: (() => void) | undefined;
   const stop = (reason: StopReason): void => {
     if (stopped !== null || ended) return;
     stopped = reason;
     if (reason === 'shutdown') wake?.();
-    else endClimb = climb({ ...options, reason });
+    else endLadder = startLadder({ ...options, reason });
   };
   const onAbort = (): void => stop(stopReason(signal));
   const timeout = setTimeout(() => stop('timeout'), Math.min(Math.max(options.timeoutMs, 0), 2 ** 31 - 1));
@@ -133,7 +133,7 @@ async function watch(options: WatchOptions, over: Promise<unknown>): Promise<Pro
     await stderr.finish();
     return { code: readExitCode(directory), stopped, stdoutPath: files.stdout, stderrPath: files.stderr };
   } finally {
-    endClimb?.();
+    endLadder?.();
     clearTimeout(timeout);
     signal.removeEventListener('abort', onAbort);
     await stdout.close();
@@ -170,11 +170,11 @@ export async function launch(options: LaunchOptions): Promise<ProcessEnd> {
   // The shell may be killed before the tool, and a killed sandbox takes a moment to end.
   return watch(
     options,
-    over.then(() => untilOver(directory, 20)),
+    over.then(() => waitUntilOver(directory, 20)),
   );
 }
 
-async function untilOver(directory: string, everyMs: number): Promise<void> {
+async function waitUntilOver(directory: string, everyMs: number): Promise<void> {
   while (processesRun(directory)) await new Promise((resolve) => setTimeout(resolve, everyMs));
 }
 
@@ -215,11 +215,11 @@ export async function stopRun(options: {
 }): Promise<void> {
   const { directory } = options;
   if ((await inspect(directory)).kind !== 'running') return;
-  const endClimb = climb({ ...options, scope: 'tool', reason: 'abort' });
+  const endLadder = startLadder({ ...options, scope: 'tool', reason: 'abort' });
   try {
-    await untilOver(directory, 50);
+    await waitUntilOver(directory, 50);
   } finally {
-    endClimb();
+    endLadder();
   }
 }
 

@@ -95,7 +95,7 @@ function request({ child, waiting }: Starter, call: ToolCall): Promise<StartedTo
       },
       onLoss() {
         if (pid === null) reject(new StartUnknownError());
-        else void untilGone(pid).then(end);
+        else void waitForExit(pid).then(end);
       },
     });
     child.send({ ...call, id } satisfies StartRequest, (error) => {
@@ -131,7 +131,7 @@ function openStarter(): Starter {
   return starter;
 }
 
-async function untilGone(pid: number): Promise<void> {
+async function waitForExit(pid: number): Promise<void> {
   const started = startOf(pid);
   while (started !== null && isRunning({ pid, started })) await new Promise((resolve) => setTimeout(resolve, 100));
 }

@@ -93,7 +93,7 @@ export interface RecoveringTool {
   /** It is proven over, and nobody has written down how. */
   readonly killed: (startedAtMs: number) => Promise<Recovery>;
   /** It ran where this process cannot look. */
-  readonly fromAfar: (host: string | null) => Recovery | Promise<Recovery>;
+  readonly onOtherHost: (host: string | null) => Recovery | Promise<Recovery>;
 }
 
 /** Finds out what a call that ended unseen has done; see StackRunner.recover. */
@@ -118,10 +118,10 @@ export async function recoverCall(run: StackRun, evidence: CrashEvidence, tool: 
     case 'vanished':
       return tool.killed(startedAtMs);
     case 'elsewhere':
-      return tool.fromAfar(found.host);
+      return tool.onOtherHost(found.host);
     case 'none':
       // The record is written before the tool is started, in a directory that was made before the stage was entered.
       if (evidence.sameHost && existsSync(run.workDirectory)) return { kind: 'clean' };
-      return tool.fromAfar(null);
+      return tool.onOtherHost(null);
   }
 }

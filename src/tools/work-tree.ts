@@ -32,7 +32,7 @@ export interface WorkTreeNeeds {
 }
 
 /** Never copied: version control, what a tool keeps for itself, and states, which a checkout must not replace. */
-const isLeftOut = (name: string): boolean => name === '.git' || isToolCache(name) || isToolState(name);
+const isNeverCopied = (name: string): boolean => name === '.git' || isToolCache(name) || isToolState(name);
 
 function outside(what: string): WindlassError {
   return new WindlassError('invalidDefinition', `${what} leads out of the source`, {
@@ -72,7 +72,7 @@ function readManifest(workDirectory: string): Manifest | null {
   }
 }
 
-function untouched(directory: string, files: Manifest['files']): boolean {
+function isUnmodified(directory: string, files: Manifest['files']): boolean {
   return Object.entries(files).every(([file, [size, time]]) => {
     if (isCompletedByTool(file)) return true;
     try {
@@ -89,7 +89,7 @@ function listFiles(root: string, start: string): { readonly file: string; readon
   const found: { file: string; link: string | null }[] = [];
   const walk = (directory: string): void => {
     for (const entry of readdirSync(directory, { withFileTypes: true })) {
-      if (isLeftOut(entry.name)) continue;
+      if (isNeverCopied(entry.name)) continue;
       const path = join(directory, entry.name);
       const file = relative(start, path);
       if (entry.isDirectory()) walk(path);
@@ -115,7 +115,7 @@ function listFiles(root: string, start: string): { readonly file: string; readon
   return found;
 }
 
-async function pointTo(link: string, target: string): Promise<void> {
+async function replaceLink(link: string, target: string): Promise<void> {
   const current = await readlink(link).catch(() => null);
   if (current === target) return;
   await rm(link, { recursive: true, force: true });
@@ -136,7 +136,7 @@ async function linkSiblings(
     for (const name of readdirSync(made)) {
       if (name !== part && !wanted.has(name)) await rm(join(made, name), { recursive: true, force: true });
     }
-    for (const name of wanted) await pointTo(join(made, name), join(original, name));
+    for (const name of wanted) await replaceLink(join(made, name), join(original, name));
     made = join(made, part);
     original = join(original, part);
   }
@@ -179,7 +179,7 @@ export async function buildWorkTree(
   const stack = join(tree, inside);
   const last = readManifest(workDirectory);
   const fits = last?.source === root && last.path === inside && (last.linked === true || !beside);
-  if (!pristine && fits && isOwn(tree, stack) && untouched(stack, last.files)) return stack;
+  if (!pristine && fits && isOwn(tree, stack) && isUnmodified(stack, last.files)) return stack;
   await mkdir(workDirectory, { recursive: true, mode: 0o700 });
   if (last?.path !== inside || !isOwn(tree, stack)) await rm(tree, { recursive: true, force: true });
   const list = listFiles(root, join(root, inside));
@@ -237,7 +237,7 @@ export function filesIn(options: WorkTreeOptions): Set<string> {
   const found = new Set<string>();
   const walk = (directory: string): void => {
     for (const entry of readdirSync(directory, { withFileTypes: true })) {
-      if (isLeftOut(entry.name)) continue;
+      if (isNeverCopied(entry.name)) continue;
       const path = join(directory, entry.name);
       if (entry.isDirectory()) walk(path);
       else found.add(relative(stack, path));

@@ -117,7 +117,7 @@ export function createToyRunner({ ladder = defaultLadder }: RunnerOptions): Stac
           return { kind: 'finished', result: verb === 'apply' ? made(run) : { outputs: [], plan: null } };
         },
         killed: () => Promise.resolve({ kind: 'interrupted', detail, lockId: null }),
-        fromAfar: () => ({ kind: 'unknown', detail, lockId: null }),
+        onOtherHost: () => ({ kind: 'unknown', detail, lockId: null }),
       });
     },
   };

@@ -18,7 +18,7 @@ function userOf(workDirectory: string): number {
 }
 
 /** `setpriv` up to the program: another user, no group, no way back. */
-function becoming(program: string, user: number): string[] {
+function setprivArguments(program: string, user: number): string[] {
   const id = String(user);
   return [
     ...[program, '--reuid', id, '--regid', id, '--clear-groups'],
@@ -27,10 +27,10 @@ function becoming(program: string, user: number): string[] {
 }
 
 /** Gives a file, or a directory and what is in it to a user; links themselves, not what they lead to. */
-export async function giveTo(user: number, path: string): Promise<void> {
+export async function chownTree(user: number, path: string): Promise<void> {
   await lchown(path, user, user);
   if (!lstatSync(path).isDirectory()) return;
-  for (const name of await readdir(path)) await giveTo(user, join(path, name));
+  for (const name of await readdir(path)) await chownTree(user, join(path, name));
 }
 
 /** Variables that no shell lets itself be told. */
@@ -73,7 +73,11 @@ export async function tryUser(program: string, options: UserOptions): Promise<Is
   // The way to the work directories would lead others through it.
   if (options.embedded) return 'it is for workers alone, whose data directory holds nothing but work directories';
   try {
-    const { stdout } = await promisify(execFile)(program, [...becoming(program, firstUser).slice(1), 'id', '-u']);
+    const { stdout } = await promisify(execFile)(program, [
+      ...setprivArguments(program, firstUser).slice(1),
+      'id',
+      '-u',
+    ]);
     if (stdout.trim() !== String(firstUser)) return `${program} does not change the user`;
   } catch (error) {
     return (error as Error).message;
@@ -93,14 +97,14 @@ export async function tryUser(program: string, options: UserOptions): Promise<Is
       await writeFile(environmentFile, text, { mode: 0o600 });
       for (const path of [environmentFile, temporary, view.home, ...view.write]) {
         await openWay(path, hidden);
-        await giveTo(user, path);
+        await chownTree(user, path);
       }
       for (const path of view.read.filter((one) => existsSync(one))) {
         await openWay(path, hidden);
-        if (liesIn(path, workDirectory)) await giveTo(0, path);
+        if (liesIn(path, workDirectory)) await chownTree(0, path);
       }
       const argvInside = ['/bin/sh', '-c', '. "$1"; shift; exec "$@"', 'windlass-inside', environmentFile, ...argv];
-      return { argv: [...becoming(program, user), ...argvInside], env: plainEnvironment, user };
+      return { argv: [...setprivArguments(program, user), ...argvInside], env: plainEnvironment, user };
     },
   };
 }

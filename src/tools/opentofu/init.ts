@@ -14,7 +14,7 @@ import {
   providerCache,
   rememberChoice,
   shareProviders,
-  whileInstalling,
+  withInstallLock,
 } from './provider-cache.ts';
 import {
   backendFile,
@@ -100,7 +100,7 @@ async function installAndInit(session: Session, again: boolean): Promise<void> {
     await runInit(session);
     return shareProviders(cache);
   }
-  await whileInstalling(cache, run.signal, async () => {
+  await withInstallLock(cache, run.signal, async () => {
     await takeChoice();
     await offerProviders(cache);
     // A stack with a lock file of its own chooses for itself alone.

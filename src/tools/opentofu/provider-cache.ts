@@ -17,7 +17,7 @@ import {
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { giveTo, isRunning, ownIdentity, processHome } from '../../process/index.ts';
+import { chownTree, isRunning, ownIdentity, processHome } from '../../process/index.ts';
 
 /**
  * Providers for all stacks of this machine.
@@ -104,7 +104,7 @@ async function moveDirectory(from: string, to: string): Promise<void> {
     await cp(from, draft, { recursive: true });
   }
   // What a tool with a user of its own has installed must not stay that user's to change.
-  if (process.getuid?.() === 0) await giveTo(0, draft);
+  if (process.getuid?.() === 0) await chownTree(0, draft);
   try {
     await rename(draft, to);
   } catch {
@@ -162,7 +162,7 @@ export async function rememberChoice(cache: ProviderCache, key: string, lockFile
 
 const ownerSchema = z.object({ pid: z.number(), started: z.string(), boot: z.string(), namespace: z.string() });
 
-function ownerIsGone(text: string): boolean {
+function isOwnerDead(text: string): boolean {
   const here = processHome();
   try {
     const owner = ownerSchema.parse(JSON.parse(text));
@@ -177,7 +177,7 @@ function ownerIsGone(text: string): boolean {
 const inThisProcess = new Map<string, Promise<unknown>>();
 
 /** One `init` at a time may install providers, over all processes of this machine. Waiting ends when `signal` is aborted. */
-export async function whileInstalling<T>(
+export async function withInstallLock<T>(
   { shared }: ProviderCache,
   signal: AbortSignal,
   work: () => Promise<T>,
@@ -221,7 +221,7 @@ async function take(path: string, signal: AbortSignal): Promise<boolean> {
       if (text === '') unreadableSinceMs ??= Date.now();
       else unreadableSinceMs = null;
       const abandoned = unreadableSinceMs !== null && Date.now() - unreadableSinceMs > 10_000;
-      if (abandoned || (text !== '' && ownerIsGone(text))) await unlink(path).catch(() => undefined);
+      if (abandoned || (text !== '' && isOwnerDead(text))) await unlink(path).catch(() => undefined);
       else await sleep(50);
     }
   }

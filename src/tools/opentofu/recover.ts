@@ -23,9 +23,9 @@ function runName(stage: CrashEvidence['stage']): 'apply' | 'destroy' {
 export interface RecoveryContext {
   readonly ladder: StopLadder;
   readonly open: () => Promise<Session>;
-  /** For a call that had its work directory elsewhere: lays out one here, and `makeReady` calls `init` as well. */
-  readonly layOut: () => Promise<Session>;
-  readonly makeReady: () => Promise<Session>;
+  /** For a call that had its work directory elsewhere: lays out one here, and `prepareAndInit` calls `init` as well. */
+  readonly prepareDirectory: () => Promise<Session>;
+  readonly prepareAndInit: () => Promise<Session>;
 }
 
 /**
@@ -41,7 +41,7 @@ export async function recover(run: StackRun, evidence: CrashEvidence, context: R
     what: 'The tool',
     conclude: async () => conclude(await context.open(), await follow(run, context.ladder, name)),
     killed: async (startedAtMs) => killed(await context.open(), startedAtMs),
-    fromAfar: () => fromAfar(evidence, context),
+    onOtherHost: () => onOtherHost(evidence, context),
   });
 }
 
@@ -76,27 +76,27 @@ async function killed(session: Session, startedAtMs: number): Promise<Recovery> 
 }
 
 /** The call ran where this process cannot look. */
-async function fromAfar(
+async function onOtherHost(
   evidence: CrashEvidence,
-  context: Pick<RecoveryContext, 'layOut' | 'makeReady'>,
+  context: Pick<RecoveryContext, 'prepareDirectory' | 'prepareAndInit'>,
 ): Promise<Recovery> {
   const detail = 'the tool ran on another machine';
   const unknown = (because: string): Recovery => ({ kind: 'unknown', detail: `${detail}${because}`, lockId: null });
   if (!evidence.workerDead) return unknown(', whose worker may still live');
   try {
-    const session = await context.layOut();
+    const session = await context.prepareDirectory();
     // Without its grant the old call cannot write the managed state any more, wherever it is.
     if (session.managed) return { kind: 'interrupted', detail: `${detail}, whose worker is dead`, lockId: null };
     const { backend } = session.facts;
     if (backend === null || backend === 'local') return unknown(', where its state lies in a file');
-    return await lookFromAfar(await context.makeReady(), detail);
+    return await probeStateOfOtherHost(await context.prepareAndInit(), detail);
   } catch (error) {
     if (!(error instanceof ToolError || error instanceof WindlassError)) throw error;
     return unknown(`, and its state cannot be looked at from here: ${error.message}`);
   }
 }
 
-async function lookFromAfar(session: Session, detail: string): Promise<Recovery> {
+async function probeStateOfOtherHost(session: Session, detail: string): Promise<Recovery> {
   const probe = await probeLock(session);
   switch (probe.kind) {
     case 'free':

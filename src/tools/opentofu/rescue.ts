@@ -22,13 +22,13 @@ function messageOfRun(invocation: Invocation): string {
   return [...diagnostics.map(({ summary, detail }) => `${summary}\n${detail}`), text].join('\n');
 }
 
-function quietly(session: Session, args: readonly string[]): Promise<Invocation> {
+function invokeUnlogged(session: Session, args: readonly string[]): Promise<Invocation> {
   return invoke(session, { stage: 'recover', enter: false, log: false, args });
 }
 
 /** Frees a lock whose holder is proven to be over. */
 export async function forceUnlock(session: Session, lockId: string): Promise<boolean> {
-  const { code } = await quietly(session, ['force-unlock', '-force', lockId]);
+  const { code } = await invokeUnlogged(session, ['force-unlock', '-force', lockId]);
   session.run.log(
     code === 0 ? `Freed the lock ${lockId} of a process that is over.\n` : `Could not free the lock ${lockId}.\n`,
   );
@@ -45,7 +45,12 @@ export type LockProbe =
  * asked to be tainted, which the tool accepts: it takes the lock first, needs no provider, and writes nothing.
  */
 export async function probeLock(session: Session): Promise<LockProbe> {
-  const probe = await quietly(session, ['taint', '-allow-missing', '-no-color', 'terraform_data.windlass_lock_probe']);
+  const probe = await invokeUnlogged(session, [
+    'taint',
+    '-allow-missing',
+    '-no-color',
+    'terraform_data.windlass_lock_probe',
+  ]);
   if (probe.code === 0) return { kind: 'free' };
   const message = messageOfRun(probe);
   const error = describeFailure({ ...probe.failure, diagnostics: diagnosticsOf(message) });
@@ -117,7 +122,7 @@ export async function rescueState(session: Session): Promise<Rescue> {
   const { run, directory } = session;
   if (!hasLeftState(directory)) return { kind: 'nothing' };
   run.log('An earlier call left a state behind that it could not save; saving it now.\n');
-  const push = () => quietly(session, ['state', 'push', leftState]);
+  const push = () => invokeUnlogged(session, ['state', 'push', leftState]);
   let pushed = await push();
   if (pushed.code !== 0 && session.managed) {
     // Only a lock of this very call can be freed this way; the state backend refuses any other.
@@ -129,13 +134,13 @@ export async function rescueState(session: Session): Promise<Rescue> {
     if (lock !== null && (await forceUnlock(session, lock.id))) pushed = await push();
   }
   if (pushed.code === 0) {
-    await putAside(session, 'saved');
+    await archiveLeftState(session, 'saved');
     run.log('The state is saved.\n');
     return { kind: 'saved' };
   }
   const reason = describeFailure({ ...pushed.failure, diagnostics: diagnosticsOf(messageOfRun(pushed)) });
   if (/newer state|different lineage|lineage|serial/i.test(messageOfRun(pushed))) {
-    const file = await putAside(session, 'refused');
+    const file = await archiveLeftState(session, 'refused');
     run.log(`The backend has a later state than the one left behind, which is kept in ${file}.\n`);
     return { kind: 'kept', file, reason: reason.message };
   }
@@ -144,7 +149,7 @@ export async function rescueState(session: Session): Promise<Rescue> {
   return { kind: 'kept', file: join(directory, leftState), reason: reason.message };
 }
 
-async function putAside(session: Session, what: string): Promise<string> {
+async function archiveLeftState(session: Session, what: string): Promise<string> {
   const directory = join(session.run.workDirectory, 'rescued');
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const file = join(directory, `${new Date().toISOString().replace(/[:.]/g, '-')}-${what}.tfstate`);

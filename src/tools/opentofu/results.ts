@@ -12,7 +12,7 @@ import { readManagedState } from './managed-state.ts';
 import { planState } from './plan-file.ts';
 import { parsePlanJson } from './plan-json.ts';
 import type { ParsedPlan } from './plan-json.ts';
-import { calmly } from './session.ts';
+import { withoutAbort } from './session.ts';
 import type { Session } from './session.ts';
 import { toOutputs } from './values.ts';
 
@@ -40,7 +40,7 @@ async function outputsOf(session: Session, values: Readonly<Record<string, Outpu
 
 export async function toApplyResult(session: Session, report: ToolReport): Promise<ApplyResult> {
   // A stop that comes now finds nothing to stop: the tool has ended well, and what it made has to be known.
-  return { outputs: await outputsOf(calmly(session), report.outputs ?? {}), plan: appliedPlan(report) };
+  return { outputs: await outputsOf(withoutAbort(session), report.outputs ?? {}), plan: appliedPlan(report) };
 }
 
 const planName = 'plan.bin';

@@ -15,7 +15,7 @@ import type { Invocation, InvokeOptions } from './invoke.ts';
 import { recover } from './recover.ts';
 import { freeAfterKill, hasLeftState, rescueState } from './rescue.ts';
 import { planPath, readPlan, toApplyResult } from './results.ts';
-import { calmly, openSession, variablesName } from './session.ts';
+import { openSession, variablesName, withoutAbort } from './session.ts';
 import type { Session } from './session.ts';
 import { describeUndeclared, variablesFile } from './values.ts';
 
@@ -37,13 +37,13 @@ export function createOpenTofuRunner(options: RunnerOptions): StackRunner {
     return open(run);
   }
 
-  async function layOut(run: StackRun): Promise<Session> {
+  async function prepareDirectory(run: StackRun): Promise<Session> {
     await removeFormerFiles(await buildWorkTree(run));
     return reopen(run);
   }
 
-  async function makeReady(run: StackRun): Promise<Session> {
-    const session = await layOut(run);
+  async function prepareAndInit(run: StackRun): Promise<Session> {
+    const session = await prepareDirectory(run);
     await placeBackendFile(session);
     const undeclared = describeUndeclared(run.variables, session.facts.variables);
     if (undeclared !== null) run.log(undeclared);
@@ -85,7 +85,7 @@ export function createOpenTofuRunner(options: RunnerOptions): StackRunner {
       return null;
     }
     if (session.facts.backend === null) return null;
-    const freed = await freeAfterKill(calmly(session), startedAtMs);
+    const freed = await freeAfterKill(withoutAbort(session), startedAtMs);
     return freed.kind === 'free' ? null : { reason: freed.reason, lockId: freed.lockId };
   }
 
@@ -93,7 +93,7 @@ export function createOpenTofuRunner(options: RunnerOptions): StackRunner {
     const session = await open(run);
     const invocation = await call(session, { stage, args, changes: true });
     if (invocation.code === 0) return toApplyResult(session, invocation.report);
-    if (hasLeftState(session.directory)) await rescueState(calmly(session));
+    if (hasLeftState(session.directory)) await rescueState(withoutAbort(session));
     throw toToolError(session, invocation, true);
   }
 
@@ -121,8 +121,8 @@ export function createOpenTofuRunner(options: RunnerOptions): StackRunner {
 
   return {
     async prepare(run) {
-      const session = await makeReady(run);
-      if (hasLeftState(session.directory)) await rescueOrStop(session);
+      const session = await prepareAndInit(run);
+      if (hasLeftState(session.directory)) await requireRescuedState(session);
     },
 
     plan: (run) => plan(run, []),
@@ -159,8 +159,8 @@ export function createOpenTofuRunner(options: RunnerOptions): StackRunner {
       recover(run, evidence, {
         ladder: options.ladder ?? defaultLadder,
         open: () => reopen(run),
-        layOut: () => layOut(run),
-        makeReady: () => makeReady(run),
+        prepareDirectory: () => prepareDirectory(run),
+        prepareAndInit: () => prepareAndInit(run),
       }),
   };
 }
@@ -185,7 +185,7 @@ function driftedResources(planned: readonly ResourceChange[], drift: readonly Re
 }
 
 /** Nothing may run on a state that lacks what an earlier call has made. */
-async function rescueOrStop(session: Session): Promise<void> {
+async function requireRescuedState(session: Session): Promise<void> {
   const rescue = await rescueState(session);
   if (rescue.kind !== 'kept' || !hasLeftState(session.directory)) return;
   throw new ToolError(

@@ -147,7 +147,7 @@ function ownBackend(facts: StackFacts, run: StackRun): StackFacts {
 }
 
 /** The session after its run was stopped: what has to be done all the same is not stopped too. */
-export function calmly(session: Session): Session {
+export function withoutAbort(session: Session): Session {
   return { ...session, run: { ...session.run, signal: new AbortController().signal, timeoutMs: 300_000 } };
 }
 

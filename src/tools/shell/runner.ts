@@ -166,7 +166,7 @@ export function createShellRunner(options: RunnerOptions): StackRunner {
         return { kind: 'finished', result: result(run, name) };
       },
       killed: () => Promise.resolve(killed),
-      fromAfar(host) {
+      onOtherHost(host) {
         const detail = `the ${name} script ran on ${host ?? 'another machine'} and may go on there`;
         return { kind: 'unknown', detail, lockId: null };
       },
