@@ -1,7 +1,7 @@
 import type { RunNode } from '../model/orchestration.ts';
 
 /** The nearest dependents that are undone too, also through nodes that are kept as they are. */
-function undoneFirst(
+function nearestCompensated(
   from: number,
   dependents: readonly number[][],
   undo: ReadonlyMap<number, RunNode['action']>,
@@ -40,7 +40,7 @@ export function compensationGraph(nodes: readonly RunNode[], undo: ReadonlyMap<n
     return {
       alias: node.alias,
       // A destroy in the run already stands in reverse: what it needed is undone first all the same.
-      needs: undoneFirst(index, dependents, undo),
+      needs: nearestCompensated(index, dependents, undo),
       action,
       ...(node.timeoutSeconds === undefined ? {} : { timeoutSeconds: node.timeoutSeconds }),
       ...(node.taskQueue === undefined ? {} : { taskQueue: node.taskQueue }),

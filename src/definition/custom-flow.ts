@@ -6,7 +6,18 @@ import { makeProblemList } from './problems.ts';
 import type { ProblemList } from './problems.ts';
 import { read } from './read.ts';
 import type { Naming, Piece } from './schema.ts';
-import { alike, derived, either, entries, list, mapping, piece, say, sayAt, wrong } from './schema.ts';
+import {
+  addIssue,
+  addKeyIssue,
+  addTypeIssue,
+  derived,
+  either,
+  entries,
+  list,
+  mapping,
+  piece,
+  sameSchema,
+} from './schema.ts';
 import { anything, boolean, judge, oneOf, plainText } from './schema-values.ts';
 import { quote } from './text.ts';
 import { has, isAbsent, parseYaml, valueAt } from './yaml-tree.ts';
@@ -79,8 +90,8 @@ const textCommand = derived(script, (run, { node }): HookCommand => {
 const environmentValue = piece(({ node, entry }, issues): readonly [string, string] | undefined => {
   const name = entry?.key ?? '';
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
-    say(issues, (what) => `${what} cannot be the name of an environment variable`, { at: 'key' });
-  return node.kind === 'scalar' ? [name, node.text] : wrong(issues, node, 'text');
+    addIssue(issues, (what) => `${what} cannot be the name of an environment variable`, { at: 'key' });
+  return node.kind === 'scalar' ? [name, node.text] : addTypeIssue(issues, node, 'text');
 });
 
 const objectCommand = mapping(
@@ -101,18 +112,18 @@ const objectCommand = mapping(
     if (fields.use !== undefined) {
       const both = hasRun ? ' (and run and use exclude each other)' : '';
       const why = `which is not supported yet${both}; write what it does under run`;
-      return sayAt(issues, 'use', (name) => `${name} takes its step from a repository with "use", ${why}`);
+      return addKeyIssue(issues, 'use', (name) => `${name} takes its step from a repository with "use", ${why}`);
     }
-    if (!hasRun) return say(issues, (name) => `${name} has nothing to run`);
+    if (!hasRun) return addIssue(issues, (name) => `${name} has nothing to run`);
     if (fields.inputs !== undefined)
-      sayAt(issues, 'inputs', (name) => `${name} has inputs, which only steps with "use" take; use env`);
+      addKeyIssue(issues, 'inputs', (name) => `${name} has inputs, which only steps with "use" take; use env`);
     const { run, name, env = [] } = fields;
     return run && { ...run, name: name ?? run.name, environment: Object.fromEntries(env) };
   },
 );
 
 const onlyText = piece<HookCommand>((_, issues) =>
-  say(issues, (name) => `${name} is an object; version 1 has texts only, write "version: 2"`),
+  addIssue(issues, (name) => `${name} is an object; version 1 has texts only, write "version: 2"`),
 );
 
 function commands(command: Piece<HookCommand>): Piece<HookCommand[]> {
@@ -132,7 +143,7 @@ function steps(phase: CustomFlow['phase'], command: Piece<HookCommand>): Piece<C
   const known = stepsOf[phase];
   const other = phase === 'deploy' ? 'destroy' : 'deploy';
   return mapping(
-    { ...alike(Object.keys(known), both.optional()), setupVariables: first.optional() },
+    { ...sameSchema(Object.keys(known), both.optional()), setupVariables: first.optional() },
     {
       naming: dotted,
       elsewhere: (key) => (Object.hasOwn(stepsOf[other], key) ? `; it is a step of ${other}` : undefined),
@@ -155,7 +166,7 @@ function flowOf(phase: CustomFlow['phase'], command: Piece<HookCommand>) {
   return mapping(
     {
       steps: steps(phase, command).optional(),
-      ...alike(['onSuccess', 'onFailure', 'onCompletion'], commands(command).default([])),
+      ...sameSchema(['onSuccess', 'onFailure', 'onCompletion'], commands(command).default([])),
     },
     { naming: dotted },
     ({ steps: hooks = noHooks, ...endings }): CustomFlow => ({ ...noFlow(phase), ...endings, hooks }),

@@ -71,7 +71,7 @@ export type { CheckedPath } from './source-path.ts';
 export { didYouMean, listed, nearest, quote } from './text.ts';
 export { expiryAfterDeploy, nextTtlMoment, restartsTtl, ttlProblem, ttlWarningsMs, warningsStillGiven } from './ttl.ts';
 export type { TtlLimits, TtlMoment } from './ttl.ts';
-export { undoingAction } from './undoing.ts';
+export { compensatingAction } from './compensating-action.ts';
 export { describeType, readValue, typeOfValue, writeValue } from './values.ts';
 export type { TypedValue } from './values.ts';
 export { checkNodeVariables } from './variable-checks.ts';

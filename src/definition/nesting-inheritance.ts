@@ -26,10 +26,10 @@ export function inheritedBy(node: NodeDefinition, around: NodeDefinition | null)
     requiresApproval: around.requiresApproval === true ? true : (node.requiresApproval ?? around.requiresApproval),
     variables: [...inherited(around.variables.filter((variable) => !isOwn(variable))), ...node.variables],
     inputs: [...inherited(around.inputs.filter((input) => !isOwn(input))), ...inputs],
-    redeploy: rarer(node.redeploy, around.redeploy),
+    redeploy: leastRedeploy(node.redeploy, around.redeploy),
     timeoutSeconds: node.timeoutSeconds ?? around.timeoutSeconds,
     retry: node.retry ?? around.retry,
-    ttlSeconds: shorter(node.ttlSeconds, around.ttlSeconds),
+    ttlSeconds: shortest(node.ttlSeconds, around.ttlSeconds),
   };
 }
 
@@ -47,10 +47,10 @@ function inherited<T extends Given>(given: readonly T[]): T[] {
 
 const rarity: Record<RedeployPolicy, number> = { always: 0, onInputChange: 1, never: 2 };
 
-function rarer(one: RedeployPolicy, other: RedeployPolicy): RedeployPolicy {
+function leastRedeploy(one: RedeployPolicy, other: RedeployPolicy): RedeployPolicy {
   return rarity[one] >= rarity[other] ? one : other;
 }
 
-function shorter(one: number | undefined, other: number | undefined): number | undefined {
+function shortest(one: number | undefined, other: number | undefined): number | undefined {
   return one === undefined || other === undefined ? (one ?? other) : Math.min(one, other);
 }

@@ -3,7 +3,7 @@ import type { InlineTemplate } from '../model/index.ts';
 import { nodeKindDefinitions } from '../node/kinds/catalogue.ts';
 import type { NodeKindDefinition } from '../node/kinds/catalogue.ts';
 import type { Piece } from './schema.ts';
-import { piece, say } from './schema.ts';
+import { addIssue, piece } from './schema.ts';
 import { gate } from './workflow-approval.ts';
 import { jsonOf } from './workflow-variables.ts';
 
@@ -35,7 +35,7 @@ function plainBlock({ settings }: NodeKindDefinition): Piece<unknown> {
     const read = settings?.safeParse(jsonOf(node, issues, (text) => text));
     for (const { message, path } of read?.error?.issues ?? []) {
       const where = path.length === 0 ? '' : `${path.join('.')} in `;
-      say(issues, (name) => `${where}${name}: ${message}`, { path: path.map(String), whole: true });
+      addIssue(issues, (name) => `${where}${name}: ${message}`, { path: path.map(String), whole: true });
     }
     return read?.data;
   });

@@ -1,7 +1,7 @@
 import { formatProblem } from './index.ts';
 import { makeProblemList } from './problems.ts';
 import { read } from './read.ts';
-import { entries, list, mapping, say } from './schema.ts';
+import { addIssue, entries, list, mapping } from './schema.ts';
 import { boolean, duration, flag, integer, oneOf, text } from './schema-values.ts';
 import { quote } from './text.ts';
 import { parseYaml } from './yaml-tree.ts';
@@ -21,7 +21,7 @@ const bakery = mapping(
     days: list(text({ longest: 3 })).optional(),
     delivery: mapping({ free: boolean.optional(), radius: integer(1, 50).optional() }, {}, (fields, { issues }) => {
       if (fields.free === true && fields.radius === undefined)
-        say(issues, (name) => `${name} is free, and has no radius`, { path: ['free'], at: 'key', whole: true });
+        addIssue(issues, (name) => `${name} is free, and has no radius`, { path: ['free'], at: 'key', whole: true });
       return fields;
     }).optional(),
   },

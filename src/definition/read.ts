@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { Position } from '../model/index.ts';
 import type { ProblemList } from './problems.ts';
-import type { Part, Piece, Reading, Said } from './schema.ts';
+import type { IssueText, Part, Piece, Reading } from './schema.ts';
 import { factsOf, inner } from './schema.ts';
 import { listed, quote } from './text.ts';
 import type { YamlEntry, YamlMap, YamlNode } from './yaml-tree.ts';
@@ -19,7 +19,7 @@ export interface ReadOptions extends Reading {
 export function read<T>(schema: Piece<T>, tree: YamlNode, { what, ...reading }: ReadOptions): T | undefined {
   const issues: z.core.$ZodRawIssue[] = [];
   const value = inner(schema, { node: tree, reading } satisfies Part, { issues });
-  if (issues.length > 0) report(issues, { node: tree, schema, name: what, outer: '' }, reading.problems);
+  if (issues.length > 0) reportIssues(issues, { node: tree, schema, name: what, outer: '' }, reading.problems);
   return value;
 }
 
@@ -36,7 +36,7 @@ interface Spot {
   readonly named?: boolean | undefined;
 }
 
-interface Telling {
+interface Report {
   readonly find: (path: readonly PropertyKey[]) => Spot;
   readonly problems: ProblemList;
   /** Keys that mistyped ones are taken for. That they are missing is no news then. */
@@ -44,32 +44,38 @@ interface Telling {
 }
 
 /** Adds problems in the order of the issues, in which a mapping's unknown keys come before what it lacks. */
-function report(issues: readonly z.core.$ZodRawIssue[], start: Spot, problems: ProblemList): void {
-  const telling: Telling = { find: finder(start), problems, meant: new Map() };
+function reportIssues(issues: readonly z.core.$ZodRawIssue[], start: Spot, problems: ProblemList): void {
+  const report: Report = { find: finder(start), problems, meant: new Map() };
   for (const issue of issues) {
     const path = issue.path ?? [];
-    const said = issue.code === 'custom' ? (issue.params as { readonly said?: Said } | undefined)?.said : undefined;
+    const said =
+      issue.code === 'custom' ? (issue.params as { readonly said?: IssueText } | undefined)?.said : undefined;
     const unknown = issue.code === 'unrecognized_keys' ? (issue.keys as readonly string[]) : undefined;
     if (problems.isFull) problems.pass(unknown?.length ?? 1);
-    else if (unknown !== undefined) tellUnknown(telling, path, unknown);
-    else if (said !== undefined) tellSaid(telling, path, said);
-    else if (issue.code === 'invalid_type' && issue.input === undefined && path.length > 0) tellMissing(telling, path);
+    else if (unknown !== undefined) reportUnknownKeys(report, path, unknown);
+    else if (said !== undefined) reportIssue(report, path, said);
+    else if (issue.code === 'invalid_type' && issue.input === undefined && path.length > 0)
+      reportMissingKey(report, path);
     else {
       // A check of zod's on what a piece has read.
-      const { node, name } = telling.find(path);
+      const { node, name } = report.find(path);
       problems.add(node.position, `${name}: ${z.core.util.finalizeIssue(issue, undefined, z.config()).message}`);
     }
   }
 }
 
-function tellSaid({ find, problems }: Telling, path: readonly PropertyKey[], said: Said): void {
+function reportIssue({ find, problems }: Report, path: readonly PropertyKey[], said: IssueText): void {
   const { node, name, keyPosition } = find(path);
   const position = said.position ?? (said.at === 'key' ? keyPosition : undefined) ?? node.position;
   const speaker = said.whole === true ? find(path.slice(0, path.length - (said.path?.length ?? 0))).name : name;
   problems.add(position, said.message(speaker, problems.suggest));
 }
 
-function tellUnknown({ find, problems, meant }: Telling, path: readonly PropertyKey[], keys: readonly string[]): void {
+function reportUnknownKeys(
+  { find, problems, meant }: Report,
+  path: readonly PropertyKey[],
+  keys: readonly string[],
+): void {
   const { node, schema, name } = find(path);
   const { known = [], elsewhere } = factsOf(schema, node);
   for (const key of keys) {
@@ -81,7 +87,7 @@ function tellUnknown({ find, problems, meant }: Telling, path: readonly Property
   }
 }
 
-function tellMissing({ find, problems, meant }: Telling, path: readonly PropertyKey[]): void {
+function reportMissingKey({ find, problems, meant }: Report, path: readonly PropertyKey[]): void {
   const { node, name, keyPosition, named, schema } = find(path.slice(0, -1));
   const key = String(path.at(-1));
   if (meant.get(node)?.has(key) === true) return;

@@ -4,7 +4,7 @@ import { formatDuration, parseDuration } from './duration.ts';
 import { interpolate } from './interpolation.ts';
 import { patternProblem } from './pattern.ts';
 import type { Issues, Part, Piece, Reading, Suggest } from './schema.ts';
-import { derived, inner, piece, say, wrong } from './schema.ts';
+import { addIssue, addTypeIssue, derived, inner, piece } from './schema.ts';
 import { listed, quote } from './text.ts';
 import { describeNode } from './yaml-tree.ts';
 
@@ -15,8 +15,8 @@ export const anything: Piece<Part> = piece((part) => part);
 export const plainText: Piece<string> = piece(({ node }, issues) => {
   if (node.kind === 'scalar' && (typeof node.value === 'string' || typeof node.value === 'number')) return node.text;
   if (node.kind === 'scalar' && typeof node.value === 'boolean')
-    return say(issues, (name) => `${name} has to be text; put quotes around ${node.text}`);
-  return wrong(issues, node, 'text');
+    return addIssue(issues, (name) => `${name} has to be text; put quotes around ${node.text}`);
+  return addTypeIssue(issues, node, 'text');
 });
 
 interface TextOptions {
@@ -37,12 +37,12 @@ function boundedText(
   const { written } = part;
   if (found.trim() === '' && !mayBeEmpty) {
     const when = written === undefined || written === found ? '' : ` once ${quote(written)} is resolved`;
-    return say(issues, (name) => `${name} is empty${when}`);
+    return addIssue(issues, (name) => `${name} is empty${when}`);
   }
   if (found.length > longest)
-    return say(issues, (name) => `${name} has ${found.length} characters; at most ${longest} are allowed`);
+    return addIssue(issues, (name) => `${name} has ${found.length} characters; at most ${longest} are allowed`);
   if (/[\u0000-\u0008\u000b-\u001f\u007f]/.test(found))
-    return say(issues, (name) => `${name} holds a control character`);
+    return addIssue(issues, (name) => `${name} holds a control character`);
   return found;
 }
 
@@ -57,8 +57,9 @@ export function withVariables<T>(schema: Piece<T>, whenOpen?: T): Piece<T> {
       if (node.kind !== 'scalar' || typeof node.value !== 'string' || !node.value.includes('${'))
         return inner(schema, part, { issues });
       const { text: value, unresolved, problems } = interpolate(node.value, reading.variables);
-      for (const problem of problems) say(issues, (name) => `${name}: ${problem}`);
-      if (reading.variables !== undefined) for (const variable of unresolved) sayUnresolved(issues, variable, reading);
+      for (const problem of problems) addIssue(issues, (name) => `${name}: ${problem}`);
+      if (reading.variables !== undefined)
+        for (const variable of unresolved) addUnresolvedIssue(issues, variable, reading);
       if (problems.length > 0 || (reading.variables !== undefined && unresolved.length > 0)) return undefined;
       if (whenOpen !== undefined && unresolved.length > 0) return whenOpen;
       return inner(schema, { ...part, node: { ...node, value, text: value }, written: node.value }, { issues });
@@ -68,23 +69,23 @@ export function withVariables<T>(schema: Piece<T>, whenOpen?: T): Piece<T> {
 }
 
 /** Raises that a variable of a text is not there. */
-export function sayUnresolved(
+export function addUnresolvedIssue(
   issues: Issues,
   variable: string,
-  { variables = {}, secrets = {}, position }: Pick<Reading, 'variables' | 'secrets'> & Parameters<typeof say>[2],
+  { variables = {}, secrets = {}, position }: Pick<Reading, 'variables' | 'secrets'> & Parameters<typeof addIssue>[2],
 ): undefined {
   const why = (suggest: Suggest): string =>
     Object.hasOwn(secrets, variable)
       ? 'is sensitive; only values under variables can use it, since this one is shown'
       : `has no value${suggest(variable, Object.keys(variables)) || '; set the environment variable, or correct the name'}`;
-  return say(issues, (name, suggest) => `${name}: \${${variable}} ${why(suggest)}`, { position });
+  return addIssue(issues, (name, suggest) => `${name}: \${${variable}} ${why(suggest)}`, { position });
 }
 
 export const boolean: Piece<boolean> = piece(({ node }, issues) => {
   if (node.kind === 'scalar' && typeof node.value === 'boolean') return node.value;
   const meant = node.kind === 'scalar' && /^(yes|no|on|off|true|false)$/i.test(node.text);
   const why = meant ? ` (without quotes; ${quote(node.text)} is text)` : `, not ${describeNode(node)}`;
-  return say(issues, (name) => `${name} has to be true or false${why}`);
+  return addIssue(issues, (name) => `${name} has to be true or false${why}`);
 });
 
 /** A boolean, or a text that is one once its variables are resolved; an open one counts as false. */
@@ -96,7 +97,10 @@ export const flag: Piece<boolean> = withVariables(
     if (found === undefined) return undefined;
     if (/^(true|false)$/i.test(found.trim())) return found.trim().toLowerCase() === 'true';
     const gives = written === undefined ? `is ${quote(found)}` : `is ${quote(written)}, which gives ${quote(found)}`;
-    return say(issues, (name) => `${name} ${gives}; it has to be true, false or a \${VARIABLE} that is one of them`);
+    return addIssue(
+      issues,
+      (name) => `${name} ${gives}; it has to be true, false or a \${VARIABLE} that is one of them`,
+    );
   }),
   false,
 );
@@ -104,9 +108,9 @@ export const flag: Piece<boolean> = withVariables(
 export function integer(minimum: number, maximum: number): Piece<number> {
   return piece(({ node }, issues) => {
     if (node.kind !== 'scalar' || typeof node.value !== 'number' || !Number.isInteger(node.value))
-      return wrong(issues, node, 'a whole number');
+      return addTypeIssue(issues, node, 'a whole number');
     if (node.value >= minimum && node.value <= maximum) return node.value;
-    return say(issues, (name) => `${name} is ${node.text}; it has to be between ${minimum} and ${maximum}`);
+    return addIssue(issues, (name) => `${name} is ${node.text}; it has to be between ${minimum} and ${maximum}`);
   });
 }
 
@@ -115,7 +119,7 @@ export function decimal(minimum: number, maximum: number): Piece<number> {
   return piece(({ node }, issues) => {
     if (node.kind === 'scalar' && typeof node.value === 'number' && node.value >= minimum && node.value <= maximum)
       return node.value;
-    return say(issues, (name) => `${name} has to be a number between ${minimum} and ${maximum}`);
+    return addIssue(issues, (name) => `${name} has to be a number between ${minimum} and ${maximum}`);
   });
 }
 
@@ -123,7 +127,7 @@ export function oneOf<T extends string>(choices: readonly T[]): Piece<T> {
   return derived(plainText, (found, _, issues) => {
     const told = `${quote(found)}; it has to be ${listed(choices, 'or', 40)}`;
     const choice = choices.find((each) => each === found);
-    return choice ?? say(issues, (name, suggest) => `${name} is ${told}${suggest(found, choices)}`);
+    return choice ?? addIssue(issues, (name, suggest) => `${name} is ${told}${suggest(found, choices)}`);
   });
 }
 
@@ -131,10 +135,10 @@ export function oneOf<T extends string>(choices: readonly T[]): Piece<T> {
 export function duration(minimum: number, maximum: number): Piece<number> {
   return derived(plainText, (found, _, issues) => {
     const { seconds, problem } = parseDuration(found);
-    if (problem !== null) return say(issues, (name) => `${name}: ${problem}`);
-    if (seconds < minimum) return say(issues, (name) => `${name} is ${found}; it has to be at least ${minimum}s`);
+    if (problem !== null) return addIssue(issues, (name) => `${name}: ${problem}`);
+    if (seconds < minimum) return addIssue(issues, (name) => `${name} is ${found}; it has to be at least ${minimum}s`);
     if (seconds <= maximum) return seconds;
-    return say(issues, (name) => `${name} is ${found}; at most ${formatDuration(maximum)} are allowed`);
+    return addIssue(issues, (name) => `${name} is ${found}; at most ${formatDuration(maximum)} are allowed`);
   });
 }
 
@@ -142,7 +146,7 @@ export function duration(minimum: number, maximum: number): Piece<number> {
 export function judge(problemOf: (found: string) => string | undefined) {
   return ({ value, issues }: { readonly value: string; readonly issues: Issues }): void => {
     const problem = problemOf(value);
-    if (problem !== undefined) say(issues, (name) => `${name}${problem}`);
+    if (problem !== undefined) addIssue(issues, (name) => `${name}${problem}`);
   };
 }
 

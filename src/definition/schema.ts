@@ -49,7 +49,7 @@ export interface Where {
 }
 
 /** What an issue of ours carries. */
-export type Said = Where & { readonly message: Message };
+export type IssueText = Where & { readonly message: Message };
 
 /** How a part of a value is called: by its key, the name of the value, and the name of what that is in. */
 export type Naming = (key: string, name: string, outer: string) => string;
@@ -93,19 +93,19 @@ export function piece<T>(read: (part: Part, issues: Issues) => T | undefined, ow
 }
 
 /** Raises an issue. */
-export function say(issues: Issues, message: Message, where: Where = {}): undefined {
-  const said: Said = { message, ...where };
+export function addIssue(issues: Issues, message: Message, where: Where = {}): undefined {
+  const said: IssueText = { message, ...where };
   issues.push({ code: 'custom', input: undefined, path: [...(where.path ?? [])], params: { said } });
 }
 
 /** Raises an issue of a mapping at one of its keys. */
-export function sayAt(issues: Issues, key: string, message: Message): undefined {
-  return say(issues, message, { path: [key], at: 'key', whole: true });
+export function addKeyIssue(issues: Issues, key: string, message: Message): undefined {
+  return addIssue(issues, message, { path: [key], at: 'key', whole: true });
 }
 
 /** Raises that a value has the wrong type. */
-export function wrong(issues: Issues, node: YamlNode, expected: string): undefined {
-  return say(issues, (name) => `${name} has to be ${expected}, not ${describeNode(node)}`);
+export function addTypeIssue(issues: Issues, node: YamlNode, expected: string): undefined {
+  return addIssue(issues, (name) => `${name} has to be ${expected}, not ${describeNode(node)}`);
 }
 
 /** Has another piece read a part, and takes over its issues. */
@@ -194,7 +194,7 @@ export interface Found {
 }
 
 /** Several keys that are read alike. */
-export function alike<K extends string, T extends z.ZodType>(keys: readonly K[], schema: T): Record<K, T> {
+export function sameSchema<K extends string, T extends z.ZodType>(keys: readonly K[], schema: T): Record<K, T> {
   return Object.fromEntries(keys.map((key) => [key, schema])) as Record<K, T>;
 }
 
@@ -216,7 +216,7 @@ export function mapping<S extends Shape>(
   return piece(
     (part, issues) => {
       const { node, reading } = part;
-      if (node.kind !== 'map') return wrong(issues, node, expected);
+      if (node.kind !== 'map') return addTypeIssue(issues, node, expected);
       // zod looks keys up by name; without a prototype, __proto__ is one of them and toString is not.
       const values = Object.create(null) as Record<string, Part | undefined>;
       for (const { key, value } of node.entries) values[key] = isAbsent(value) ? undefined : { node: value, reading };
@@ -238,7 +238,7 @@ export function entries<T>(
 ): Piece<T[]> {
   return piece(
     ({ node, reading }, issues) => {
-      if (node.kind !== 'map') return wrong(issues, node, expected);
+      if (node.kind !== 'map') return addTypeIssue(issues, node, expected);
       return node.entries.flatMap((entry): T[] => {
         const value = inner(item, { node: entry.value, entry, reading }, { issues, key: entry.key });
         return value === undefined ? [] : [value];
@@ -256,7 +256,7 @@ export function list<T>(
   const { naming = (_, name) => `an item of ${name}`, expected = 'a list', orOne = false } = options;
   return piece(
     ({ node, reading }, issues) => {
-      if (node.kind !== 'list' && !orOne) return wrong(issues, node, expected);
+      if (node.kind !== 'list' && !orOne) return addTypeIssue(issues, node, expected);
       return (node.kind === 'list' ? node.items : [node]).flatMap((each, key): T[] => {
         const value = inner(item, { node: each, reading }, { issues, key });
         return value === undefined ? [] : [value];

@@ -3,7 +3,7 @@ import type { TemplateConfig, TemplateType } from '../model/index.ts';
 import { toolDefinitions } from '../tools/catalogue.ts';
 import type { FileKey } from '../tools/catalogue.ts';
 import type { Found, Piece } from './schema.ts';
-import { sayAt } from './schema.ts';
+import { addKeyIssue } from './schema.ts';
 import { boolean, judge, plainText, text } from './schema-values.ts';
 import { listed, quote } from './text.ts';
 import type { WorkflowFormat } from './workflow-formats.ts';
@@ -77,7 +77,7 @@ export function toolSettings(
 ): TemplateConfig {
   const ownVersion = keys.find(({ key }) => key.value === 'version' && key.type === type)?.name;
   if (ownVersion !== undefined && has(node, 'version') && has(node, ownVersion))
-    sayAt(issues, 'version', (name) => `${name} has both version and ${ownVersion}; keep one`);
+    addKeyIssue(issues, 'version', (name) => `${name} has both version and ${ownVersion}; keep one`);
   const settings: Record<string, unknown> = {};
   const extra: NonNullable<TemplateConfig['extra']> = {};
   for (const {
@@ -90,7 +90,7 @@ export function toolSettings(
       settings[key] = found;
       if (type === undefined || types.includes(type) || !has(node, key)) continue;
       const whose = `the type ${listed(types, 'or')} runs`;
-      sayAt(issues, key, (name) => `${name} has ${key}, which only ${whose}`);
+      addKeyIssue(issues, key, (name) => `${name} has ${key}, which only ${whose}`);
     } else if (value !== 'version' && (typeof found === 'string' || typeof found === 'boolean')) extra[key] = found;
   }
   const wanted = fields[has(node, 'version') ? 'version' : (ownVersion ?? '')];

@@ -4,7 +4,7 @@ import { makeProblemList } from './problems.ts';
 import type { ProblemList } from './problems.ts';
 import { read } from './read.ts';
 import type { Piece, Reading } from './schema.ts';
-import { entries, guarded, mapping, say } from './schema.ts';
+import { addIssue, entries, guarded, mapping } from './schema.ts';
 import { quote } from './text.ts';
 import { checkGraph } from './workflow-checks.ts';
 import type { WorkflowFormat } from './workflow-formats.ts';
@@ -50,9 +50,9 @@ function workflowFile(format: WorkflowFormat) {
 function ofReadableSize(schema: Piece<ReadNode[]>): Piece<ReadNode[]> {
   return guarded(schema, ({ node }, issues) => {
     const count = node.kind === 'map' ? node.entries.length : undefined;
-    if (count === 0) say(issues, (name) => `${name} lists no sub-environment`);
+    if (count === 0) addIssue(issues, (name) => `${name} lists no sub-environment`);
     if (count === undefined || count <= mostNodes) return true;
-    say(issues, () => `there are ${count} sub-environments; at most ${mostNodes} are allowed`);
+    addIssue(issues, () => `there are ${count} sub-environments; at most ${mostNodes} are allowed`);
     return false;
   });
 }
@@ -81,7 +81,7 @@ function readFile(text: string, reading: Reading, format: WorkflowFormat): Workf
   const { problems } = reading;
   const root = parseYaml(text, problems);
   if (problems.count > 0) return null;
-  if (root === null || isAbsent(root)) return sayEmpty(problems, format);
+  if (root === null || isAbsent(root)) return addEmptyIssue(problems, format);
   if (root.kind !== 'map') {
     const found = describeNode(root);
     problems.add(root.position, `a workflow file has to be a mapping with the key environments, not ${found}`);
@@ -96,7 +96,7 @@ function readFile(text: string, reading: Reading, format: WorkflowFormat): Workf
   };
 }
 
-function sayEmpty(problems: ProblemList, format: WorkflowFormat): null {
+function addEmptyIssue(problems: ProblemList, format: WorkflowFormat): null {
   const node = format === 'windlass' ? 'vpc: {templateName: VPC}' : 'vpc: {name: VPC, templateName: VPC}';
   problems.add(
     { line: 1, column: 1 },

@@ -4,7 +4,7 @@ import { errorClasses, redeployPolicies } from '../model/index.ts';
 import { recordPositions } from './positions.ts';
 import { neverRetried } from './retry.ts';
 import type { Fields, Found, Issues, Located, Part, Piece } from './schema.ts';
-import { derived, guarded, list, located, mapping, say, sayAt, shorthand, wrong } from './schema.ts';
+import { addIssue, addKeyIssue, addTypeIssue, derived, guarded, list, located, mapping, shorthand } from './schema.ts';
 import { boolean, decimal, duration, flag, integer, oneOf, pattern, plainText, text } from './schema-values.ts';
 import { listed, quote } from './text.ts';
 import { kindBlocks, kindKeys, kindOfKey, templateOfKind } from './node-kinds.ts';
@@ -32,7 +32,7 @@ const classes = derived(texts('[quota, provider]'), (read, _, issues) => {
     const why = (neverRetried as readonly string[]).includes(value)
       ? `${value} errors do not pass by themselves`
       : `${quote(value)} is no class of errors`;
-    say(issues, (name) => `${name}: ${why}; it can be ${listed(retriable)}`, { position });
+    addIssue(issues, (name) => `${name}: ${why}; it can be ${listed(retriable)}`, { position });
   }
   return read.map(({ value }) => value);
 });
@@ -41,9 +41,13 @@ const barriers = derived(texts('[before-switch]'), (read, _, issues) => {
   const names = new Set<string>();
   for (const { value, position } of read) {
     if (value.trim() === '' || value.length > 200)
-      say(issues, () => `the name of a barrier has 1 to 200 characters, not text of ${value.length}`, { position });
+      addIssue(issues, () => `the name of a barrier has 1 to 200 characters, not text of ${value.length}`, {
+        position,
+      });
     else if (names.has(value))
-      say(issues, () => `the barrier ${quote(value)} is listed twice; a sub-environment crosses it once`, { position });
+      addIssue(issues, () => `the barrier ${quote(value)} is listed twice; a sub-environment crosses it once`, {
+        position,
+      });
     names.add(value);
   }
   return [...names];
@@ -108,15 +112,15 @@ export const subEnvironment = { env0: guardedNode(fields.env0), windlass: guarde
 function guardedNode(schema: Piece<ReadNode>): Piece<ReadNode> {
   return guarded(schema, (part, issues) => {
     const alias = part.entry?.key ?? '';
-    if (alias.trim() === '') say(issues, () => 'the alias of a sub-environment is empty', { at: 'key' });
+    if (alias.trim() === '') addIssue(issues, () => 'the alias of a sub-environment is empty', { at: 'key' });
     if (alias.length > 200)
-      say(issues, () => `the alias ${quote(alias)} has ${alias.length} characters; at most 200 are allowed`, {
+      addIssue(issues, () => `the alias ${quote(alias)} has ${alias.length} characters; at most 200 are allowed`, {
         at: 'key',
       });
     if (part.node.kind === 'map') return true;
     if (isAbsent(part.node))
-      say(issues, (name) => `${name} says nothing; give it a templateName or vcs`, { at: 'key' });
-    else wrong(issues, part.node, 'a mapping');
+      addIssue(issues, (name) => `${name} says nothing; give it a templateName or vcs`, { at: 'key' });
+    else addTypeIssue(issues, part.node, 'a mapping');
     return makeNode(part);
   });
 }
@@ -160,29 +164,29 @@ function checkKind({ node, issues }: Found, format: WorkflowFormat): void {
   );
   const second = given[1];
   if (given.length === 0)
-    say(issues, (name) => `${name} says nothing to deploy; give it a templateName or vcs`, { at: 'key' });
+    addIssue(issues, (name) => `${name} says nothing to deploy; give it a templateName or vcs`, { at: 'key' });
   if (second !== undefined) {
     const [one, other] = whatItIs.windlass.filter((key) => given.slice(0, 2).includes(key));
-    sayAt(issues, second, (name) => `${name} has both ${one} and ${other}; keep one`);
+    addKeyIssue(issues, second, (name) => `${name} has both ${one} and ${other}; keep one`);
   }
   const title = given.map(kindOfKey).find((kind) => kind !== undefined)?.title;
   if (title === undefined) return;
   for (const { key, value } of node.entries) {
     if (stackKeys.has(key) && !isAbsent(value))
-      sayAt(issues, key, (name) => `${name} is ${title} and cannot have ${quote(key)}; it takes ${forKinds}`);
+      addKeyIssue(issues, key, (name) => `${name} is ${title} and cannot have ${quote(key)}; it takes ${forKinds}`);
   }
 }
 
 function checkGiven({ templateName, variables: own = [], inputs: read = [] }: NodeFields, { issues }: Found): void {
   for (const { name: key } of collisions({ variables: own, inputs: read }))
-    say(issues, (name) => `${name} is set under variables too; keep one`, { path: ['inputs', key], at: 'key' });
+    addIssue(issues, (name) => `${name} is set under variables too; keep one`, { path: ['inputs', key], at: 'key' });
   if (templateName === undefined) return;
-  for (const { name: key } of steering(own)) saySteering(issues, ['variables', key]);
-  for (const { name: key } of steering(read)) saySteering(issues, ['inputs', key]);
+  for (const { name: key } of steering(own)) addSteeringIssue(issues, ['variables', key]);
+  for (const { name: key } of steering(read)) addSteeringIssue(issues, ['inputs', key]);
 }
 
-function saySteering(issues: Issues, [where, key]: readonly [string, string]): void {
-  say(
+function addSteeringIssue(issues: Issues, [where, key]: readonly [string, string]): void {
+  addIssue(
     issues,
     (name) =>
       `${name} may not set ${quote(key)}: it decides what tools run, and the template belongs to the project; set it there (windlass variable set ${key} --env --template …)`,

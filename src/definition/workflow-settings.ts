@@ -2,7 +2,7 @@
 import type { DriftSettings, ScheduleSettings, WorkflowSettings } from '../model/index.ts';
 import { failurePolicies, remediations, removalStrategies } from '../model/index.ts';
 import type { Naming, Piece } from './schema.ts';
-import { derived, mapping, say, shorthand } from './schema.ts';
+import { addIssue, derived, mapping, shorthand } from './schema.ts';
 import { anything, cron, integer, oneOf, timezone } from './schema-values.ts';
 import { inFormats } from './workflow-formats.ts';
 import { has } from './yaml-tree.ts';
@@ -15,11 +15,15 @@ const schedule = mapping(
   (fields, { node, issues }): ScheduleSettings => {
     const { deploy, destroy } = fields;
     if (deploy !== undefined && deploy === destroy)
-      say(issues, (name) => `${name} is the same as schedule.deploy; an environment cannot go up and down at once`, {
-        path: ['destroy'],
-      });
+      addIssue(
+        issues,
+        (name) => `${name} is the same as schedule.deploy; an environment cannot go up and down at once`,
+        {
+          path: ['destroy'],
+        },
+      );
     if (!has(node, 'deploy') && !has(node, 'destroy'))
-      say(issues, (name) => `${name} has neither deploy nor destroy; give one a cron expression`);
+      addIssue(issues, (name) => `${name} has neither deploy nor destroy; give one a cron expression`);
     return fields;
   },
 );

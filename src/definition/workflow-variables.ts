@@ -12,8 +12,8 @@ import { makeBinding, parseInputTemplate } from './bindings.ts';
 import type { TextPart } from './interpolation.ts';
 import { splitText, valueOf } from './interpolation.ts';
 import type { Issues, Naming, Part, Piece, Reading } from './schema.ts';
-import { chosen, derived, either, entries, guarded, inner, mapping, piece, say, wrong } from './schema.ts';
-import { anything, boolean, oneOf, plainText, sayUnresolved } from './schema-values.ts';
+import { addIssue, addTypeIssue, chosen, derived, either, entries, guarded, inner, mapping, piece } from './schema.ts';
+import { anything, boolean, oneOf, plainText, addUnresolvedIssue } from './schema-values.ts';
 import { steersTools } from './steering-names.ts';
 import { quote } from './text.ts';
 import { readValue, typeOfValue } from './values.ts';
@@ -60,7 +60,7 @@ const bare = derived(constant, ({ value, secret }, part): NodeVariable => {
   return { name: nameOf(part), kind: 'tool', type: typeOfValue(value), value, sensitive: secret };
 });
 const empty = piece<NodeVariable>((_, issues) =>
-  say(issues, (name) => `${name} has no value; write "" for an empty text`, { at: 'key' }),
+  addIssue(issues, (name) => `${name} has no value; write "" for an empty text`, { at: 'key' }),
 );
 
 export const variables = entries(
@@ -83,7 +83,7 @@ function isSpecified(node: YamlNode): boolean {
 function named<T>(schema: Piece<T>): Piece<T> {
   return guarded(schema, (part, issues) => {
     if (variableNameSchema.safeParse(nameOf(part)).success) return true;
-    say(
+    addIssue(
       issues,
       (name) =>
         `${name} needs another name: one of at most 200 characters that starts with a letter or _, then letters, digits, "_", "-" or "."`,
@@ -109,7 +109,7 @@ function typedConstant(part: Part, wanted: VariableType | undefined, issues: Iss
   if (read === undefined || asText || wanted === undefined || read.open) return read;
   const typed = readValue(wanted, read.value);
   if (typed.problem === null) return { ...read, value: typed.value };
-  return say(issues, (name) => `${name} ${typed.problem}`, { path });
+  return addIssue(issues, (name) => `${name} ${typed.problem}`, { path });
 }
 
 function readConstant({ node, reading }: Part, issues: Issues): Constant | undefined {
@@ -133,9 +133,13 @@ export function jsonOf(
         typeof node.value === 'number' &&
         (!Number.isFinite(node.value) || (Number.isInteger(node.value) && !Number.isSafeInteger(node.value)))
       )
-        say(issues, (name) => `${name} holds the number ${node.text}, which cannot be kept exactly; put it in quotes`, {
-          position: node.position,
-        });
+        addIssue(
+          issues,
+          (name) => `${name} holds the number ${node.text}, which cannot be kept exactly; put it in quotes`,
+          {
+            position: node.position,
+          },
+        );
       return typeof node.value === 'string' ? put(node.value, node.position) : node.value;
     case 'list':
       return node.items.map((item) => jsonOf(item, issues, put));
@@ -160,29 +164,29 @@ function putIn(part: TextPart, { reading, issues, position, found }: Putting): s
       const value = valueOf(reading.variables, part.name) ?? hidden;
       if (hidden !== undefined) found.secret = true;
       if (value === undefined && reading.variables === undefined) found.open = true;
-      else if (value === undefined) sayUnresolved(issues, part.name, { ...reading, position });
+      else if (value === undefined) addUnresolvedIssue(issues, part.name, { ...reading, position });
       return value ?? part.source;
     }
     case 'output':
-      say(issues, (name) => `${name} reads an output of another sub-environment; move it to inputs`, { position });
+      addIssue(issues, (name) => `${name} reads an output of another sub-environment; move it to inputs`, { position });
       return '';
     case 'broken':
-      say(issues, (name) => `${name}: ${part.problem}`, { position });
+      addIssue(issues, (name) => `${name}: ${part.problem}`, { position });
       return '';
   }
 }
 
 const templateText = derived(plainText, (plain, { node, reading }, issues) => {
   const parsed = parseInputTemplate(plain, reading.variables);
-  for (const problem of parsed.problems) say(issues, (name) => `${name}: ${problem}`);
+  for (const problem of parsed.problems) addIssue(issues, (name) => `${name}: ${problem}`);
   if (parsed.problems.length > 0) return undefined;
   if (parsed.references.length === 0)
-    return say(issues, (name) => `${name} reads no output; a constant belongs under variables`);
+    return addIssue(issues, (name) => `${name} reads no output; a constant belongs under variables`);
   return { parsed, position: node.position };
 });
 
 const noTemplate = piece<never>(({ node }, issues) =>
-  wrong(issues, node, 'a text such as ${environments.<alias>.outputs.<name>}'),
+  addTypeIssue(issues, node, 'a text such as ${environments.<alias>.outputs.<name>}'),
 );
 const template = chosen((node) => (node.kind !== 'scalar' || isAbsent(node) ? noTemplate : templateText));
 

@@ -1,7 +1,7 @@
 /** The `vcs` block of a node: a template that is written in the workflow file. */
 import type { InlineTemplate, OwnSource, Source, TemplateType } from '../model/index.ts';
 import type { Fields, Found, Suggest } from './schema.ts';
-import { alike, list, mapping, piece, say, sayAt, wrong } from './schema.ts';
+import { addIssue, addKeyIssue, addTypeIssue, list, mapping, piece, sameSchema } from './schema.ts';
 import { boolean, judge, sentence, text } from './schema-values.ts';
 import { checkSourcePath, repositoryProblem } from './source-path.ts';
 import { listed, quote } from './text.ts';
@@ -17,7 +17,9 @@ export const revision = text({ longest: 250 }).check(
 
 const fileName = text({ longest: 300 }).check(judge(sentence((found) => checkSourcePath(found).problem)));
 
-const foreignName = piece(({ node }, issues) => (node.kind === 'scalar' ? node.text : wrong(issues, node, 'text')));
+const foreignName = piece(({ node }, issues) =>
+  node.kind === 'scalar' ? node.text : addTypeIssue(issues, node, 'text'),
+);
 const sshKey = mapping({ id: foreignName.optional(), name: foreignName.optional() });
 
 const env0 = {
@@ -29,12 +31,12 @@ const env0 = {
   // Not known to the compiler: `toolSettings` reads them.
   ...(toolKeys('env0') as object),
   // How a hosted service reaches the repository; Windlass takes the address and credentials by name instead.
-  ...alike(
+  ...sameSchema(
     ['tokenId', 'tokenName', 'githubInstallationId', 'bitbucketClientKey', 'vcsConnectionId'],
     text().optional(),
   ),
   sshKeys: list(sshKey, { expected: 'a list of {id, name}' }).optional(),
-  ...alike(
+  ...sameSchema(
     ['isGitLab', 'isGitLabEnterprise', 'isGitHubEnterprise', 'isBitbucketServer', 'isAzureDevOps'],
     boolean.optional(),
   ),
@@ -73,7 +75,7 @@ function makeType({ type }: VcsFields, { issues }: Found, format: WorkflowFormat
     if (typeWords.windlass.includes(type)) return `the type ${type}; only windlass.workflow.yml has it`;
     return `the unknown type ${quote(type)}${suggest(type, known) || `; it is one of ${listed(known, 'or')}`}`;
   };
-  return say(issues, (name, suggest) => `${name} has ${why(suggest)}`, { path: ['type'], whole: true });
+  return addIssue(issues, (name, suggest) => `${name} has ${why(suggest)}`, { path: ['type'], whole: true });
 }
 
 function makeSource(
@@ -84,18 +86,18 @@ function makeSource(
   const own = !has(node, 'repository');
   const addressProblem = repository === undefined || repository.startsWith('${') ? null : repositoryProblem(repository);
   if (addressProblem !== null)
-    say(issues, (name) => `${name}: ${addressProblem}`, { path: ['repository'], whole: true });
+    addIssue(issues, (name) => `${name}: ${addressProblem}`, { path: ['repository'], whole: true });
   if (own && format === 'windlass') {
     for (const key of ['revision', 'credentials']) {
       if (!has(node, key)) continue;
       const why = "without a repository; code beside the file has the file's own revision";
-      sayAt(issues, key, (name) => `${name} has ${quote(key)} ${why}`);
+      addKeyIssue(issues, key, (name) => `${name} has ${quote(key)} ${why}`);
     }
   }
   const checked = checkSourcePath(path, own ? part.reading.directory : '.');
   if (checked.problem !== null) {
     const { problem } = checked;
-    return say(issues, (name) => `${name}: ${problem}`, valueAt(node, 'path') && { path: ['path'], whole: true });
+    return addIssue(issues, (name) => `${name}: ${problem}`, valueAt(node, 'path') && { path: ['path'], whole: true });
   }
   if (own) return { kind: 'own', path: checked.path };
   return repository === undefined

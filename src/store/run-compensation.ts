@@ -1,7 +1,7 @@
 /** What a rollback of a run takes back. */
 import { sql } from 'kysely';
 import { z } from 'zod';
-import { undoingAction } from '../definition/index.ts';
+import { compensatingAction } from '../definition/index.ts';
 import { nodeActions } from '../model/index.ts';
 import type { CompensationNode } from '../model/index.ts';
 import type { Db } from './database.ts';
@@ -20,7 +20,7 @@ const undoableSchema = z.object({
 
 /** A node of a run, and what takes it back. */
 export type UndoneNode = Omit<z.infer<typeof undoableSchema>, 'action'> & {
-  readonly undo: ReturnType<typeof undoingAction>;
+  readonly undo: ReturnType<typeof compensatingAction>;
 };
 
 /** The nodes of a run in their order, each with what takes it back now: `keep` when nothing has to. */
@@ -32,7 +32,7 @@ export async function listUndone(db: Db, deploymentId: string): Promise<UndoneNo
   return z
     .array(undoableSchema)
     .parse(rows)
-    .map((row) => ({ ...row, undo: undoingAction(row) }));
+    .map((row) => ({ ...row, undo: compensatingAction(row) }));
 }
 
 /** Makes the records of the nodes that take a run back, once. */

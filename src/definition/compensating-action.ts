@@ -2,7 +2,7 @@ import { isReadOnly } from '../model/index.ts';
 import type { NodeAction } from '../model/index.ts';
 
 /** What takes back what a run has begun to do to a node: the version from before, or a destroy when there was none. */
-export function undoingAction(node: {
+export function compensatingAction(node: {
   readonly action: NodeAction;
   readonly beganChange: boolean;
   readonly deployedBefore: boolean;
