@@ -21,7 +21,7 @@ import { watchNodes } from './watch-nodes.ts';
 
 export type { ActivityDeps } from './deps.ts';
 export { createPoolAccess } from './node-host/index.ts';
-export { createRunResolver } from './outlook.ts';
+export { createRunResolver } from './dry-run.ts';
 export { pruneDisk } from './prune-disk.ts';
 
 /** How often Temporal hears that this worker lives; it gives up after 15 s. */

@@ -7,7 +7,7 @@ import type { Sources } from '../sources/index.ts';
 import type { StateStore } from '../state/index.ts';
 import { findProject, insertAuditEntry } from '../store/index.ts';
 import type { Database, Db } from '../store/index.ts';
-import type { RunResolver } from './outlook.ts';
+import type { RunResolver } from './dry-run.ts';
 import type { TemporalGateway } from './temporal-gateway.ts';
 
 /** The rooms that operations stand on. */

@@ -1,7 +1,7 @@
 export { createOperations } from './operations.ts';
 export type { Operations } from './operations.ts';
 export type { OperationsDeps } from './context.ts';
-export type { Outlook, OutlookAsk, OutlookNode, RunResolver, SourceChange, WorkflowsAsk } from './outlook.ts';
+export type { DryRun, DryRunAsk, DryRunNode, RunResolver, SourceChange, WorkflowsAsk } from './dry-run.ts';
 export type { DecisionAnswer } from './approvals.ts';
 export type { DeploymentRequestInput } from './deployment-request.ts';
 export type { RotationStep } from './encryption.ts';

@@ -26,7 +26,7 @@ import type { Asked, Context } from './context.ts';
 import { authorize, scopeOf } from './context.ts';
 import { checkDeploymentRequest, lastSuccessBefore } from './deployment-request.ts';
 import type { CheckedRequest, DeploymentRequestInput } from './deployment-request.ts';
-import type { Outlook, OutlookNode } from './outlook.ts';
+import type { DryRun, DryRunNode } from './dry-run.ts';
 import { findPlace } from './places.ts';
 
 interface Look {
@@ -36,7 +36,7 @@ interface Look {
 }
 
 /** What the run would do; null when its source cannot be read here, now or in time: then the run says what is wrong. */
-async function outlookOf(context: Context, { root, type, request }: Look): Promise<Outlook | null> {
+async function dryRunOf(context: Context, { root, type, request }: Look): Promise<DryRun | null> {
   if (context.resolver === undefined) return null;
   const busy = root.currentDeploymentId !== null || root.flags.queued > 0;
   const pending = busy && (await openRunsOf(context.db.sql, root.id, { types: 'changing' })).length > 0;
@@ -58,9 +58,9 @@ function refusal(thrown: WindlassError): WindlassError {
 }
 
 /** Nodes that go as a whole, and resources that the last plan of the same code takes away. */
-async function destroysOf(db: Db, { root, type }: Look, outlook: Outlook): Promise<PreviewDestroy[]> {
+async function destroysOf(db: Db, { root, type }: Look, dryRun: DryRun): Promise<PreviewDestroy[]> {
   if (type !== 'deploy' && type !== 'rollback') return [];
-  const going = outlook.nodes.filter(({ removal }) => removal === 'destroy');
+  const going = dryRun.nodes.filter(({ removal }) => removal === 'destroy');
   const counts = going.length === 0 ? new Map<string, number>() : await countResources(db, going.map(idOf));
   const whole = going.map((node): PreviewDestroy => ({
     alias: node.alias,
@@ -70,13 +70,13 @@ async function destroysOf(db: Db, { root, type }: Look, outlook: Outlook): Promi
     addresses: [],
     plannedIn: null,
   }));
-  if (type === 'rollback' || outlook.commit === null || root.status === 'neverDeployed') return whole;
-  const planned = await listPlannedDestroys(db, root.id, outlook.commit);
-  const deployed = new Set(outlook.nodes.flatMap(({ alias, action }) => (action === 'deploy' ? [alias] : [])));
+  if (type === 'rollback' || dryRun.commit === null || root.status === 'neverDeployed') return whole;
+  const planned = await listPlannedDestroys(db, root.id, dryRun.commit);
+  const deployed = new Set(dryRun.nodes.flatMap(({ alias, action }) => (action === 'deploy' ? [alias] : [])));
   return [...whole, ...planned.filter(({ alias }) => deployed.has(alias))];
 }
 
-const idOf = (node: OutlookNode): string => node.environmentId ?? '';
+const idOf = (node: DryRunNode): string => node.environmentId ?? '';
 
 const describeDestroy = ({ name, whole, resources, plannedIn }: PreviewDestroy): string => {
   const count = resources === null ? '' : ` (${resources} ${resources === 1 ? 'resource' : 'resources'})`;
@@ -90,17 +90,17 @@ const describeDestroy = ({ name, whole, resources, plannedIn }: PreviewDestroy):
  * file is read again when the run begins: this costs those who wait for the answer a look at it, and spares the record
  * of a run that failed for a typing error.
  */
-export async function checkOutlook(
+export async function checkDryRun(
   context: Context,
   root: Environment,
   { type, request }: CheckedRequest,
 ): Promise<void> {
   if (type === 'destroy' || type === 'drift') return;
   const look = { root, type, request };
-  const outlook = await outlookOf(context, look);
+  const dryRun = await dryRunOf(context, look);
   const { mayDestroy } = request;
-  if (outlook === null || mayDestroy === undefined) return;
-  const unasked = (await destroysOf(context.db.sql, look, outlook)).filter(({ alias }) => !mayDestroy.includes(alias));
+  if (dryRun === null || mayDestroy === undefined) return;
+  const unasked = (await destroysOf(context.db.sql, look, dryRun)).filter(({ alias }) => !mayDestroy.includes(alias));
   if (unasked.length === 0) return;
   const problems = unasked.map((destroy): Problem => ({ path: 'mayDestroy', message: describeDestroy(destroy) }));
   const [first] = problems;
@@ -111,19 +111,19 @@ export async function checkOutlook(
   );
 }
 
-const actionOf = ({ action, removal }: OutlookNode): PreviewNode['action'] => {
+const actionOf = ({ action, removal }: DryRunNode): PreviewNode['action'] => {
   if (removal !== null) return removal;
   return isReadOnly(action) ? 'keep' : action;
 };
 
 async function nodesOf(
   db: Db,
-  outlook: Outlook,
+  dryRun: DryRun,
   versions: { readonly now: Versions; readonly before: Versions },
 ): Promise<PreviewNode[]> {
-  const ids = outlook.nodes.map(idOf).filter(Boolean);
+  const ids = dryRun.nodes.map(idOf).filter(Boolean);
   const counts = await countResources(db, ids);
-  const nodes = outlook.nodes.map((node): PreviewNode => {
+  const nodes = dryRun.nodes.map((node): PreviewNode => {
     const id = idOf(node);
     const action = actionOf(node);
     const from = versions.now.get(id) ?? null;
@@ -149,13 +149,13 @@ export function previewOperations(context: Context) {
   async function preview(look: Look, more: { readonly stops?: string | undefined } = {}): Promise<Preview> {
     const { root, type, request } = look;
     const planned = type === 'plan' ? ({ ...look, type: request.rollbackTo ? 'rollback' : 'deploy' } as const) : look;
-    const outlook = await outlookOf(context, planned);
-    if (outlook === null) {
+    const dryRun = await dryRunOf(context, planned);
+    if (dryRun === null) {
       throw new WindlassError('sourceUnavailable', `the source of "${root.name}" cannot be read here now`, {
         hint: 'ask for a plan: it is made where the source is',
       });
     }
-    const basedOn = outlook.basedOn === null ? null : await getDeployment(db.sql, outlook.basedOn);
+    const basedOn = dryRun.basedOn === null ? null : await getDeployment(db.sql, dryRun.basedOn);
     const now = await loadVersions(db.sql, root.id, null);
     const before =
       planned.type === 'rollback' && basedOn ? await loadVersions(db.sql, root.id, basedOn.number) : new Map();
@@ -165,9 +165,9 @@ export function previewOperations(context: Context) {
       type,
       stops: more.stops ?? null,
       basedOn: basedOn && { id: basedOn.id, number: basedOn.number },
-      commit: outlook.commit,
-      nodes: await nodesOf(db.sql, outlook, { now, before }),
-      destroys: await destroysOf(db.sql, planned, outlook),
+      commit: dryRun.commit,
+      nodes: await nodesOf(db.sql, dryRun, { now, before }),
+      destroys: await destroysOf(db.sql, planned, dryRun),
       warnings: [],
     };
   }

@@ -21,7 +21,7 @@ import { checkDeploymentRequest } from './deployment-request.ts';
 import type { DeploymentRequestInput } from './deployment-request.ts';
 import { requireNotHeld } from './installation.ts';
 import { entityOf, findPlace } from './places.ts';
-import { checkOutlook } from './previews.ts';
+import { checkDryRun } from './previews.ts';
 import { z } from 'zod';
 
 export interface DeploymentAsk extends Asked {
@@ -114,7 +114,7 @@ async function prepare(context: Context, ask: DeploymentAsk): Promise<PreparedDe
     nowMs: context.clock(),
   });
   // A schedule or a timer reads no answer: its run fails on record, where people see it.
-  if (ask.trigger === 'api' || ask.trigger === 'user') await checkOutlook(context, place.root, checked);
+  if (ask.trigger === 'api' || ask.trigger === 'user') await checkDryRun(context, place.root, checked);
   const id = await db.transaction(async (tx) => {
     const before = remembered === null ? null : await claim(tx, remembered, ask);
     if (before !== null) return before;

@@ -2,7 +2,7 @@ import type { Deployment } from '../model/index.ts';
 import { WindlassError } from '../model/index.ts';
 import { listNodeRuns } from '../store/index.ts';
 import type { Context } from './context.ts';
-import type { SourceChange } from './outlook.ts';
+import type { SourceChange } from './dry-run.ts';
 
 export interface ResumeChoice {
   /** Read the file again instead of the snapshot. */

@@ -87,7 +87,7 @@ export async function loadRun(db: Db, deploymentId: string): Promise<RunRow | nu
 }
 
 /** A run that there is not yet, as it would begin. Throws `notFound` without its environment. */
-export async function imagineRun(
+export async function buildUnsavedRun(
   db: Db,
   environmentId: string,
   run: Pick<RunRow, 'id' | 'type' | 'request' | 'requested_by'>,

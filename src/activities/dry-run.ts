@@ -1,7 +1,14 @@
 import type { Actor, Problem, Source, Template } from '../model/index.ts';
 import { deploymentRequestSchema, environmentSettingsSchema, WindlassError } from '../model/index.ts';
-import type { Outlook, OutlookAsk, OutlookNode, RunResolver, SourceChange, WorkflowsAsk } from '../operations/index.ts';
-import { imagineRun, listTemplateNames, loadPastNodes, loadRevisions, loadRun, sealRequest } from '../store/index.ts';
+import type { DryRun, DryRunAsk, DryRunNode, RunResolver, SourceChange, WorkflowsAsk } from '../operations/index.ts';
+import {
+  buildUnsavedRun,
+  listTemplateNames,
+  loadPastNodes,
+  loadRevisions,
+  loadRun,
+  sealRequest,
+} from '../store/index.ts';
 import type { RunRow } from '../store/index.ts';
 import type { ResolveDeps } from './deps.ts';
 import { resolve } from './resolve-deployment.ts';
@@ -13,23 +20,23 @@ import { readGraph } from './read-graph.ts';
 /** A request waits for its answer: what takes longer to read is left to the run itself. */
 const withinMs = 5_000;
 /** Stands for the run that there is not yet. */
-const nobody = 'preview';
+const previewId = 'preview';
 
 /** Works out what runs would do, with the code that the runs themselves use. */
 export function createRunResolver(deps: ResolveDeps): RunResolver {
   return {
     async resolve(ask) {
-      const limited = inTime(deps);
-      const run = await imagined(deps, ask);
-      return outlookOf(await resolve(limited, run, { dry: true, pending: ask.pending }));
+      const limited = withReadTimeout(deps);
+      const run = await unsavedRun(deps, ask);
+      return dryRunOf(await resolve(limited, run, { dry: true, pending: ask.pending }));
     },
-    checkWorkflows: (ask) => checkWorkflows(inTime(deps), ask),
-    changedSince: (deploymentId) => changedSince(inTime(deps), deploymentId),
+    checkWorkflows: (ask) => checkWorkflows(withReadTimeout(deps), ask),
+    changedSince: (deploymentId) => changedSince(withReadTimeout(deps), deploymentId),
   };
 }
 
 /** The same, but sources are read for a limited time. */
-function inTime(deps: ResolveDeps): ResolveDeps {
+function withReadTimeout(deps: ResolveDeps): ResolveDeps {
   const signal = AbortSignal.timeout(withinMs);
   const { sources } = deps;
   return {
@@ -42,21 +49,21 @@ function inTime(deps: ResolveDeps): ResolveDeps {
   };
 }
 
-function imagined({ db, secrets }: ResolveDeps, { environmentId, type, request }: OutlookAsk): Promise<RunRow> {
-  return imagineRun(db.sql, environmentId, {
-    id: nobody,
+function unsavedRun({ db, secrets }: ResolveDeps, { environmentId, type, request }: DryRunAsk): Promise<RunRow> {
+  return buildUnsavedRun(db.sql, environmentId, {
+    id: previewId,
     type,
-    request: sealRequest(secrets, nobody, request),
-    requested_by: { kind: 'system', id: nobody, name: nobody, from: null },
+    request: sealRequest(secrets, previewId, request),
+    requested_by: { kind: 'system', id: previewId, name: previewId, from: null },
   });
 }
 
-function outlookOf({ nodes, commit, basedOn, letGo = [] }: Resolution): Outlook {
+function dryRunOf({ nodes, commit, basedOn, letGo = [] }: Resolution): DryRun {
   return {
     commit,
     basedOn: basedOn ?? null,
     nodes: [
-      ...nodes.map(({ name, environmentId, snapshot, run }): OutlookNode => ({
+      ...nodes.map(({ name, environmentId, snapshot, run }): DryRunNode => ({
         alias: run.alias,
         name,
         environmentId: environmentId === '' ? null : environmentId,
@@ -65,7 +72,7 @@ function outlookOf({ nodes, commit, basedOn, letGo = [] }: Resolution): Outlook 
         because: run.keptBecause?.message ?? null,
         commit: snapshot?.commit ?? null,
       })),
-      ...letGo.map((record): OutlookNode => ({
+      ...letGo.map((record): DryRunNode => ({
         alias: record.alias ?? record.name,
         name: record.name,
         environmentId: record.id,
@@ -83,7 +90,7 @@ async function checkWorkflows(deps: ResolveDeps, { project, templates, fileName 
   const beneath = [{ name: fileName, path: '', keys: [] }];
   const found: Problem[][] = [];
   for (const template of templates) {
-    const run = { ...imaginedFor(project, template), groups: [] };
+    const run = { ...unsavedRunOfTemplate(project, template), groups: [] };
     found.push(
       await readGraph(deps, run, { template, stored, isLive: () => false, beneath }).then(
         () => [],
@@ -99,13 +106,13 @@ async function checkWorkflows(deps: ResolveDeps, { project, templates, fileName 
 }
 
 /** A plan of a template before there is an environment of it. */
-function imaginedFor(project: WorkflowsAsk['project'], template: Template): RunRow {
-  const actor: Actor = { kind: 'system', id: nobody, name: nobody, from: null };
+function unsavedRunOfTemplate(project: WorkflowsAsk['project'], template: Template): RunRow {
+  const actor: Actor = { kind: 'system', id: previewId, name: previewId, from: null };
   return {
-    ...{ id: nobody, number: 0, type: 'plan', status: 'queued', over: false, begun: false, stop_mode: null },
+    ...{ id: previewId, number: 0, type: 'plan', status: 'queued', over: false, begun: false, stop_mode: null },
     ...{ trigger: 'api', requested_by: actor, may_waive_approval: false, definition: null, source_commit: null },
     request: deploymentRequestSchema.parse({ type: 'plan' }),
-    ...{ environment_id: nobody, environment_name: template.name, environment_status: 'neverDeployed' },
+    ...{ environment_id: previewId, environment_name: template.name, environment_status: 'neverDeployed' },
     ...{ template_id: template.id, inline_template: null, workspace: null, revision: null, limits: [] },
     settings: environmentSettingsSchema.parse({}),
     project_id: project.id,

@@ -9,7 +9,7 @@ import type {
   Template,
 } from '../model/index.ts';
 
-export interface OutlookNode {
+export interface DryRunNode {
   readonly alias: string;
   readonly name: string;
   /** null for a node that was not there before. */
@@ -22,15 +22,15 @@ export interface OutlookNode {
   readonly commit: string | null;
 }
 
-export interface Outlook {
+export interface DryRun {
   /** Commit of the source; null when no file is read. */
   readonly commit: string | null;
   /** Deployment that is gone back to, or gone on from. */
   readonly basedOn: string | null;
-  readonly nodes: readonly OutlookNode[];
+  readonly nodes: readonly DryRunNode[];
 }
 
-export interface OutlookAsk {
+export interface DryRunAsk {
   /** The environment whose queue the run would join. */
   readonly environmentId: string;
   readonly type: DeploymentType;
@@ -58,7 +58,7 @@ export interface SourceChange {
 /** Reads sources and workflow files. Nothing is recorded, and no tool is run. */
 export interface RunResolver {
   /** Throws what would make the run fail before its first node: a WindlassError with all problems. */
-  resolve(ask: OutlookAsk): Promise<Outlook>;
+  resolve(ask: DryRunAsk): Promise<DryRun>;
   /** What is wrong with workflow templates that a file of their project names. What cannot be read now is not told. */
   checkWorkflows(ask: WorkflowsAsk): Promise<Problem[]>;
   /** Sources that have moved on since a finished deployment read them. What cannot be read now is not told. */
