@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Connection } from '@temporalio/client';
 import { audit, confirmKeys, createSecretBox, keyIdOf, systemPrincipal } from './access/index.ts';
-import { arrive, openTarget, readBackup, restoreRecords, writeBackup } from './backup/index.ts';
+import { openTarget, readBackup, recordArrival, restoreRecords, writeBackup } from './backup/index.ts';
 import type { Config } from './config.ts';
 import { openEncryptionKeys } from './key-file.ts';
 import { findRunning } from './embedded/index.ts';
@@ -300,7 +300,7 @@ async function copyTo(
     await inSnapshot(from.sql, (source) =>
       db.transaction(async (tx) => {
         await copyRecords(source, tx, onProgress);
-        await arrive(tx, { how: 'move', asOf, graceHours: 0, id });
+        await recordArrival(tx, { how: 'move', asOf, graceHours: 0, id });
       }),
     );
   } finally {

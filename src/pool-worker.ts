@@ -37,7 +37,7 @@ export async function runPoolWorker(config: Config): Promise<RunningApp> {
     undo.push(await startTracing(process.env, { name: 'windlass-pool-worker', version: readVersion() }));
     const { port } = config.metrics;
     if (port !== null) {
-      const metrics = await serveMetrics({ ...config.metrics, port, looks: { others: temporalMetrics() } });
+      const metrics = await serveMetrics({ ...config.metrics, port, sources: { others: temporalMetrics() } });
       undo.push(() => metrics.stop());
     }
     const connection = await connectWorker({ address, ...temporalConnectionOptions(temporal) }, log);

@@ -181,7 +181,7 @@ function startProcess(
       const metrics = await serveMetrics({
         ...config.metrics,
         port: metricsPort,
-        looks: {
+        sources: {
           pool: () => rooms.db.pool(),
           // Counted by servers alone: each worker would tell the same numbers.
           ...(parts.api ? { records: () => readRecordCounts(rooms.db.sql) } : {}),

@@ -58,7 +58,7 @@ function unsavedRun({ db, secrets }: ResolveDeps, { environmentId, type, request
   });
 }
 
-function dryRunOf({ nodes, commit, basedOn, letGo = [] }: Resolution): DryRun {
+function dryRunOf({ nodes, commit, basedOn, detached = [] }: Resolution): DryRun {
   return {
     commit,
     basedOn: basedOn ?? null,
@@ -72,7 +72,7 @@ function dryRunOf({ nodes, commit, basedOn, letGo = [] }: Resolution): DryRun {
         because: run.keptBecause?.message ?? null,
         commit: snapshot?.commit ?? null,
       })),
-      ...letGo.map((record): DryRunNode => ({
+      ...detached.map((record): DryRunNode => ({
         alias: record.alias ?? record.name,
         name: record.name,
         environmentId: record.id,

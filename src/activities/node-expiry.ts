@@ -30,7 +30,7 @@ import type { ActivityDeps } from './deps.ts';
 import { aliasOf, mayExist, selectableFromRecords } from './resolution.ts';
 
 /** The environment whose nodes are looked at, and when. */
-interface Look {
+interface ExpiryRound {
   readonly rootId: string;
   readonly rootName: string;
   readonly nowMs: number;
@@ -56,16 +56,16 @@ export async function processNodeExpiry(
     nowMs,
   );
   const { name: rootName } = await getEnvironment(deps.db.sql, environmentId);
-  const look: Look = { rootId: environmentId, rootName, nowMs };
+  const round: ExpiryRound = { rootId: environmentId, rootName, nowMs };
   const byAlias = new Map(nodes.map((node) => [node.alias, node]));
-  await recordWarnings(deps, look, steps, byAlias);
-  await recordHeldWarnings(deps, look, steps, byAlias);
+  await recordWarnings(deps, round, steps, byAlias);
+  await recordHeldWarnings(deps, round, steps, byAlias);
   const runs: QueuedRun[] = [];
   // Perhaps the call that has made them was lost with its worker.
   for (const run of queued) if (due.has(run.alias)) runs.push(await deps.operations.findQueuedRun(run.id));
   for (const alias of steps.destroy) {
     const node = byAlias.get(alias);
-    const run = node && (await requestNodeDestroy(deps, look, node));
+    const run = node && (await requestNodeDestroy(deps, round, node));
     if (run) runs.push(run);
   }
   return { runs, withdrawn, nextMs: steps.nextMs };
@@ -80,7 +80,7 @@ async function deployedGraph(db: Db, rootId: string): Promise<SelectableNode[]> 
 
 async function recordWarnings(
   deps: ActivityDeps,
-  { rootId }: Look,
+  { rootId }: ExpiryRound,
   steps: NodeExpirySteps,
   byAlias: ReadonlyMap<string, NodeExpiry>,
 ): Promise<void> {
@@ -105,7 +105,7 @@ async function recordWarnings(
 
 async function recordHeldWarnings(
   deps: ActivityDeps,
-  look: Look,
+  round: ExpiryRound,
   steps: NodeExpirySteps,
   byAlias: ReadonlyMap<string, NodeExpiry>,
 ): Promise<void> {
@@ -114,9 +114,9 @@ async function recordHeldWarnings(
     if (node !== undefined)
       await recordHeldWarning(
         deps,
-        look,
+        round,
         node,
-        heldByDependents(look.rootName, { alias, by, expiresAtMs: node.expiresAtMs }),
+        heldByDependents(round.rootName, { alias, by, expiresAtMs: node.expiresAtMs }),
       );
   }
 }
@@ -124,7 +124,7 @@ async function recordHeldWarnings(
 /** Says once why an end that is due does not come. */
 async function recordHeldWarning(
   deps: ActivityDeps,
-  { rootId, nowMs }: Look,
+  { rootId, nowMs }: ExpiryRound,
   node: NodeExpiry,
   message: string,
 ): Promise<void> {
@@ -143,7 +143,7 @@ async function recordHeldWarning(
 }
 
 /** The destroy of a node that is due; null when it cannot be had now. */
-async function requestNodeDestroy(deps: ActivityDeps, look: Look, node: NodeExpiry): Promise<QueuedRun | null> {
+async function requestNodeDestroy(deps: ActivityDeps, round: ExpiryRound, node: NodeExpiry): Promise<QueuedRun | null> {
   const { environmentId, alias, expiresAtMs } = node;
   const endedAt = new Date(expiresAtMs).toISOString();
   try {
@@ -156,12 +156,12 @@ async function requestNodeDestroy(deps: ActivityDeps, look: Look, node: NodeExpi
     });
     if (!isTerminalDeployment(deployment.status)) return queued;
     // It was asked for before and has ended since, unheard of here.
-    await postponeNode(deps.db.sql, { rootId: look.rootId, alias }, expiresAtMs);
+    await postponeNode(deps.db.sql, { rootId: round.rootId, alias }, expiresAtMs);
   } catch (error) {
     if (!(error instanceof WindlassError) || error.code === 'unavailable') throw error;
     if (error.code === 'notFound') return null;
     const message = `"${alias}" expired at ${endedAt}, and is destroyed as soon as that is allowed: ${error.message}`;
-    await recordHeldWarning(deps, look, node, message);
+    await recordHeldWarning(deps, round, node, message);
   }
   return null;
 }

@@ -20,7 +20,7 @@ const graceSeconds = 60;
 /** Grants that are ended at once at most; what is left over is for the next round. */
 const leftGrants = 1000;
 
-interface Look {
+interface ScanLimits {
   readonly graceSeconds: number;
   readonly limit: number;
 }
@@ -31,8 +31,8 @@ interface Look {
  */
 export async function reconcile(deps: ActivityDeps, input: { limit: number }): Promise<{ repaired: number }> {
   let repaired = await deps.operations.resendPending(input.limit);
-  const look = { graceSeconds, limit: input.limit };
-  for (const { id, status } of await listRunsInProgress(deps.db.sql, look)) {
+  const limits = { graceSeconds, limit: input.limit };
+  for (const { id, status } of await listRunsInProgress(deps.db.sql, limits)) {
     if ((await workflowState(deps, workflowIds.deployment(id))) === 'open') {
       await warnIfStranded(deps, id);
       if (status === 'stopping') repaired += await endStrandedNodes(deps, id);
@@ -42,16 +42,16 @@ export async function reconcile(deps: ActivityDeps, input: { limit: number }): P
     if (run !== null) await endRun(deps, run, 'its workflow was ended outside Windlass');
     repaired++;
   }
-  repaired += await closeEndedNodes(deps, look);
-  repaired += await settleEnvironments(deps, look);
+  repaired += await closeEndedNodes(deps, limits);
+  repaired += await settleEnvironments(deps, limits);
   await endLeftGrants(deps.db.sql, leftGrants);
   return { repaired };
 }
 
 /** Nodes that are still open though their run has ended. */
-async function closeEndedNodes({ db }: ActivityDeps, look: Look): Promise<number> {
+async function closeEndedNodes({ db }: ActivityDeps, limits: ScanLimits): Promise<number> {
   let closed = 0;
-  for (const id of await listEndedRunsWithOpenNodes(db.sql, look)) {
+  for (const id of await listEndedRunsWithOpenNodes(db.sql, limits)) {
     closed += await db.transaction((tx) =>
       closeNodes(tx, id, { status: 'aborted', message: 'its run had ended without it' }),
     );
@@ -60,8 +60,8 @@ async function closeEndedNodes({ db }: ActivityDeps, look: Look): Promise<number
 }
 
 /** Environments that are shown in progress though nothing is: they failed, as far as anybody knows. */
-async function settleEnvironments({ db }: ActivityDeps, look: Look): Promise<number> {
-  const ids = await listIdleInProgress(db.sql, look);
+async function settleEnvironments({ db }: ActivityDeps, limits: ScanLimits): Promise<number> {
+  const ids = await listIdleInProgress(db.sql, limits);
   for (const id of ids) await db.transaction((tx) => setEnvironmentStatus(tx, id, 'failed', null));
   return ids.length;
 }

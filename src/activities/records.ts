@@ -195,7 +195,7 @@ async function recordEnding(
           : given.message,
     });
     if (isReadOnly(run.type)) return { status: input.status };
-    if (input.status === 'succeeded') await letGo(tx, run);
+    if (input.status === 'succeeded') await detachRemoved(tx, run);
     await resetDriftStatus(tx, run.environment_id);
     const status = await environmentStatus(tx, run, input.status);
     await setEnvironmentStatus(tx, run.environment_id, status, run.id);
@@ -218,7 +218,7 @@ async function recordEnding(
 }
 
 /** What the file does not list any more lives on by itself; a workflow without nodes is nothing. */
-async function letGo(tx: Db, run: RunRow): Promise<void> {
+async function detachRemoved(tx: Db, run: RunRow): Promise<void> {
   const ids = run.definition?.detach ?? [];
   if (ids.length === 0) return;
   await detachNodes(tx, run.environment_name, ids);

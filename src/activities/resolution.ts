@@ -19,7 +19,7 @@ export interface Resolution {
   readonly commit: string | null;
   readonly basedOn?: string | undefined;
   /** What the file no longer lists and a deploy lets go. */
-  readonly letGo?: readonly KnownEnvironment[] | undefined;
+  readonly detached?: readonly KnownEnvironment[] | undefined;
 }
 
 export const aliasOf = (known: KnownEnvironment): string => known.alias ?? 'main';

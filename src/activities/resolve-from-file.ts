@@ -225,7 +225,7 @@ function resolutionOf(
   const { settings, file, single } = graph;
   const listed = new Map(graph.nodes.map(({ definition }) => [definition.alias, definition]));
   const whole = run.type !== 'plan' && run.request.partial === undefined && single === null;
-  const letGo = run.type === 'plan' ? [] : removed.detached;
+  const detached = run.type === 'plan' ? [] : removed.detached;
   return {
     nodes: selected.map((node): NewNode => {
       const record = known.get(node.alias);
@@ -240,10 +240,10 @@ function resolutionOf(
     definition: definitionOf(run, {
       onFailure: run.request.onFailure ?? settings.onFailure,
       maxParallel: parallelOf(run, settings.maxParallel),
-      detach: letGo.map((node) => node.id),
+      detach: detached.map((node) => node.id),
       ...(whole ? { life: { schedule: settings.schedule, drift: settings.drift } } : {}),
     }),
     commit: file.commit,
-    letGo: letGo.filter(mayExist),
+    detached: detached.filter(mayExist),
   };
 }

@@ -151,8 +151,8 @@ export function createApi(options: ApiOptions): Express {
   app.use(healthRouter(checks));
   const authenticate = createAuthentication({ db, log, strategies: [keyStrategy(db)], clock: options.clock });
   const { token = null, others } = options.metrics ?? {};
-  const looks = { records: () => readRecordCounts(db.sql), pool: () => db.pool(), others };
-  app.use(metricsRouter({ looks, token, authenticate }));
+  const sources = { records: () => readRecordCounts(db.sql), pool: () => db.pool(), others };
+  app.use(metricsRouter({ sources, token, authenticate }));
   app.use(checkHost(options.hosts ?? []));
   app.use(
     '/state',

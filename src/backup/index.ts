@@ -1,4 +1,4 @@
-export { arrive } from './arrive.ts';
+export { recordArrival } from './arrival.ts';
 export { openTarget } from './target.ts';
 export { readBackup, restoreRecords } from './restore.ts';
 export type { CheckedBackup } from './restore.ts';

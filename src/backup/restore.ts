@@ -6,7 +6,7 @@ import { createGunzip } from 'node:zlib';
 import { messageOf, WindlassError } from '../model/index.ts';
 import { checksumOf, ensureDefaults, migrate, migrations, writeRecords } from '../store/index.ts';
 import type { CopyProgress, Database, Migration } from '../store/index.ts';
-import { arrive } from './arrive.ts';
+import { recordArrival } from './arrival.ts';
 import { formatVersion, headerSchema, magic, trailerBytes, unwrapKeys } from './header.ts';
 import type { BackupHeader } from './header.ts';
 
@@ -112,7 +112,7 @@ export async function restoreRecords(
   await migrate(db.sql, backup.migrations);
   await db.transaction(async (tx) => {
     await writeRecords(tx, linesOf(backup), onProgress);
-    await arrive(tx, { how: 'restore', asOf: backup.createdAt, graceHours });
+    await recordArrival(tx, { how: 'restore', asOf: backup.createdAt, graceHours });
   });
   await migrate(db.sql);
   await ensureDefaults(db.sql);

@@ -23,7 +23,7 @@ export interface RunningServer {
 }
 
 /** Steps that took less were there already and need no time beside them. */
-const worthTellingMs = 500;
+const shownFromMs = 500;
 
 /** Steps as rows with a tick or a spinner, aligned. */
 export function renderSteps(steps: readonly StartProgress[], style: Style, frame: number): string[] {
@@ -33,7 +33,7 @@ export function renderSteps(steps: readonly StartProgress[], style: Style, frame
     const ready = step.phase === 'ready';
     const { colors, glyphs } = style;
     const glyph = ready ? colors.green(glyphs.done) : colors.cyan(glyphs.spinner[frame % glyphs.spinner.length] ?? '');
-    const time = step.elapsedMs >= worthTellingMs ? formatDuration(step.elapsedMs) : '';
+    const time = step.elapsedMs >= shownFromMs ? formatDuration(step.elapsedMs) : '';
     const detail = ready ? oneLine(step.detail) : oneLine([step.phase, step.detail].filter(Boolean).join(', '));
     return `  ${glyph} ${padEnd(names[index] ?? '', width)}  ${[padEnd(detail, time ? 24 : 0), time].filter(Boolean).join('  ')}`.trimEnd();
   });

@@ -10,7 +10,7 @@ import { shortListQuery } from './parameters.ts';
 import { route } from './route.ts';
 
 /** A call that is repeated is not told the token. */
-const toldOnceSchema = newRunnerPoolSchema.extend({ token: z.string().nullable() });
+const withSecretTokenSchema = newRunnerPoolSchema.extend({ token: z.string().nullable() });
 const nameParams = z.strictObject({ name: poolNameSchema });
 
 export const pools = {
@@ -29,14 +29,14 @@ export const pools = {
       'Workers that are started with this token run the nodes whose template or environment names the pool. They see the values and the state of these nodes alone.',
     body: runnerPoolInputSchema,
     status: 201,
-    response: toldOnceSchema,
+    response: withSecretTokenSchema,
   }),
   rotate: route('POST /pools/:name/token', {
     tag: 'Access',
     permission: 'organization.manage',
     summary: 'Give a runner pool a new token; the old one ends at once',
     params: nameParams,
-    response: toldOnceSchema,
+    response: withSecretTokenSchema,
   }),
   remove: route('DELETE /pools/:name', {
     tag: 'Access',

@@ -118,7 +118,7 @@ export function selectForReading(nodes: readonly SelectableNode[], action: 'plan
   });
 }
 
-const letGo: SkipReason = {
+const detachReason: SkipReason = {
   kind: 'removed',
   message: 'no longer in the file: a deploy lets it go, and its resources stay',
 };
@@ -143,7 +143,7 @@ export function selectForPlan(
       action: 'keep',
       satisfied: true,
       removal: 'detach',
-      keptBecause: letGo,
+      keptBecause: detachReason,
     })),
   ];
   const rest = selectForReading(nodes, 'plan', only);

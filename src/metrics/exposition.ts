@@ -21,7 +21,7 @@ export interface PoolState {
 }
 
 /** What is looked up at each scrape; what a process does not have is left out. */
-export interface Looks {
+export interface MetricSources {
   readonly records?: (() => Promise<RecordCounts>) | undefined;
   readonly pool?: (() => PoolState) | undefined;
   /** The text of another exporter, such as that of Temporal's SDK. */
@@ -79,14 +79,14 @@ function poolGauge(register: Registry, pool: PoolState): void {
  * All metrics as Prometheus reads them. A look that fails leaves its own out and sets `windlass_scrape_failures`, so that
  * an outage of the database does not hide the process.
  */
-export async function exposition(looks: Looks): Promise<string> {
+export async function exposition(sources: MetricSources): Promise<string> {
   watchProcess();
-  const looked = new Registry();
+  const scraped = new Registry();
   const failures = new Gauge({
     name: 'windlass_scrape_failures',
     help: 'Looks that failed in this scrape.',
     labelNames: ['look'] as const,
-    registers: [looked],
+    registers: [scraped],
   });
   const tried = async <T>(look: string, work: (() => Promise<T>) | undefined): Promise<T | null> => {
     if (work === undefined) return null;
@@ -96,9 +96,9 @@ export async function exposition(looks: Looks): Promise<string> {
       return null;
     });
   };
-  const [records, others] = await Promise.all([tried('records', looks.records), tried('others', looks.others)]);
-  if (records !== null) recordGauges(looked, records);
-  if (looks.pool !== undefined) poolGauge(looked, looks.pool());
-  const texts = [await counted.metrics(), await looked.metrics(), others ?? ''];
+  const [records, others] = await Promise.all([tried('records', sources.records), tried('others', sources.others)]);
+  if (records !== null) recordGauges(scraped, records);
+  if (sources.pool !== undefined) poolGauge(scraped, sources.pool());
+  const texts = [await counted.metrics(), await scraped.metrics(), others ?? ''];
   return texts.filter(Boolean).join('\n');
 }

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { WindlassError } from '../model/index.ts';
 import { exposition, expositionType } from './exposition.ts';
-import type { Looks } from './exposition.ts';
+import type { MetricSources } from './exposition.ts';
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
@@ -18,7 +18,7 @@ export interface MetricsServerOptions {
   readonly port: number;
   /** Demanded when there is one. */
   readonly token: string | null;
-  readonly looks: Looks;
+  readonly sources: MetricSources;
 }
 
 export interface MetricsServer {
@@ -27,7 +27,7 @@ export interface MetricsServer {
 }
 
 /** `/metrics` on a port of its own, for processes without an API. Throws `conflict` when the port is taken. */
-export async function serveMetrics({ host, port, token, looks }: MetricsServerOptions): Promise<MetricsServer> {
+export async function serveMetrics({ host, port, token, sources }: MetricsServerOptions): Promise<MetricsServer> {
   const server = createServer((request, response) => {
     if (request.url?.split('?')[0] !== '/metrics') {
       response.writeHead(404).end();
@@ -37,7 +37,7 @@ export async function serveMetrics({ host, port, token, looks }: MetricsServerOp
       response.writeHead(401, { 'WWW-Authenticate': 'Bearer' }).end();
       return;
     }
-    exposition(looks).then(
+    exposition(sources).then(
       (text) => response.writeHead(200, { 'Content-Type': expositionType }).end(text),
       () => response.writeHead(500).end(),
     );

@@ -29,14 +29,14 @@ import type { CheckedRequest, DeploymentRequestInput } from './deployment-reques
 import type { DryRun, DryRunNode } from './dry-run.ts';
 import { findPlace } from './places.ts';
 
-interface Look {
+interface RequestedRun {
   readonly root: Environment;
   readonly type: DeploymentType;
   readonly request: DeploymentRequest;
 }
 
 /** What the run would do; null when its source cannot be read here, now or in time: then the run says what is wrong. */
-async function dryRunOf(context: Context, { root, type, request }: Look): Promise<DryRun | null> {
+async function dryRunOf(context: Context, { root, type, request }: RequestedRun): Promise<DryRun | null> {
   if (context.resolver === undefined) return null;
   const busy = root.currentDeploymentId !== null || root.flags.queued > 0;
   const pending = busy && (await openRunsOf(context.db.sql, root.id, { types: 'changing' })).length > 0;
@@ -58,7 +58,7 @@ function refusal(thrown: WindlassError): WindlassError {
 }
 
 /** Nodes that go as a whole, and resources that the last plan of the same code takes away. */
-async function destroysOf(db: Db, { root, type }: Look, dryRun: DryRun): Promise<PreviewDestroy[]> {
+async function destroysOf(db: Db, { root, type }: RequestedRun, dryRun: DryRun): Promise<PreviewDestroy[]> {
   if (type !== 'deploy' && type !== 'rollback') return [];
   const going = dryRun.nodes.filter(({ removal }) => removal === 'destroy');
   const counts = going.length === 0 ? new Map<string, number>() : await countResources(db, going.map(idOf));
@@ -96,11 +96,13 @@ export async function checkDryRun(
   { type, request }: CheckedRequest,
 ): Promise<void> {
   if (type === 'destroy' || type === 'drift') return;
-  const look = { root, type, request };
-  const dryRun = await dryRunOf(context, look);
+  const requested = { root, type, request };
+  const dryRun = await dryRunOf(context, requested);
   const { mayDestroy } = request;
   if (dryRun === null || mayDestroy === undefined) return;
-  const unasked = (await destroysOf(context.db.sql, look, dryRun)).filter(({ alias }) => !mayDestroy.includes(alias));
+  const unasked = (await destroysOf(context.db.sql, requested, dryRun)).filter(
+    ({ alias }) => !mayDestroy.includes(alias),
+  );
   if (unasked.length === 0) return;
   const problems = unasked.map((destroy): Problem => ({ path: 'mayDestroy', message: describeDestroy(destroy) }));
   const [first] = problems;
@@ -146,9 +148,13 @@ async function nodesOf(
 export function previewOperations(context: Context) {
   const { db } = context;
 
-  async function preview(look: Look, more: { readonly stops?: string | undefined } = {}): Promise<Preview> {
-    const { root, type, request } = look;
-    const planned = type === 'plan' ? ({ ...look, type: request.rollbackTo ? 'rollback' : 'deploy' } as const) : look;
+  async function preview(
+    requested: RequestedRun,
+    more: { readonly stops?: string | undefined } = {},
+  ): Promise<Preview> {
+    const { root, type, request } = requested;
+    const planned =
+      type === 'plan' ? ({ ...requested, type: request.rollbackTo ? 'rollback' : 'deploy' } as const) : requested;
     const dryRun = await dryRunOf(context, planned);
     if (dryRun === null) {
       throw new WindlassError('sourceUnavailable', `the source of "${root.name}" cannot be read here now`, {

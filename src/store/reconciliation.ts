@@ -10,7 +10,7 @@ import {
 import type { Db } from './database.ts';
 import { noneOf, oneOf } from './lists.ts';
 
-interface Look {
+interface ScanLimits {
   /** What is younger may just be on its way. */
   readonly graceSeconds: number;
   readonly limit: number;
@@ -22,7 +22,7 @@ const ago = (seconds: number) => sql`now() - make_interval(secs => ${seconds})`;
 /** Runs that have begun and are not over. */
 export async function listRunsInProgress(
   db: Db,
-  { graceSeconds, limit }: Look,
+  { graceSeconds, limit }: ScanLimits,
 ): Promise<{ readonly id: string; readonly status: string }[]> {
   const { rows } = await sql<{ id: string; status: string }>`
     SELECT id, status FROM deployments WHERE ${oneOf(sql`status`, activeDeploymentStatuses)} AND started_at < ${ago(graceSeconds)}
@@ -31,7 +31,7 @@ export async function listRunsInProgress(
 }
 
 /** Runs that have ended within a day and have nodes that are still open. */
-export async function listEndedRunsWithOpenNodes(db: Db, { graceSeconds, limit }: Look): Promise<string[]> {
+export async function listEndedRunsWithOpenNodes(db: Db, { graceSeconds, limit }: ScanLimits): Promise<string[]> {
   const { rows } = await sql<{ id: string }>`
     SELECT DISTINCT d.id FROM deployments d JOIN node_runs n ON n.deployment_id = d.id
     WHERE d.finished_at < ${ago(graceSeconds)} AND d.finished_at > now() - interval '1 day'
@@ -41,7 +41,7 @@ export async function listEndedRunsWithOpenNodes(db: Db, { graceSeconds, limit }
 }
 
 /** Environments that are shown in progress though nothing is. */
-export async function listIdleInProgress(db: Db, { graceSeconds, limit }: Look): Promise<string[]> {
+export async function listIdleInProgress(db: Db, { graceSeconds, limit }: ScanLimits): Promise<string[]> {
   const { rows } = await sql<{ id: string }>`
     SELECT e.id FROM environments e WHERE ${oneOf(sql`e.status`, environmentStatusesInProgress)}
       AND e.updated_at < ${ago(graceSeconds)}
@@ -52,7 +52,7 @@ export async function listIdleInProgress(db: Db, { graceSeconds, limit }: Look):
 }
 
 /** Runs that wait for their turn. */
-export async function listQueued(db: Db, { graceSeconds, limit }: Look): Promise<string[]> {
+export async function listQueued(db: Db, { graceSeconds, limit }: ScanLimits): Promise<string[]> {
   const { rows } = await sql<{ id: string }>`
     SELECT id FROM deployments WHERE status = 'queued' AND finished_at IS NULL AND queued_at < ${ago(graceSeconds)}
     ORDER BY queued_at LIMIT ${limit}`.execute(db);
@@ -76,7 +76,7 @@ const decisionSchema = z.object({
 /** Approvals that are decided while their node still waits. */
 export async function listUndeliveredDecisions(
   db: Db,
-  { graceSeconds, limit }: Look,
+  { graceSeconds, limit }: ScanLimits,
 ): Promise<z.infer<typeof decisionSchema>[]> {
   const { rows } = await sql`
     SELECT a.id, a.compensation, a.decisions -> -1 ->> 'by' AS by, a.decisions -> -1 ->> 'comment' AS comment

@@ -1,5 +1,5 @@
 import type { HandlersOf } from '../route.ts';
-import { slice, toldOnce } from './shared.ts';
+import { slice, withSecretToken } from './shared.ts';
 import type { RouteDeps } from './shared.ts';
 
 export function keysHandlers({ operations }: RouteDeps): HandlersOf<'keys'> {
@@ -19,7 +19,7 @@ export function keysHandlers({ operations }: RouteDeps): HandlersOf<'keys'> {
     },
     create: async ({ caller, body }) => {
       const { key, token } = await operations.createKey({ actor: caller, input: body });
-      return toldOnce({ ...key, permissions: [...key.permissions], token });
+      return withSecretToken({ ...key, permissions: [...key.permissions], token });
     },
     revoke: async ({ caller, params }) => {
       await operations.revokeKey({ actor: caller, ref: params.ref });

@@ -58,7 +58,7 @@ export function accepted({
 }
 
 /** What is made with a secret. The caller alone is told it: what is kept for repeats of the call must not hold it. */
-export function toldOnce<T extends { readonly token: string }>(
+export function withSecretToken<T extends { readonly token: string }>(
   made: T,
 ): Reply<Omit<T, 'token'> & { token: string | null }> {
   return new Reply<Omit<T, 'token'> & { token: string | null }>(made, {

@@ -51,23 +51,23 @@ export function addDestroy({ add }: Registry): void {
       const approval = readApprovalChoice(options);
       const session = await call.connect();
       const place = await findPlace(session.client, call.argument(0));
-      const doomed = await listDoomed(session, place);
+      const destroyed = await listNodesToDestroy(session, place);
       const whole = place.alias === null ? place.root.name : `${place.root.name}/${place.alias}`;
       if (!options.yes) {
         if (!canAsk(io)) {
           throw usageError(
-            `destroying "${whole}" takes down ${doomed.length > 0 ? someOf(doomed, 10) : 'everything in it'}`,
+            `destroying "${whole}" takes down ${destroyed.length > 0 ? someOf(destroyed, 10) : 'everything in it'}`,
             `to go on: windlass destroy ${shellQuote(whole)} --yes`,
           );
         }
         printer.remark(
-          `Destroying ${printer.errorStyle.colors.bold(oneLine(whole))} takes down ${plural(doomed.length, 'deployed stack')}:`,
+          `Destroying ${printer.errorStyle.colors.bold(oneLine(whole))} takes down ${plural(destroyed.length, 'deployed stack')}:`,
         );
-        for (const name of doomed.slice(0, 40)) printer.remark(`  ${name}`);
-        if (doomed.length > 40) printer.remark(`  … and ${doomed.length - 40} more`);
+        for (const name of destroyed.slice(0, 40)) printer.remark(`  ${name}`);
+        if (destroyed.length > 40) printer.remark(`  … and ${destroyed.length - 40} more`);
         await confirm(io, printer, 'Their resources cannot be brought back.');
-      } else if (printer.format === 'table' && doomed.length > 0) {
-        printer.remark(`Destroying ${someOf(doomed, 10)}`);
+      } else if (printer.format === 'table' && destroyed.length > 0) {
+        printer.remark(`Destroying ${someOf(destroyed, 10)}`);
       }
       return startRun(call, session, place.root, {
         type: 'destroy',
@@ -84,7 +84,7 @@ export function addDestroy({ add }: Registry): void {
 }
 
 /** Names of what is deployed and would go, what depends on others first. */
-async function listDoomed(session: Session, { root, environment, alias }: NodePlace): Promise<string[]> {
+async function listNodesToDestroy(session: Session, { root, environment, alias }: NodePlace): Promise<string[]> {
   const whole = alias === null ? root : environment;
   if (whole.type !== 'workflow') return [describe(environment)];
   const graph = await session.client.environments.graph({ params: { ref: whole.id } });

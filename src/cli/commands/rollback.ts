@@ -47,7 +47,7 @@ export function addRollback({ add }: Registry): void {
     options: rollbackOptions,
     async run(call) {
       const session = await call.connect();
-      const asked = await look(call, session);
+      const asked = await chooseRollback(call, session);
       if (asked.preview === null) return stopRun(call, session, { deployment: asked.deployment, ...rollbackStop });
       return rollBack(call, session, { ...asked, preview: asked.preview });
     },
@@ -56,14 +56,14 @@ export function addRollback({ add }: Registry): void {
 
 const rollbackStop = { verb: 'rollback', ending: 'rolledBack' } as const;
 
-interface Looked {
+interface RollbackChoice {
   /** The run in progress, or the last one that changed something. */
   readonly deployment: Deployment;
   /** null when there is nothing to decide: it has not begun, or is taken back already. */
   readonly preview: Preview | null;
 }
 
-async function look({ options, argument }: RollbackCall, session: Session): Promise<Looked> {
+async function chooseRollback({ options, argument }: RollbackCall, session: Session): Promise<RollbackChoice> {
   const { client } = session;
   const reference = argument(0);
   if (options.to !== undefined) {

@@ -123,7 +123,7 @@ export function addState({ add, group }: Registry): void {
       options: reasonOptions,
       async run(call) {
         const [environment, version] = [call.argument(0), call.argument(1)];
-        await sure(
+        await requireConfirmation(
           call,
           `This makes version ${version} the state of ${environment}. Resources made since are no longer known to the tool.`,
         );
@@ -148,7 +148,10 @@ export function addState({ add, group }: Registry): void {
       async run(call) {
         const environment = call.argument(0);
         const reason = required(call);
-        await sure(call, `This frees the state lock of ${environment}. If a tool still runs there, both will write.`);
+        await requireConfirmation(
+          call,
+          `This frees the state lock of ${environment}. If a tool still runs there, both will write.`,
+        );
         const { client } = await call.connect();
         printDone(
           call,
@@ -188,7 +191,7 @@ function required(call: ReasonCall): string {
   throw usageError('--reason is missing', 'it is kept in the audit log');
 }
 
-async function sure(call: ReasonCall, warning: string): Promise<void> {
+async function requireConfirmation(call: ReasonCall, warning: string): Promise<void> {
   if (call.options.yes) return;
   if (!canAsk(call.io)) throw usageError(warning, 'pass --yes to go on without a terminal');
   await confirm(call.io, call.printer, warning);

@@ -42,12 +42,12 @@ export function renderPlanTotals(nodes: readonly NodeRun[], { colors, glyphs }: 
     { add: 0, change: 0, destroy: 0 },
   );
   const gone = planned.filter(({ removal }) => removal === 'destroy').length;
-  const letGo = planned.filter(({ removal }) => removal === 'detach').length;
+  const detached = planned.filter(({ removal }) => removal === 'detach').length;
   const unknown = planned.filter((node) => node.counts === null && node.removal !== 'detach').length;
   const parts = [
     colors.bold(describeCounts(total)),
     ...(gone > 0 ? [colors.red(`${plural(gone, 'sub-environment')} would be destroyed`)] : []),
-    ...(letGo > 0 ? [`${plural(letGo, 'sub-environment')} would be let go`] : []),
+    ...(detached > 0 ? [`${plural(detached, 'sub-environment')} would be let go`] : []),
     ...(idle.length > 0 ? [`${plural(idle.length, 'other')} without changes`] : []),
     ...(unknown > 0 ? [`${unknown} not known yet`] : []),
   ];

@@ -3,7 +3,7 @@ import { settleArrivedRecords, writeInstallation } from '../store/index.ts';
 import type { Db } from '../store/index.ts';
 
 /** Settles what cannot be true any more where the records have arrived, and leaves word for the first start. */
-export async function arrive(
+export async function recordArrival(
   tx: Db,
   {
     how,
