@@ -58,6 +58,8 @@ const files = {
   'rooms.ts': 3.5,
   'worker.ts': 5.4,
   'pool-worker.ts': 5.5,
+  'system-schedules.ts': 3.4,
+  'server-process.ts': 5.45,
   'server.ts': 5.5,
   'moving.ts': 5.5,
 };
