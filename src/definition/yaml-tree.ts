@@ -3,7 +3,7 @@
  * errors, since the text comes from anybody. Merge keys are off; keys are texts, and never become object properties here.
  */
 import { Composer, isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, Parser } from 'yaml';
-import type { CST, Document, ParsedNode } from 'yaml';
+import type { CST, Document, ParsedNode, YAMLMap } from 'yaml';
 import type { Position } from '../model/index.ts';
 import type { ProblemList } from './problems.ts';
 import { counted, quote, shown } from './text.ts';
@@ -55,7 +55,7 @@ export function parseYaml(text: string, problems: ProblemList): YamlNode | null 
   const before = problems.count;
   reportSyntax(document, lines, problems);
   if (problems.count > before || document.contents === null) return null;
-  const tree = makeTree(document.contents, lines, problems);
+  const tree = new TreeBuilder(lines, problems).build(document.contents, { line: 1, column: 1 }, 1);
   return problems.count > before ? null : tree;
 }
 
@@ -148,56 +148,64 @@ function unclosed(message: string): string | null {
 }
 
 /** Makes the tree, with aliases put in by reference, so that an alias of an alias of an alias costs nothing. */
-function makeTree(contents: ParsedNode, lines: LineCounter, problems: ProblemList): YamlNode | null {
-  const anchors = new Map<string, YamlNode | 'open'>();
-  const extents = new Map<YamlNode, { readonly size: number; readonly height: number }>();
-  let aliased = 0;
-  let tooLarge = false;
+class TreeBuilder {
+  private readonly lines: LineCounter;
+  private readonly problems: ProblemList;
+  private readonly anchors = new Map<string, YamlNode | 'open'>();
+  /** What a node counts for where an alias repeats it. */
+  private readonly extents = new Map<YamlNode, { readonly size: number; readonly height: number }>();
+  private aliased = 0;
+  private tooLarge = false;
 
-  const build = (node: ParsedNode | null, at: Position, depth: number): YamlNode => {
-    const position = node === null ? at : positionAt(lines, node.range[0]);
-    if (isAlias(node)) return follow(node.source, position, depth);
+  constructor(lines: LineCounter, problems: ProblemList) {
+    this.lines = lines;
+    this.problems = problems;
+  }
+
+  build(node: ParsedNode | null, at: Position, depth: number): YamlNode {
+    const position = node === null ? at : positionAt(this.lines, node.range[0]);
+    if (isAlias(node)) return this.follow(node.source, position, depth);
     if (depth > deepest) {
-      problems.add(position, `this is nested more than ${deepest} levels deep`);
+      this.problems.add(position, `this is nested more than ${deepest} levels deep`);
       return nothing(position);
     }
     const anchor = node?.anchor;
-    if (anchor !== undefined) anchors.set(anchor, 'open');
-    const made = buildFresh(node, position, depth);
-    if (anchor !== undefined) anchors.set(anchor, made);
+    if (anchor !== undefined) this.anchors.set(anchor, 'open');
+    const made = this.buildFresh(node, position, depth);
+    if (anchor !== undefined) this.anchors.set(anchor, made);
     return made;
-  };
+  }
 
-  const follow = (name: string, position: Position, depth: number): YamlNode => {
-    const target = anchors.get(name);
+  private follow(name: string, position: Position, depth: number): YamlNode {
+    const target = this.anchors.get(name);
     if (target === undefined || target === 'open') {
       const why =
         target === undefined ? `no anchor &${shown(name)} stands before it` : 'it stands inside of what it repeats';
-      problems.add(position, `the alias *${shown(name)} cannot be used: ${why}`);
+      this.problems.add(position, `the alias *${shown(name)} cannot be used: ${why}`);
       return nothing(position);
     }
-    const { size, height } = extents.get(target) ?? { size: 1, height: 1 };
+    const { size, height } = this.extents.get(target) ?? { size: 1, height: 1 };
     if (depth + height - 1 > deepest) {
-      problems.add(position, `with the alias *${shown(name)}, this is nested more than ${deepest} levels deep`);
+      this.problems.add(position, `with the alias *${shown(name)}, this is nested more than ${deepest} levels deep`);
       return nothing(position);
     }
-    aliased += size;
-    if (aliased > mostAliasedValues && !tooLarge) {
-      tooLarge = true;
-      problems.add(
+    this.aliased += size;
+    if (this.aliased > mostAliasedValues && !this.tooLarge) {
+      this.tooLarge = true;
+      this.problems.add(
         position,
         `the aliases of the file stand for more than ${mostAliasedValues} values; write fewer of them`,
       );
     }
     return target;
-  };
+  }
 
-  const buildFresh = (node: ParsedNode | null, position: Position, depth: number): YamlNode => {
+  private buildFresh(node: ParsedNode | null, position: Position, depth: number): YamlNode {
     let size = 1;
     let height = 1;
     const child = (value: ParsedNode | null, at: Position): YamlNode => {
-      const made = build(value, at, depth + 1);
-      const extent = extents.get(made);
+      const made = this.build(value, at, depth + 1);
+      const extent = this.extents.get(made);
       size += extent?.size ?? 1;
       height = Math.max(height, 1 + (extent?.height ?? 1));
       return made;
@@ -206,54 +214,60 @@ function makeTree(contents: ParsedNode, lines: LineCounter, problems: ProblemLis
     if (isSeq(node)) {
       made = { kind: 'list', items: node.items.map((item) => child(item as ParsedNode | null, position)), position };
     } else if (isMap(node)) {
-      const entries: YamlEntry[] = [];
-      const seen = new Map<string, Position>();
-      for (const pair of node.items) {
-        const key = readKey(pair.key as ParsedNode | null, position);
-        const value = child(pair.value as ParsedNode | null, key?.keyPosition ?? position);
-        if (key === null) continue;
-        const earlier = seen.get(key.key);
-        if (earlier !== undefined) {
-          problems.add(
-            key.keyPosition,
-            `${quote(key.key)} is already set in line ${earlier.line}; a key may stand once`,
-          );
-          continue;
-        }
-        seen.set(key.key, key.keyPosition);
-        entries.push({ ...key, value });
-      }
-      made = { kind: 'map', entries, position };
+      made = { kind: 'map', entries: this.buildEntries(node, position, child), position };
     } else {
       made = isScalar(node) ? scalar(node.value, node.source, position) : nothing(position);
     }
-    extents.set(made, { size, height });
+    this.extents.set(made, { size, height });
     return made;
-  };
+  }
 
-  const readKey = (node: ParsedNode | null, at: Position): { key: string; keyPosition: Position } | null => {
-    const keyPosition = node === null ? at : positionAt(lines, node.range[0]);
+  private buildEntries(
+    node: YAMLMap,
+    position: Position,
+    child: (value: ParsedNode | null, at: Position) => YamlNode,
+  ): YamlEntry[] {
+    const entries: YamlEntry[] = [];
+    const seen = new Map<string, Position>();
+    for (const pair of node.items) {
+      const key = this.readKey(pair.key as ParsedNode | null, position);
+      const value = child(pair.value as ParsedNode | null, key?.keyPosition ?? position);
+      if (key === null) continue;
+      const earlier = seen.get(key.key);
+      if (earlier !== undefined) {
+        this.problems.add(
+          key.keyPosition,
+          `${quote(key.key)} is already set in line ${earlier.line}; a key may stand once`,
+        );
+        continue;
+      }
+      seen.set(key.key, key.keyPosition);
+      entries.push({ ...key, value });
+    }
+    return entries;
+  }
+
+  private readKey(node: ParsedNode | null, at: Position): { key: string; keyPosition: Position } | null {
+    const keyPosition = node === null ? at : positionAt(this.lines, node.range[0]);
     const key = isAlias(node)
-      ? follow(node.source, keyPosition, 1)
+      ? this.follow(node.source, keyPosition, 1)
       : isScalar(node)
         ? scalar(node.value, node.source, keyPosition)
         : null;
     if (key === null || key.kind !== 'scalar') {
-      problems.add(keyPosition, 'a key has to be a text');
+      this.problems.add(keyPosition, 'a key has to be a text');
       return null;
     }
-    if (node !== null && !isAlias(node) && node.anchor !== undefined) anchors.set(node.anchor, key);
+    if (node !== null && !isAlias(node) && node.anchor !== undefined) this.anchors.set(node.anchor, key);
     if (key.text === '<<') {
-      problems.add(
+      this.problems.add(
         keyPosition,
         'merge keys (<<) are not supported; write the keys out, or repeat a whole value with an alias',
       );
       return null;
     }
     return { key: key.text, keyPosition };
-  };
-
-  return build(contents, { line: 1, column: 1 }, 1);
+  }
 }
 
 function scalar(value: unknown, source: string | undefined, position: Position): YamlScalar {
