@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Hash } from 'node:crypto';
 import { constants } from 'node:fs';
+import type { Dirent } from 'node:fs';
 import { mkdir, open, readdir, readlink, realpath, stat, statfs, symlink } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
@@ -71,90 +72,119 @@ async function openFile(path: string): Promise<FileHandle | null> {
   }
 }
 
-/**
- * Hash of the names, executable bits, contents and links below a directory; with `copyTo` of exactly what was copied.
- * Sockets, pipes and devices are left out.
- */
-export async function hashDirectory(walk: Walk): Promise<string> {
-  const { root, limits } = walk;
-  const what = `local directory ${root}`;
-  const total = createHash('sha256');
-  let files = 0;
-  let bytes = 0;
+/** Hashes a directory and, where one is wanted, makes a copy of exactly what was hashed. */
+class DirectoryHasher {
+  private readonly walk: Walk;
+  private readonly what: string;
+  private readonly total = createHash('sha256');
+  private files = 0;
+  private bytes = 0;
 
-  const record = (kind: 'd' | 'f' | 'x' | 'l', path: string, digest = ''): void => {
-    // lengths first, so that no two trees read the same
-    total.update(`${kind} ${Buffer.byteLength(path)} ${path} ${Buffer.byteLength(digest)} ${digest}\n`);
-  };
-  const readInto = async (file: FileHandle, hash: Hash, target: FileHandle | null): Promise<void> => {
-    const buffer = Buffer.allocUnsafe(256 * 1024);
-    for (;;) {
-      const { bytesRead } = await file.read(buffer, 0, buffer.length);
-      if (bytesRead === 0) return;
-      bytes += bytesRead;
-      if (bytes > limits.maxBytes) throw tooManyBytes(what, limits);
-      const part = buffer.subarray(0, bytesRead);
-      hash.update(part);
-      if (target) await target.writeFile(part);
+  constructor(walk: Walk) {
+    this.walk = walk;
+    this.what = `local directory ${walk.root}`;
+  }
+
+  async hash(): Promise<string> {
+    const { root, skip } = this.walk;
+    if (skip.some((own) => isInside(own, root))) {
+      throw new WindlassError('invalidInput', `${this.what} lies in a directory of Windlass's own`, {
+        class: 'definition',
+      });
     }
-  };
-  const visitFile = async (path: string, name: string): Promise<void> => {
+    await this.visit(root);
+    return this.total.digest('hex').slice(0, 24);
+  }
+
+  private async visit(directory: string): Promise<void> {
+    const { root, limits, skip, copyTo, signal } = this.walk;
+    signal?.throwIfAborted();
+    const entries = await readEntries(directory);
+    entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+    for (const entry of entries) {
+      const path = join(directory, entry.name);
+      if (isIgnored(entry.name) || skip.includes(path)) continue;
+      if (++this.files > limits.maxFiles) throw tooManyFiles(this.what, limits);
+      const name = relative(root, path);
+      if (entry.isDirectory()) {
+        this.record('d', name);
+        if (copyTo !== null) await mkdir(join(copyTo, name));
+        await this.visit(path);
+      } else if (entry.isSymbolicLink()) await this.visitLink(path, name);
+      else if (entry.isFile()) await this.visitFile(path, name);
+    }
+  }
+
+  private async visitFile(path: string, name: string): Promise<void> {
+    const { copyTo } = this.walk;
     const file = await openFile(path);
     if (!file) return;
     try {
       const info = await file.stat();
       if (!info.isFile()) return;
       const executable = (info.mode & 0o111) !== 0;
-      const target =
-        walk.copyTo === null ? null : await open(join(walk.copyTo, name), 'wx', executable ? 0o755 : 0o644);
+      const target = copyTo === null ? null : await open(join(copyTo, name), 'wx', executable ? 0o755 : 0o644);
       const hash = createHash('sha256');
       try {
-        await readInto(file, hash, target);
+        await this.read(file, hash, target);
       } finally {
         await target?.close();
       }
-      record(executable ? 'x' : 'f', name, hash.digest('hex'));
+      this.record(executable ? 'x' : 'f', name, hash.digest('hex'));
     } finally {
       await file.close();
     }
-  };
-  const visitLink = async (path: string, name: string): Promise<void> => {
+  }
+
+  private async read(file: FileHandle, hash: Hash, target: FileHandle | null): Promise<void> {
+    const { limits } = this.walk;
+    const buffer = Buffer.allocUnsafe(256 * 1024);
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, 0, buffer.length);
+      if (bytesRead === 0) return;
+      this.bytes += bytesRead;
+      if (this.bytes > limits.maxBytes) throw tooManyBytes(this.what, limits);
+      const part = buffer.subarray(0, bytesRead);
+      hash.update(part);
+      if (target) await target.writeFile(part);
+    }
+  }
+
+  private async visitLink(path: string, name: string): Promise<void> {
+    const { root, copyTo } = this.walk;
     const target = await linkTarget(root, path);
-    if (!target) throw escapes(what, name, await readlink(path));
+    if (!target) throw escapes(this.what, name, await readlink(path));
     // an absolute link would lead from the copy back into the directory
     const text = isAbsolute(target.text) ? relative(dirname(path), target.real) || '.' : target.text;
-    if (walk.copyTo !== null) await symlink(text, join(walk.copyTo, name));
-    record('l', name, text);
-  };
-  const visit = async (directory: string): Promise<void> => {
-    walk.signal?.throwIfAborted();
-    const entries = await readdir(directory, { withFileTypes: true }).catch((thrown: unknown) => {
-      throw new WindlassError(
-        'sourceUnavailable',
-        `${directory} cannot be read (${errorCode(thrown) ?? messageOf(thrown)})`,
-        {
-          hint: 'Let the user that runs Windlass read every directory of the source.',
-          class: 'definition',
-        },
-      );
-    });
-    entries.sort((a, b) => (a.name < b.name ? -1 : 1));
-    for (const entry of entries) {
-      const path = join(directory, entry.name);
-      if (isIgnored(entry.name) || walk.skip.includes(path)) continue;
-      if (++files > limits.maxFiles) throw tooManyFiles(what, limits);
-      const name = relative(root, path);
-      if (entry.isDirectory()) {
-        record('d', name);
-        if (walk.copyTo !== null) await mkdir(join(walk.copyTo, name));
-        await visit(path);
-      } else if (entry.isSymbolicLink()) await visitLink(path, name);
-      else if (entry.isFile()) await visitFile(path, name);
-    }
-  };
-  if (walk.skip.some((own) => isInside(own, root))) {
-    throw new WindlassError('invalidInput', `${what} lies in a directory of Windlass's own`, { class: 'definition' });
+    if (copyTo !== null) await symlink(text, join(copyTo, name));
+    this.record('l', name, text);
   }
-  await visit(root);
-  return total.digest('hex').slice(0, 24);
+
+  private record(kind: 'd' | 'f' | 'x' | 'l', path: string, digest = ''): void {
+    // lengths first, so that no two trees read the same
+    this.total.update(`${kind} ${Buffer.byteLength(path)} ${path} ${Buffer.byteLength(digest)} ${digest}\n`);
+  }
+}
+
+async function readEntries(directory: string): Promise<Dirent[]> {
+  try {
+    return await readdir(directory, { withFileTypes: true });
+  } catch (thrown) {
+    throw new WindlassError(
+      'sourceUnavailable',
+      `${directory} cannot be read (${errorCode(thrown) ?? messageOf(thrown)})`,
+      {
+        hint: 'Let the user that runs Windlass read every directory of the source.',
+        class: 'definition',
+      },
+    );
+  }
+}
+
+/**
+ * Hash of the names, executable bits, contents and links below a directory; with `copyTo` of exactly what was copied.
+ * Sockets, pipes and devices are left out.
+ */
+export function hashDirectory(walk: Walk): Promise<string> {
+  return new DirectoryHasher(walk).hash();
 }
