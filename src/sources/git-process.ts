@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process';
+import type { ChildProcessByStdio } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import { messageOf, WindlassError } from '../model/index.ts';
 import type { GitLogin } from './git-credentials.ts';
 import type { GitAddress } from './git-address.ts';
@@ -101,96 +103,118 @@ const maxStdoutBytes = 64 * 1024 ** 2;
 const maxStderrBytes = 64 * 1024;
 const terminateMs = 2_000;
 
-/** Runs git in a process group of its own and waits for its end. Throws when it cannot start, is aborted or takes too long. */
-export async function runGit(call: GitCall): Promise<GitAnswer> {
-  call.signal?.throwIfAborted();
-  const child = spawn(call.gitPath, call.args, {
-    cwd: call.cwd,
-    env: environment(call),
-    stdio: ['ignore', 'pipe', 'pipe'],
-    detached: true,
-  });
-  let stopped: Error | null = null;
-  let kill: NodeJS.Timeout | undefined;
-  const signalGroup = (signal: NodeJS.Signals): void => {
-    if (child.pid === undefined) return;
-    try {
-      process.kill(-child.pid, signal);
-    } catch {
-      // already over
-    }
-  };
-  const stop = (reason: Error): void => {
-    if (stopped) return;
-    stopped = reason;
-    signalGroup('SIGTERM');
-    kill = setTimeout(() => signalGroup('SIGKILL'), terminateMs);
-  };
+/** One git at work, in a process group of its own. */
+class GitProcess {
+  private readonly call: GitCall;
+  private readonly verb: string;
+  private readonly child: ChildProcessByStdio<null, Readable, Readable>;
+  /** Why it was stopped from here. */
+  private stopped: Error | null = null;
+  private killTimer: NodeJS.Timeout | undefined;
+  private stdout = '';
+  private stderr = '';
 
-  const verb = call.args.find((arg) => /^[a-z-]+$/.test(arg) && !arg.startsWith('-')) ?? 'git';
-  const timeout = setTimeout(
-    () =>
-      stop(
-        new WindlassError(
-          'sourceUnavailable',
-          `git ${verb} did not end within ${Math.round(call.timeoutMs / 1000)} s`,
-          {
-            hint: 'Check the connection to the git host, or use a smaller repository.',
-            class: 'timeout',
-          },
-        ),
-      ),
-    call.timeoutMs,
-  );
-  const { watch } = call;
-  const watching = watch && setInterval(() => void watch().catch((thrown: unknown) => stop(asError(thrown))), 1_000);
-  const onAbort = (): void => stop(asError(call.signal?.reason));
-  call.signal?.addEventListener('abort', onAbort, { once: true });
+  constructor(call: GitCall) {
+    this.call = call;
+    this.verb = call.args.find((arg) => /^[a-z-]+$/.test(arg) && !arg.startsWith('-')) ?? 'git';
+    this.child = spawn(call.gitPath, call.args, {
+      cwd: call.cwd,
+      env: environment(call),
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
+    this.child.stdout.setEncoding('utf8');
+    this.child.stderr.setEncoding('utf8');
+    this.child.stdout.on('data', (chunk: string) => this.takeOutput(chunk));
+    this.child.stderr.on('data', (chunk: string) => {
+      this.stderr = (this.stderr + chunk).slice(-maxStderrBytes);
+    });
+  }
 
-  let stdout = '';
-  let stderr = '';
-  child.stdout.setEncoding('utf8');
-  child.stderr.setEncoding('utf8');
-  child.stdout.on('data', (chunk: string) => {
-    if (stopped) return;
+  /** Waits for its end, and stops it when it takes too long, is aborted or `watch` throws. */
+  async end(): Promise<GitAnswer> {
+    const { signal, timeoutMs, watch, login } = this.call;
+    const timeout = setTimeout(() => this.stop(this.tooSlow()), timeoutMs);
+    const watching =
+      watch && setInterval(() => void watch().catch((thrown: unknown) => this.stop(asError(thrown))), 1_000);
+    const onAbort = (): void => this.stop(asError(signal?.reason));
+    signal?.addEventListener('abort', onAbort, { once: true });
     try {
-      if (call.onOutput) call.onOutput(chunk);
-      else stdout += chunk;
-      if (stdout.length > maxStdoutBytes) throw new WindlassError('tooLarge', `git ${verb} answered more than 64 MiB`);
+      const code = await this.exitCode();
+      if (this.stopped) throw this.stopped;
+      return { code, stdout: this.stdout, stderr: mask(this.stderr, login?.secrets ?? []) };
     } catch (thrown) {
-      stop(asError(thrown));
+      throw this.startError(thrown) ?? thrown;
+    } finally {
+      clearTimeout(timeout);
+      clearTimeout(this.killTimer);
+      clearInterval(watching);
+      signal?.removeEventListener('abort', onAbort);
     }
-  });
-  child.stderr.on('data', (chunk: string) => {
-    stderr = (stderr + chunk).slice(-maxStderrBytes);
-  });
+  }
 
-  try {
-    const code = await new Promise<number>((resolve, reject) => {
-      child.once('error', reject);
-      child.once('close', (exit, signal) => {
+  private exitCode(): Promise<number> {
+    return new Promise<number>((resolve, reject) => {
+      this.child.once('error', reject);
+      this.child.once('close', (exit, signal) => {
         // git has no last word then, and nobody should look for a wrong address.
-        if (signal !== null) stderr += `fatal: git ${verb} was killed from outside (${signal})\n`;
+        if (signal !== null) this.stderr += `fatal: git ${this.verb} was killed from outside (${signal})\n`;
         resolve(exit ?? (signal ? 128 : 1));
       });
     });
-    const failure = stopped as Error | null;
-    if (failure) throw failure;
-    return { code, stdout, stderr: mask(stderr, call.login?.secrets ?? []) };
-  } catch (thrown) {
-    if (['ENOENT', 'EACCES'].includes(errorCode(thrown) ?? '')) {
-      throw new WindlassError('toolMissing', `git cannot be started as ${call.gitPath} (${errorCode(thrown)})`, {
-        hint: 'Install git, or set the path of its program.',
-        cause: thrown,
-      });
-    }
-    throw thrown;
-  } finally {
-    clearTimeout(timeout);
-    clearTimeout(kill);
-    clearInterval(watching);
-    call.signal?.removeEventListener('abort', onAbort);
   }
+
+  private takeOutput(chunk: string): void {
+    if (this.stopped) return;
+    try {
+      if (this.call.onOutput) this.call.onOutput(chunk);
+      else this.stdout += chunk;
+      if (this.stdout.length > maxStdoutBytes)
+        throw new WindlassError('tooLarge', `git ${this.verb} answered more than 64 MiB`);
+    } catch (thrown) {
+      this.stop(asError(thrown));
+    }
+  }
+
+  private stop(reason: Error): void {
+    if (this.stopped) return;
+    this.stopped = reason;
+    this.signalGroup('SIGTERM');
+    this.killTimer = setTimeout(() => this.signalGroup('SIGKILL'), terminateMs);
+  }
+
+  private signalGroup(signal: NodeJS.Signals): void {
+    if (this.child.pid === undefined) return;
+    try {
+      process.kill(-this.child.pid, signal);
+    } catch {
+      // already over
+    }
+  }
+
+  private tooSlow(): WindlassError {
+    const seconds = Math.round(this.call.timeoutMs / 1000);
+    return new WindlassError('sourceUnavailable', `git ${this.verb} did not end within ${seconds} s`, {
+      hint: 'Check the connection to the git host, or use a smaller repository.',
+      class: 'timeout',
+    });
+  }
+
+  /** What to say of a program that cannot be started; null when it was another error. */
+  private startError(error: unknown): WindlassError | null {
+    const code = errorCode(error);
+    if (code !== 'ENOENT' && code !== 'EACCES') return null;
+    return new WindlassError('toolMissing', `git cannot be started as ${this.call.gitPath} (${code})`, {
+      hint: 'Install git, or set the path of its program.',
+      cause: error,
+    });
+  }
+}
+
+/** Runs git in a process group of its own and waits for its end. Throws when it cannot start, is aborted or takes too long. */
+export async function runGit(call: GitCall): Promise<GitAnswer> {
+  call.signal?.throwIfAborted();
+  return new GitProcess(call).end();
 }
 
 function asError(thrown: unknown): Error {
