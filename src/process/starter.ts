@@ -44,6 +44,8 @@ interface Starter {
   readonly child: ChildProcess;
   /** By the number of their request. */
   readonly waiting: Map<number, Waiting>;
+  /** Requests without a first answer. */
+  starting: number;
 }
 
 const program = join(__dirname, 'starter-process.cjs');
@@ -71,10 +73,11 @@ export async function startTool(call: ToolCall): Promise<StartedTool> {
 
 class NotDeliveredError extends Error {}
 
-function request({ child, waiting }: Starter, call: ToolCall): Promise<StartedTool> {
+function request(starter: Starter, call: ToolCall): Promise<StartedTool> {
+  const { child, waiting } = starter;
   const id = requests++;
   // Who waits for the end looks at the output and stays alive by that; until there is any, this keeps the process alive.
-  child.channel?.ref();
+  if (starter.starting++ === 0) child.channel?.ref();
   return new Promise<StartedTool>((resolve, reject) => {
     let pid: number | null = null;
     let end = (): void => undefined;
@@ -103,7 +106,9 @@ function request({ child, waiting }: Starter, call: ToolCall): Promise<StartedTo
       waiting.delete(id);
       reject(new NotDeliveredError(error.message));
     });
-  }).finally(() => child.channel?.unref());
+  }).finally(() => {
+    if (--starter.starting === 0) child.channel?.unref();
+  });
 }
 
 function openStarter(): Starter {
@@ -114,7 +119,7 @@ function openStarter(): Starter {
     detached: true,
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   });
-  const starter: Starter = { child, waiting: new Map() };
+  const starter: Starter = { child, waiting: new Map(), starting: 0 };
   const onLoss = (): void => {
     if (current === starter) current = null;
     for (const { onLoss: tell } of starter.waiting.values()) tell();
