@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { processesOf } from '../../test/support/processes.ts';
 import { until } from '../../test/support/until.ts';
-import { startTool } from './starter.ts';
+import { startTool, StartUnknownError } from './starter.ts';
 
 let root: string;
 beforeEach(() => {
@@ -23,6 +23,11 @@ function call(script: string, name = 'tool') {
     stderr: join(root, `${name}.err`),
   };
 }
+/** Asked again, unless it was refused for a reason. */
+const whileUnknown = (error: unknown): null => {
+  if (error instanceof StartUnknownError) return null;
+  throw error;
+};
 const waitsForGo = 'echo begun; while [ -d . ] && [ ! -e go ]; do sleep 0.02; done; echo done';
 
 test('the process that starts tools has nothing of the environment of this one', async () => {
@@ -37,14 +42,24 @@ test('a tool whose starter is killed goes on, its end is noticed, and the next o
   let ended = false;
   void over.then(() => (ended = true));
   for (const { pid } of starters()) process.kill(pid, 'SIGKILL');
-  await until(() => starters().length === 0);
-  const next = await startTool(call('echo next', 'next'));
+  // Until its end is noticed here, nobody can know whether it was told anything.
+  const next = await until(() => startTool(call('echo next', 'next')).catch(whileUnknown));
   await next.over;
   expect(readFileSync(join(root, 'next.out'), 'utf8')).toBe('next\n');
   expect(ended).toBe(false);
   writeFileSync(join(root, 'go'), '');
   await over;
   expect(readFileSync(join(root, 'tool.out'), 'utf8')).toBe('begun\ndone\n');
+});
+
+test('a starter that is killed before it answers leaves open whether the tool was started', async () => {
+  await startTool(call('true', 'first'));
+  const pid = starters()[0]?.pid ?? 0;
+  process.kill(pid, 'SIGSTOP');
+  const unanswered = startTool(call('true', 'unanswered'));
+  process.kill(pid, 'SIGKILL');
+  await expect(unanswered).rejects.toBeInstanceOf(StartUnknownError);
+  await until(() => startTool(call('true', 'next')).catch(whileUnknown));
 });
 
 test('what cannot be started says why', async () => {

@@ -82,6 +82,9 @@ function request(starter: Starter, call: ToolCall): Promise<StartedTool> {
     let pid: number | null = null;
     let end = (): void => undefined;
     const over = new Promise<void>((done) => (end = done));
+    const sent = new Promise<Error | null>((done) => {
+      child.send({ ...call, id } satisfies StartRequest, done);
+    });
     waiting.set(id, {
       onAnswer(answer) {
         switch (answer.kind) {
@@ -97,11 +100,12 @@ function request(starter: Starter, call: ToolCall): Promise<StartedTool> {
         }
       },
       onLoss() {
-        if (pid === null) reject(new StartUnknownError());
-        else void waitForExit(pid).then(end);
+        if (pid !== null) return void waitForExit(pid).then(end);
+        // Its end may be heard of before the failure to tell it anything, which settles the promise then.
+        void sent.then((error) => error === null && reject(new StartUnknownError()));
       },
     });
-    child.send({ ...call, id } satisfies StartRequest, (error) => {
+    void sent.then((error) => {
       if (error === null) return;
       waiting.delete(id);
       reject(new NotDeliveredError(error.message));
