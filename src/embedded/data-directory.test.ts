@@ -29,14 +29,17 @@ test('a data directory that others could read is closed to them with its files, 
 test('a data directory that cannot be written is refused with what to do, not with a stack', () => {
   const path = directory();
   chmodSync(path, 0o500);
-  const script = `require('./src/embedded/data-directory.ts').prepareDataDirectory(${JSON.stringify(path)})
-    .catch((error) => console.log(JSON.stringify({ code: error.code, message: error.message, hint: error.hint })));`;
-  // Nobody may write there but the administrator, who may write anywhere.
-  const asOther = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
-  if (process.getuid?.() === 0) chownSync(path, 65_534, 65_534);
+  // Nobody may write there but the administrator, who may write anywhere. Another user may be kept from this code, so that
+  // is loaded first.
+  const asAdministrator = process.getuid?.() === 0;
+  const becomeOther = 'process.setgroups([]); process.setgid(65_534); process.setuid(65_534);';
+  if (asAdministrator) chownSync(path, 65_534, 65_534);
+  const script = `const { prepareDataDirectory } = require('./src/embedded/data-directory.ts');
+    ${asAdministrator ? becomeOther : ''}
+    prepareDataDirectory(${JSON.stringify(path)})
+      .catch((error) => console.log(JSON.stringify({ code: error.code, message: error.message, hint: error.hint })));`;
   const { stdout } = spawnSync(process.execPath, ['-r', './scripts/register-typescript.cjs', '-e', script], {
     encoding: 'utf8',
-    ...asOther,
   });
   expect(JSON.parse(stdout)).toMatchObject({
     code: 'unavailable',
